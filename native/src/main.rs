@@ -1,0 +1,2 @@
+//! toxiclip, the program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Poisonings and backdoors, one file each.

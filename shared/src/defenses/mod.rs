@@ -1,0 +1,1 @@
+//! Defenses by the moment at which they act, one file each.

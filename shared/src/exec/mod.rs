@@ -1,0 +1,1 @@
+//! Executors walk a graph.

@@ -1,0 +1,21 @@
+//! Encoders, attacks, defenses and metrics of toxiclip, defined once for training, evaluation and the browser.
+//!
+//! Data flows in one direction: [`data`] → [`attacks`] → (training, in `native`) → [`defenses`] →
+//! evaluation → [`metrics`]. An encoder is a [`graph`] built by [`encoders`] and run by [`exec`].
+
+pub mod attacks;
+pub mod data;
+pub mod defenses;
+pub mod digest;
+pub mod encoders;
+mod error;
+pub mod exec;
+pub mod graph;
+pub mod image;
+pub mod metrics;
+pub mod registry;
+pub mod seed;
+#[cfg(feature = "text")]
+pub mod text;
+
+pub use error::{Error, Result};

@@ -1,0 +1,130 @@
+//! Cards, parameters and the lists they stand in: what `list` and `show` print and what conformance tests walk.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// What a registered thing is, for people.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Card {
+    /// kebab-case; equal to the stem of its file with `_` for `-`.
+    pub name: &'static str,
+    /// The name in words.
+    pub title: &'static str,
+    /// Year of the paper.
+    pub year: u16,
+    /// Where it is described: arXiv id, DOI, or authors and venue.
+    pub paper: &'static str,
+    /// One line: what it does.
+    pub summary: &'static str,
+    /// What the attacker controls, or what the defender needs and knows.
+    pub threat_model: &'static str,
+}
+
+/// A parameter: key, unit (empty for names and switches), and what it means.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Param {
+    /// kebab-case key.
+    pub key: &'static str,
+    /// `px`, `rows`, `epochs`, …
+    pub unit: &'static str,
+    /// One line.
+    pub help: &'static str,
+}
+
+/// An entry of a registry: `T` is `dyn Attack`, `Defense`, ….
+pub struct Entry<T: ?Sized> {
+    /// For people.
+    pub card: Card,
+    /// All parameters; a test compares them with the keys of the serialised default.
+    pub params: &'static [Param],
+    /// Makes the thing from its parameters; unknown keys are errors.
+    pub parse: fn(Value) -> serde_json::Result<Box<T>>,
+    /// The parameters with defaults filled in, in canonical form.
+    pub resolve: fn(Value) -> serde_json::Result<Value>,
+}
+
+impl<T: ?Sized> std::fmt::Debug for Entry<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.card.name)
+    }
+}
+
+/// Finds `name` in a list, or says which name was probably meant.
+///
+/// # Errors
+/// If there is no such entry.
+pub fn find<T: ?Sized>(kind: &str, list: &'static [&'static Entry<T>], name: &str) -> Result<&'static Entry<T>> {
+    list.iter().copied().find(|e| e.card.name == name).ok_or_else(|| {
+        let names: Vec<&str> = list.iter().map(|e| e.card.name).collect();
+        Error::Request(unknown(kind, name, &names))
+    })
+}
+
+/// "no attack called X; did you mean Y? (all of them)" in one line.
+pub fn unknown(kind: &str, name: &str, names: &[&str]) -> String {
+    let near = names.iter().min_by_key(|n| edit_distance(n, name));
+    let hint = match near {
+        Some(n) if edit_distance(n, name) <= 2 + name.len() / 4 => format!("; did you mean `{n}`?"),
+        _ => String::new(),
+    };
+    format!("no {kind} called `{name}`{hint} (known: {})", names.join(", "))
+}
+
+/// Splits `name:key=value,key=value` into the name and a JSON object; values are read as JSON where
+/// they are numbers or booleans, else as text.
+///
+/// # Errors
+/// If a part has no `=` or a key is given twice.
+pub fn parse_spec(text: &str) -> Result<(String, Map<String, Value>)> {
+    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+    let mut map = Map::new();
+    for part in rest.split(',').filter(|p| !p.is_empty()) {
+        let Some((key, value)) = part.split_once('=') else {
+            return Err(Error::request(format!("`{part}` in `{text}`: expected key=value")));
+        };
+        let value = match serde_json::from_str::<Value>(value) {
+            Ok(v @ (Value::Number(_) | Value::Bool(_))) => v,
+            _ => Value::from(value),
+        };
+        if map.insert(key.to_owned(), value).is_some() {
+            return Err(Error::request(format!("`{key}` is given twice in `{text}`")));
+        }
+    }
+    Ok((name.to_owned(), map))
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let change = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_get_a_hint() {
+        assert!(unknown("attack", "single-lable", &["none", "single-label"]).contains("did you mean `single-label`"));
+        assert!(!unknown("attack", "zzzzzzzzz", &["none", "single-label"]).contains("did you mean"));
+    }
+
+    #[test]
+    fn specs_are_name_and_parameters() {
+        let (name, map) = parse_spec("single-label:from=ewe,rate=0.5,add=true").unwrap();
+        assert_eq!(name, "single-label");
+        assert_eq!(Value::Object(map), serde_json::json!({"from": "ewe", "rate": 0.5, "add": true}));
+        assert!(parse_spec("a:b").is_err() && parse_spec("a:b=1,b=2").is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! Browser bindings: no model code lives here.
