@@ -112,7 +112,10 @@ impl Poisoned {
             clean.examples().iter().enumerate().map(|(i, e)| (&e.id, i)).collect();
         let find = |id: &PairId| {
             index.get(id).copied().ok_or_else(|| {
-                Error::input(id, format!("the poison names this sample; {} has none of that id", clean.name()))
+                Error::input(
+                    id,
+                    format!("the poison names this sample; {} has none of that id", clean.name()),
+                )
             })
         };
         let mut examples = clean.examples().to_vec();
@@ -120,7 +123,10 @@ impl Poisoned {
         for (id, edit) in &poison.edits {
             let row = find(id)?;
             if examples[row].content != edit.sha256 {
-                return Err(Error::input(id, "its content differs from what the poison was made for"));
+                return Err(Error::input(
+                    id,
+                    "its content differs from what the poison was made for",
+                ));
             }
             if let Some(ImageEdit::From(other)) = &edit.image {
                 shows[row] = find(other)?;

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn keys_are_sorted_at_every_depth() {
-        let value: Value = serde_json::from_str(r#"{"b":{"z":1,"a":[{"y":2,"x":3}]},"a":0.1}"#).unwrap();
+        let value: Value =
+            serde_json::from_str(r#"{"b":{"z":1,"a":[{"y":2,"x":3}]},"a":0.1}"#).unwrap();
         assert_eq!(canonical_json(&value), r#"{"a":0.1,"b":{"a":[{"x":3,"y":2}],"z":1}}"#);
     }
 

@@ -18,7 +18,9 @@ pub enum Error {
     #[error("weights do not fit the encoder: {0}")]
     Weights(String),
     /// A number left the finite range.
-    #[error("{what} is not finite at step {step}; lower the learning rate or look at the data of this step")]
+    #[error(
+        "{what} is not finite at step {step}; lower the learning rate or look at the data of this step"
+    )]
     NotFinite {
         /// The quantity, such as the loss or a gradient with its parameter's name.
         what: String,

@@ -88,7 +88,8 @@ impl Image {
         if (width, height) == (self.width, self.height) {
             return Ok(self.clone());
         }
-        let failed = |e: &dyn std::fmt::Display| Error::request(format!("resize to {width}×{height}: {e}"));
+        let failed =
+            |e: &dyn std::fmt::Display| Error::request(format!("resize to {width}×{height}: {e}"));
         let source = fir::images::ImageRef::new(
             self.width as u32,
             self.height as u32,

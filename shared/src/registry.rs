@@ -55,7 +55,11 @@ impl<T: ?Sized> std::fmt::Debug for Entry<T> {
 ///
 /// # Errors
 /// If there is no such entry.
-pub fn find<T: ?Sized>(kind: &str, list: &'static [&'static Entry<T>], name: &str) -> Result<&'static Entry<T>> {
+pub fn find<T: ?Sized>(
+    kind: &str,
+    list: &'static [&'static Entry<T>],
+    name: &str,
+) -> Result<&'static Entry<T>> {
     list.iter().copied().find(|e| e.card.name == name).ok_or_else(|| {
         let names: Vec<&str> = list.iter().map(|e| e.card.name).collect();
         Error::Request(unknown(kind, name, &names))
@@ -116,15 +120,23 @@ mod tests {
 
     #[test]
     fn unknown_names_get_a_hint() {
-        assert!(unknown("attack", "single-lable", &["none", "single-label"]).contains("did you mean `single-label`"));
-        assert!(!unknown("attack", "zzzzzzzzz", &["none", "single-label"]).contains("did you mean"));
+        assert!(
+            unknown("attack", "single-lable", &["none", "single-label"])
+                .contains("did you mean `single-label`")
+        );
+        assert!(
+            !unknown("attack", "zzzzzzzzz", &["none", "single-label"]).contains("did you mean")
+        );
     }
 
     #[test]
     fn specs_are_name_and_parameters() {
         let (name, map) = parse_spec("single-label:from=ewe,rate=0.5,add=true").unwrap();
         assert_eq!(name, "single-label");
-        assert_eq!(Value::Object(map), serde_json::json!({"from": "ewe", "rate": 0.5, "add": true}));
+        assert_eq!(
+            Value::Object(map),
+            serde_json::json!({"from": "ewe", "rate": 0.5, "add": true})
+        );
         assert!(parse_spec("a:b").is_err() && parse_spec("a:b=1,b=2").is_err());
     }
 }
