@@ -13,6 +13,7 @@ pub mod exec;
 pub mod graph;
 pub mod image;
 pub mod metrics;
+pub mod optim;
 pub mod registry;
 pub mod seed;
 #[cfg(feature = "text")]
