@@ -16,7 +16,7 @@ fn encoders() -> Vec<(&'static str, ClipConfig)> {
     let open = r#""text_cfg":{"context_length":7,"vocab_size":20,"width":16,"heads":2,"layers":2,"no_causal_mask":true}"#;
     let vit =
         r#""vision_cfg":{"image_size":12,"patch_size":4,"width":24,"layers":2,"head_width":12}"#;
-    let rn = r#""vision_cfg":{"image_size":32,"layers":[1,2,1,1],"width":4,"head_width":8}"#;
+    let rn = r#""vision_cfg":{"image_size":64,"layers":[1,2,1,1],"width":4,"head_width":8}"#;
     let basic = r#""vision_cfg":{"image_size":16,"layers":[1,1,2,1],"width":4,"block":"basic"}"#;
     [
         ("vit", vit, text, false),
