@@ -10,6 +10,7 @@ pub mod digest;
 pub mod encoders;
 mod error;
 pub mod exec;
+pub mod goal;
 pub mod graph;
 pub mod image;
 pub mod metrics;
