@@ -1,6 +1,13 @@
 //! The parts of the program `toxiclip`: a library so that its tests and benches can use them.
 
 pub mod allocator;
+pub mod argument;
+pub mod catalogue;
+pub mod cli;
+pub mod cmd;
 pub mod failure;
 pub mod interrupt;
+pub mod output;
+pub mod progress;
+pub mod provenance;
 pub mod store;
