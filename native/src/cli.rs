@@ -31,6 +31,10 @@ enum Command {
     List(cmd::list::Args),
     Show(cmd::show::Args),
     Doctor(cmd::doctor::Args),
+    Run(cmd::run::Args),
+    Train(cmd::train::Args),
+    Embed(cmd::embed::Args),
+    Report(cmd::report::Args),
 }
 
 /// What every sub-command understands.
@@ -109,6 +113,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::List(args) => cmd::list::run(args),
         Command::Show(args) => cmd::show::run(args),
         Command::Doctor(args) => cmd::doctor::run(args, &context),
+        Command::Run(args) => cmd::run::run(args, &context),
+        Command::Train(args) => cmd::train::run(args, &context),
+        Command::Embed(args) => cmd::embed::run(args),
+        Command::Report(args) => cmd::report::run(args),
     }
 }
 

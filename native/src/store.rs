@@ -129,6 +129,12 @@ impl Store {
         Ok(done)
     }
 
+    /// The folder of a finished stage, if there is one. Neither checks its files nor counts as a use.
+    pub fn find(&self, stage: &str, key: Digest, version: u32) -> Option<PathBuf> {
+        let key = Digest::of(&(stage, version, key));
+        Some(self.root.join(stage).join(key.to_string())).filter(|done| done.is_dir())
+    }
+
     /// How many stages ran and how many were found.
     pub fn counts(&self) -> Counts {
         Counts {

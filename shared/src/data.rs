@@ -64,6 +64,17 @@ pub trait Dataset: Send + Sync {
     fn image(&self, index: usize) -> Result<Image>;
 }
 
+/// The parts of a data set that a benchmark uses; all have the same classes.
+#[derive(Clone)]
+pub struct Splits {
+    /// What training and attacks may touch; a set made for evaluation has none.
+    pub train: Option<Arc<dyn Dataset>>,
+    /// For choosing hyper-parameters.
+    pub val: Option<Arc<dyn Dataset>>,
+    /// What numbers are reported on.
+    pub test: Arc<dyn Dataset>,
+}
+
 /// What to do with the picture of an edited row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
