@@ -17,5 +17,6 @@ pub mod registry;
 pub mod seed;
 #[cfg(feature = "text")]
 pub mod text;
+pub mod weights;
 
 pub use error::{Error, Result};
