@@ -9,7 +9,6 @@ use crate::digest::Digest;
 use crate::image::Image;
 use crate::{Error, Result};
 
-#[cfg(feature = "emoji")]
 pub mod emoji;
 #[cfg(test)]
 pub(crate) mod synthetic;
