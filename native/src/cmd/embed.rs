@@ -36,7 +36,7 @@ pub struct Args {
 /// # Errors
 /// If the checkpoint, a picture or the file of captions cannot be read, or the output not be written.
 pub fn run(args: &Args) -> Result<()> {
-    let model = Model::load(&args.checkpoint)?;
+    let (model, _) = Model::load(&args.checkpoint)?;
     let dim = model.clip.config.embed_dim;
     let mut blobs = Vec::new();
     let mut metadata = BTreeMap::new();

@@ -7,9 +7,8 @@ use crate::benchmark::{Benchmark, Verdict};
 use crate::catalogue::benchmarks_folder;
 use crate::cli::Context;
 use crate::failure::{Failure, Result};
-use crate::lab::Lab;
 use crate::output;
-use crate::pipeline::{self, Plan};
+use crate::pipeline::{self, Plan, Stages};
 use crate::report::{self, ReportOptions, aggregate::Results};
 use crate::store::Store;
 use crate::table;
@@ -59,7 +58,9 @@ impl Args {
         let mut words = vec!["toxiclip run".to_owned(), quoted(&self.spec.to_string_lossy())];
         words.extend(self.tiny.then(|| "--tiny".to_owned()));
         for (flag, all) in [("--set", &self.set), ("--only", &self.only)] {
-            words.extend(all.iter().map(|a| format!("{flag} {}", quoted(&format!("{}={}", a.key, a.value)))));
+            words.extend(
+                all.iter().map(|a| format!("{flag} {}", quoted(&format!("{}={}", a.key, a.value)))),
+            );
         }
         words.push(format!("--out {}", quoted(&out.to_string_lossy())));
         words.join(" ")
@@ -69,7 +70,11 @@ impl Args {
 /// As a shell reads it back.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Runs the benchmark, or says what would run.
@@ -87,11 +92,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         Path::new("runs").join(format!("{name}-{}", benchmark.digest().short()))
     };
     let out = args.out.clone().unwrap_or_else(default);
-    let lab = Lab::new(context)?;
-    let outcome = pipeline::run(&plan, &out, &args.command(&out), &lab)?;
+    let stages = Stages::new(context)?;
+    let outcome = pipeline::run(&plan, &out, &args.command(&out), &stages)?;
     let verdicts = benchmark.judge(&outcome.measured);
     present(&benchmark, &out, &verdicts)?;
-    let counts = lab.store.counts();
+    let counts = stages.store.counts();
     context.progress.log(&format!("stages: {} computed, {} found", counts.computed, counts.reused));
     conclude(&plan, &outcome.failed, &verdicts)
 }
@@ -100,15 +105,22 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 fn present(benchmark: &Benchmark, out: &Path, verdicts: &[Verdict]) -> Result<()> {
     let results = Results::load(&[out], false)?;
     let finding = report::write(&[out], &ReportOptions::default())?;
-    let mut text = format!("{}\n\n{}\n{}\n", benchmark.title, table::render(&results), finding.sentence);
+    let mut text =
+        format!("{}\n\n{}\n{}\n", benchmark.title, table::render(&results), finding.sentence);
     if !verdicts.is_empty() {
         text.push_str("\nexpectations\n");
         verdicts.iter().for_each(|v| text.push_str(&format!("  {v}\n")));
     }
     if benchmark.tiny {
-        text.push_str("\nthe small form: its numbers mean nothing, and no expectation was checked\n");
+        text.push_str(
+            "\nthe small form: its numbers mean nothing, and no expectation was checked\n",
+        );
     }
-    text.push_str(&format!("\nreport  {}\nrows    {}", finding.html.display(), out.join("rows.jsonl").display()));
+    text.push_str(&format!(
+        "\nreport  {}\nrows    {}",
+        finding.html.display(),
+        out.join("rows.jsonl").display()
+    ));
     output::print(&text)
 }
 

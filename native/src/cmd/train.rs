@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use toxiclip_shared::attacks::{ATTACKS, Armed};
-use toxiclip_shared::checkpoint::{self, Provenance};
+use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Poisoned, Subset};
 use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::digest::Digest;
@@ -19,9 +19,8 @@ use crate::benchmark::Choice;
 use crate::cli::Context;
 use crate::data;
 use crate::failure::{Failure, Result};
-use crate::lab::Lab;
 use crate::output;
-use crate::pipeline::fit::{Fit, Origin};
+use crate::pipeline::fit::{Fit, Origin, Stages};
 use crate::store::write_atomic;
 
 /// Trains an encoder from scratch or from a checkpoint, with or without poison.
@@ -134,9 +133,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let seed = Seed::new(args.seed);
     let armed = attack.make(ATTACKS).map_err(Failure::request)?.prepare(&*clean, &seed)?;
     let model = lineage(args, &clean, &attack, &defense, &armed)?;
-    let lab = Lab::new(context)?;
+    let stages = Stages::new(context)?;
     fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
-    let (dir, record) = model.run(&lab)?;
+    let (dir, record) = model.run(&stages)?;
     copy(&dir, &args.out)?;
     if !armed.goals.is_empty() {
         let json = serde_json::to_vec(&armed).map_err(Failure::failed)?;
@@ -211,7 +210,8 @@ fn lineage(
 /// Copies the files of a finished stage, but for the cache's own.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let files = fs::read_dir(from).map_err(|e| Failure::io(from, &e))?;
-    let mut files: Vec<PathBuf> = files.flatten().map(|f| f.path()).filter(|p| p.is_file()).collect();
+    let mut files: Vec<PathBuf> =
+        files.flatten().map(|f| f.path()).filter(|p| p.is_file()).collect();
     files.sort();
     for file in files {
         let name = file.file_name().unwrap_or_default();

@@ -60,7 +60,10 @@ impl Folder {
     ) -> Result<Self, Failure> {
         if files.is_empty() {
             let endings = ENDINGS.join(", ");
-            return Err(Failure::request(format!("{}: no {wanted}; read are {endings}", root.display())));
+            return Err(Failure::request(format!(
+                "{}: no {wanted}; read are {endings}",
+                root.display()
+            )));
         }
         let example = |(file, class): &(PathBuf, Option<usize>)| {
             let id = file.strip_prefix(root).unwrap_or(file).with_extension("");

@@ -36,7 +36,9 @@ pub fn training(source: &Source) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
         Source::Named(name) => named(name)?.train.ok_or_else(|| {
-            crate::failure::Failure::request(format!("{name} has no training split; it is for evaluation"))
+            crate::failure::Failure::request(format!(
+                "{name} has no training split; it is for evaluation"
+            ))
         }),
     }
 }
@@ -48,7 +50,9 @@ pub fn training(source: &Source) -> Result<Arc<dyn Dataset>> {
 pub fn pictures(source: &Source) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
-        Source::Named(dir) if Path::new(dir).is_dir() => Ok(Arc::new(Folder::plain(Path::new(dir))?)),
+        Source::Named(dir) if Path::new(dir).is_dir() => {
+            Ok(Arc::new(Folder::plain(Path::new(dir))?))
+        }
         Source::Named(name) => Ok(named(name)?.test),
     }
 }

@@ -83,12 +83,16 @@ pub fn judge_goals(
         let name = goal.in_words(data.classes());
         let (from, targets) = (goal.from_rows(data), goal.to_rows(data));
         if from.is_empty() || targets.is_empty() {
-            let what = if from.is_empty() { "caption of its class A" } else { "picture of its class B" };
-            return Err(Failure::request(format!("goal {}: {} has no {what}", goal.name, data.name())));
+            let what =
+                if from.is_empty() { "caption of its class A" } else { "picture of its class B" };
+            return Err(Failure::request(format!(
+                "goal {}: {} has no {what}",
+                goal.name,
+                data.name()
+            )));
         }
-        let asked: Vec<usize> = (0..captions.len())
-            .filter(|&i| from.binary_search(&captions[i].row).is_ok())
-            .collect();
+        let asked: Vec<usize> =
+            (0..captions.len()).filter(|&i| from.binary_search(&captions[i].row).is_ok()).collect();
         let place = seed.child("evaluate/random-captions").child(&goal.name);
         let drawn = place.stream().sample(captions.len(), asked.len());
         for (task, chosen) in [(Task::Hit, asked), (Task::HitRandom, drawn)] {

@@ -133,8 +133,9 @@ impl Embeddings {
         let bytes = std::fs::read(path).map_err(|e| Failure::io(path, &e))?;
         let damaged = |why: &str| Failure::failed(format!("{}: {why}; delete it", path.display()));
         let file = container::parse(&bytes).map_err(|e| damaged(&e))?;
-        let part = |name: &str| {
-            let view = file.tensors.get(name).filter(|v| v.dtype == Dtype::F32 && v.shape.len() == 2);
+        let part = |name: &str| -> Result<(usize, Vec<f32>)> {
+            let view =
+                file.tensors.get(name).filter(|v| v.dtype == Dtype::F32 && v.shape.len() == 2);
             let view = view.ok_or_else(|| damaged("no embeddings of this version"))?;
             let float = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
             Ok((view.shape[1], view.bytes.chunks_exact(4).map(float).collect()))

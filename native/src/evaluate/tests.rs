@@ -20,7 +20,11 @@ impl Tiny {
         let example = |i: usize| Example {
             id: PairId(format!("tiny/{i:02}")),
             class: Some(i / 4),
-            captions: vec![format!("one {}", i / 4), format!("two {}", i / 4), format!("one {}", i / 4)],
+            captions: vec![
+                format!("one {}", i / 4),
+                format!("two {}", i / 4),
+                format!("one {}", i / 4),
+            ],
             content: Digest::of(&i),
         };
         let classes = ["ewe", "kite", "dog"].map(class).to_vec();
@@ -85,7 +89,10 @@ fn a_perfect_model_is_perfect_up_to_its_classes() {
     assert_eq!(value(&evidence, "tr@10"), 1.0);
     let fooled = judge_utility(&Tiny::new(), &embeddings(true), &tasks).unwrap();
     assert_eq!((value(&fooled, "ca"), value(&fooled, "ir@1")), (1.0, 4.0 / 24.0));
-    assert_eq!(judge_utility(&Tiny::new(), &embeddings(true), &[Utility::ZeroShot]).unwrap().len(), 12);
+    assert_eq!(
+        judge_utility(&Tiny::new(), &embeddings(true), &[Utility::ZeroShot]).unwrap().len(),
+        12
+    );
 }
 
 #[test]

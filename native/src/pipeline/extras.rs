@@ -11,20 +11,24 @@ use toxiclip_shared::metrics;
 use toxiclip_shared::registry::{self, Entry};
 use toxiclip_shared::seed::Seed;
 
-use super::fit::Fit;
+use super::fit::{Fit, Stages};
 use super::plan::Work;
 use super::{Kept, Plan, strips};
 use crate::benchmark::{Cell, Choice};
 use crate::evaluate::{judge_goals, judge_utility};
 use crate::failure::Result;
-use crate::lab::Lab;
 use crate::report::extras::{Budget, Card, Cost, Curve, Fact, ReportExtras, Role};
 
 /// Points of a curve that are worth drawing.
 const POINTS: usize = 200;
 
 /// Collects everything that can be had; what fails is said on stderr and left out.
-pub(super) fn collect(plan: &Plan<'_>, kept: &[Kept], command: &str, lab: &Lab) -> ReportExtras {
+pub(super) fn collect(
+    plan: &Plan<'_>,
+    kept: &[Kept],
+    command: &str,
+    stages: &Stages,
+) -> ReportExtras {
     let benchmark = plan.benchmark;
     let mut extras = ReportExtras {
         title: benchmark.title.clone(),
@@ -40,24 +44,28 @@ pub(super) fn collect(plan: &Plan<'_>, kept: &[Kept], command: &str, lab: &Lab) 
         extras.cards.extend(card("defense", DEFENSES, choice));
     }
     let missing = |what: &str, e: &dyn std::fmt::Display| {
-        lab.progress.warn(&format!("report: without {what}: {e}"));
+        stages.lab.progress.warn(&format!("report: without {what}: {e}"));
     };
     if let Some(first) = plan.works.first() {
         if let Err(e) = pictures(plan, kept, &first.cell, &mut extras) {
             missing("some pictures", &e);
         }
-        match pretrained(plan, &first.cell, lab) {
+        match pretrained(plan, &first.cell, stages) {
             Ok(facts) => extras.facts.extend(facts),
             Err(e) => missing("the pretrained model's values", &e),
         }
     }
-    if let Err(e) = trainings(plan, lab, &mut extras) {
+    if let Err(e) = trainings(plan, stages, &mut extras) {
         missing("some curves and costs", &e);
     }
     extras
 }
 
-fn card<T: ?Sized>(kind: &str, list: &'static [&'static Entry<T>], choice: &Choice) -> Option<Card> {
+fn card<T: ?Sized>(
+    kind: &str,
+    list: &'static [&'static Entry<T>],
+    choice: &Choice,
+) -> Option<Card> {
     let card = &registry::find(kind, list, choice.name()).ok()?.card;
     (card.name != "none").then(|| Card {
         kind: kind.to_owned(),
@@ -109,10 +117,10 @@ fn pictures(plan: &Plan<'_>, kept: &[Kept], first: &Cell, extras: &mut ReportExt
 }
 
 /// Values of the model that all victims start from, before any fine-tuning.
-fn pretrained(plan: &Plan<'_>, cell: &Cell, lab: &Lab) -> Result<Vec<Fact>> {
+fn pretrained(plan: &Plan<'_>, cell: &Cell, stages: &Stages) -> Result<Vec<Fact>> {
     let Some(model) = plan.clean_start(cell)? else { return Ok(Vec::new()) };
     let set = &plan.sets[cell.dataset];
-    let embeddings = model.embeddings(lab, &*set.test, &set.templates)?;
+    let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
     let mut evidence = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
     let mut facts = values("pretrained model", &evidence)?;
     for attack in plan.rivals(cell) {
@@ -133,23 +141,23 @@ fn values(name: &str, evidence: &[metrics::Judgement]) -> Result<Vec<Fact>> {
 }
 
 /// Curves of every training and the cost of every model, each once.
-fn trainings(plan: &Plan<'_>, lab: &Lab, extras: &mut ReportExtras) -> Result<()> {
+fn trainings(plan: &Plan<'_>, stages: &Stages, extras: &mut ReportExtras) -> Result<()> {
     let mut drawn = BTreeSet::new();
     let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
     let mut order: Vec<String> = Vec::new();
     for work in &plan.works {
         let lineage = work.model.lineage();
-        if lineage.iter().any(|fit| !fit.cached(&lab.store)) {
+        if lineage.iter().any(|fit| !fit.cached(&stages.store)) {
             continue;
         }
         for fit in &lineage {
             if drawn.insert(fit.key()) {
-                extras.curves.push(curve(plan, work, fit, lab)?);
+                extras.curves.push(curve(plan, work, fit, stages)?);
             }
         }
         for (label, fits) in models(plan, work, &lineage) {
             if !costs.contains_key(&label) {
-                costs.insert(label.clone(), cost(&label, &fits, lab)?);
+                costs.insert(label.clone(), cost(&label, &fits, stages)?);
                 order.push(label);
             }
         }
@@ -158,8 +166,8 @@ fn trainings(plan: &Plan<'_>, lab: &Lab, extras: &mut ReportExtras) -> Result<()
     Ok(())
 }
 
-fn curve(plan: &Plan<'_>, work: &Work, fit: &Fit, lab: &Lab) -> Result<Curve> {
-    let losses = fit.losses(lab)?;
+fn curve(plan: &Plan<'_>, work: &Work, fit: &Fit, stages: &Stages) -> Result<Curve> {
+    let losses = fit.losses(stages)?;
     let every = losses.len().div_ceil(POINTS).max(1);
     let role = match fit.stage {
         "defend" if !plan.attack(&work.cell).armed.goals.is_empty() => Role::Defended,
@@ -191,7 +199,7 @@ fn models<'a>(
     named.into_iter().filter(|(_, fits)| !fits.is_empty()).collect()
 }
 
-fn cost(label: &str, fits: &[&Arc<Fit>], lab: &Lab) -> Result<Cost> {
+fn cost(label: &str, fits: &[&Arc<Fit>], stages: &Stages) -> Result<Cost> {
     let mut cost = Cost {
         label: label.to_owned(),
         pairs_seen: 0,
@@ -200,7 +208,7 @@ fn cost(label: &str, fits: &[&Arc<Fit>], lab: &Lab) -> Result<Cost> {
         trainings: fits.len() as u64,
     };
     for fit in fits {
-        let (_, record) = fit.run(lab)?;
+        let (_, record) = fit.run(stages)?;
         cost.pairs_seen += record.pairs as u64;
         cost.seconds += record.seconds;
         if fit.stage == "defend" {

@@ -9,10 +9,12 @@ use serde_json::json;
 use toxiclip_shared::checkpoint::{self, Provenance};
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::encoders::ClipConfig;
+use toxiclip_shared::encoders::{Clip, ClipConfig};
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
+use toxiclip_shared::text::Tokenizer;
 
+use crate::cli::Context;
 use crate::evaluate::{self, Embeddings};
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
@@ -26,6 +28,25 @@ pub const VERSION: u32 = 1;
 
 /// What a finished training says about itself, in `fit.json`.
 const RECORD: &str = "fit.json";
+
+/// Where stages run: their cache, and the lab of the work inside them.
+pub struct Stages {
+    /// Finished stages.
+    pub store: Store,
+    /// Bars, and the flag of Ctrl-C.
+    pub lab: Lab,
+}
+
+impl Stages {
+    /// Those of a command: its cache, its terminal, Ctrl-C taken over.
+    ///
+    /// # Errors
+    /// If the cache folder cannot be made.
+    pub fn new(context: &Context) -> Result<Self> {
+        let lab = Lab { progress: context.progress.clone(), interrupt: context.interrupt()? };
+        Ok(Self { store: context.store()?, lab })
+    }
+}
 
 /// Where a model comes from.
 #[derive(Clone)]
@@ -114,20 +135,22 @@ impl Origin {
     ///
     /// # Errors
     /// Those of training.
-    pub fn weights(&self, lab: &Lab) -> Result<Digest> {
+    pub fn weights(&self, stages: &Stages) -> Result<Digest> {
         match self {
-            Self::Scratch(_) => Err(Failure::request("a model that nobody trained is not measured")),
+            Self::Scratch(_) => {
+                Err(Failure::request("a model that nobody trained is not measured"))
+            }
             Self::Checkpoint { weights, .. } => Ok(*weights),
-            Self::Fit(fit) => Ok(fit.run(lab)?.1.weights),
+            Self::Fit(fit) => Ok(fit.run(stages)?.1.weights),
         }
     }
 
     /// The model in memory; trains what has not been trained yet.
-    fn open(&self, lab: &Lab, data: &dyn Dataset, seed: u64) -> Result<Model> {
+    fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
         match self {
-            Self::Scratch(config) => Model::scratch(config, data, &Seed::new(seed)),
-            Self::Checkpoint { dir, .. } => Model::load(dir),
-            Self::Fit(fit) => Model::load(&fit.run(lab)?.0),
+            Self::Scratch(config) => scratch(config, data, &Seed::new(seed)),
+            Self::Checkpoint { dir, .. } => Ok(Model::load(dir)?.0),
+            Self::Fit(fit) => Ok(Model::load(&fit.run(stages)?.0)?.0),
         }
     }
 
@@ -137,13 +160,13 @@ impl Origin {
     /// Those of training and embedding.
     pub fn embeddings(
         &self,
-        lab: &Lab,
+        stages: &Stages,
         data: &dyn Dataset,
         templates: &[String],
     ) -> Result<Embeddings> {
         let key = self.embedding_key(data, templates);
-        let dir = lab.store.stage("embed", key, evaluate::VERSION, |dir| {
-            let model = self.open(lab, data, 0)?;
+        let dir = stages.store.stage("embed", key, evaluate::VERSION, |dir| {
+            let model = self.open(stages, data, 0)?;
             evaluate::embed(&model, data, templates)?.write(&dir.join("embeddings.safetensors"))
         })?;
         Embeddings::read(&dir.join("embeddings.safetensors"))
@@ -198,8 +221,9 @@ impl Fit {
     ///
     /// # Errors
     /// Those of the trainer and of the cache.
-    pub fn run(&self, lab: &Lab) -> Result<(PathBuf, Record)> {
-        let dir = lab.store.stage(self.stage, self.key(), VERSION, |dir| self.train(lab, dir))?;
+    pub fn run(&self, stages: &Stages) -> Result<(PathBuf, Record)> {
+        let dir =
+            stages.store.stage(self.stage, self.key(), VERSION, |dir| self.train(stages, dir))?;
         let path = dir.join(RECORD);
         let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
         let record = serde_json::from_slice(&bytes)
@@ -207,11 +231,11 @@ impl Fit {
         Ok((dir, record))
     }
 
-    fn train(&self, lab: &Lab, dir: &Path) -> Result<()> {
-        let model = self.start.open(lab, &*self.data, self.seed)?;
+    fn train(&self, stages: &Stages, dir: &Path) -> Result<()> {
+        let model = self.start.open(stages, &*self.data, self.seed)?;
         let timer = Timer::start();
         let seed = Seed::new(self.seed).child(self.stage);
-        let model = train::fit(model, &*self.data, &self.recipe, &seed, dir, lab)?;
+        let model = train::fit(model, &*self.data, &self.recipe, &seed, dir, &stages.lab)?;
         let steps = self.recipe.total_steps(self.data.examples().len());
         model.save(dir, &self.provenance)?;
         let record = Record {
@@ -227,13 +251,13 @@ impl Fit {
     ///
     /// # Errors
     /// If the log is missing or damaged.
-    pub fn losses(&self, lab: &Lab) -> Result<Vec<(f64, f64)>> {
+    pub fn losses(&self, stages: &Stages) -> Result<Vec<(f64, f64)>> {
         #[derive(Deserialize)]
         struct Line {
             step: f64,
             loss: f64,
         }
-        let path = self.run(lab)?.0.join("train.jsonl");
+        let path = self.run(stages)?.0.join("train.jsonl");
         let text = std::fs::read_to_string(&path).map_err(|e| Failure::io(&path, &e))?;
         let line = |text: &str| serde_json::from_str(text).map(|l: Line| (l.step, l.loss));
         text.lines()
@@ -241,4 +265,12 @@ impl Fit {
             .collect::<Result<_, _>>()
             .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
     }
+}
+
+/// Start values, and a tokenizer made from the captions that the model will be trained on.
+fn scratch(config: &ClipConfig, data: &dyn Dataset, seed: &Seed) -> Result<Model> {
+    let captions = data.examples().iter().flat_map(|e| e.captions.iter().map(String::as_str));
+    let text = &config.text_cfg;
+    let tokenizer = Tokenizer::train(captions, text.vocab_size, text.context_length)?;
+    Ok(Model::init(Clip::build(config), tokenizer, seed))
 }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::metrics::{self, Task, Value};
+use toxiclip_shared::metrics::{self, Task};
 
-use super::{Evidence, Plan};
+use super::{Evidence, Plan, Score};
 use crate::benchmark::{Cell, Utility};
 use crate::evidence;
 use crate::failure::{Failure, Result};
@@ -42,7 +42,7 @@ impl Journal {
             fs::remove_file(beside).map_err(|e| Failure::io(beside, &e))?;
         }
         fs::create_dir_all(out).map_err(|e| Failure::io(out, &e))?;
-        let (file, _) = RowFile::open(beside.as_ref().unwrap_or(&rows)).map_err(Failure::request)?;
+        let (file, _) = RowFile::open(beside.as_ref().unwrap_or(&rows)).map_err(refused)?;
         let journal = Self { file, out: out.to_owned(), beside, code: Code::of_this_build() };
         journal.arm(plan)?;
         Ok(journal)
@@ -58,31 +58,25 @@ impl Journal {
         Ok(())
     }
 
-    /// Evidence first, so that every row has its own.
-    pub(super) fn values(
-        &mut self,
-        plan: &Plan<'_>,
-        cell: &Cell,
-        from: &Evidence,
-        values: &[Value],
-        weights: Digest,
-        seconds: f64,
-    ) -> Result<()> {
-        let row = self.row(plan, cell, from.against);
-        let path = self.out.join("evidence").join(format!("{}.parquet", row.run));
-        evidence::write(&path, &from.judgements)?;
-        for v in values {
-            let row = Row {
-                metric: v.metric.clone(),
-                value: Some(v.value),
-                lo: Some(v.lo),
-                hi: Some(v.hi),
-                n: v.n,
-                weights: Some(weights),
-                seconds,
-                ..row.clone()
-            };
-            self.file.append(&row)?;
+    /// Writes a finished cell, evidence first, so that every row has its own.
+    pub(super) fn score(&mut self, plan: &Plan<'_>, cell: &Cell, score: &Score) -> Result<()> {
+        for Evidence { against, judgements, values } in &score.evidence {
+            let row = self.row(plan, cell, *against);
+            let path = self.out.join("evidence").join(format!("{}.parquet", row.run));
+            evidence::write(&path, judgements)?;
+            for v in values {
+                let row = Row {
+                    metric: v.metric.clone(),
+                    value: Some(v.value),
+                    lo: Some(v.lo),
+                    hi: Some(v.hi),
+                    n: v.n,
+                    weights: Some(score.weights),
+                    seconds: score.seconds,
+                    ..row.clone()
+                };
+                self.file.append(&row)?;
+            }
         }
         Ok(())
     }
@@ -96,9 +90,8 @@ impl Journal {
             Task::Hit | Task::HitRandom => true,
         };
         let wanted = &plan.benchmark.eval.metrics;
-        let first = metrics::all().find(|m| {
-            due(m.task) && (wanted.is_empty() || wanted.iter().any(|w| w == m.name))
-        });
+        let first = metrics::all()
+            .find(|m| due(m.task) && (wanted.is_empty() || wanted.iter().any(|w| w == m.name)));
         let metric = first.map_or("ca", |m| m.name).to_owned();
         let row = self.row(plan, cell, None);
         self.file.append(&Row { metric: metric.clone(), error: Some(error.to_owned()), ..row })?;
@@ -180,7 +173,7 @@ fn refuse_strangers(plan: &Plan<'_>, out: &Path, rows: &Path) -> Result<()> {
         own.insert(plan.run_id(&work.cell, None));
         own.extend(plan.rivals(&work.cell).map(|a| plan.run_id(&work.cell, Some(a))));
     }
-    let kept = row::read(rows).map_err(Failure::request)?;
+    let kept = row::read(rows).map_err(refused)?;
     match kept.rows.iter().find(|row| !own.contains(&row.run)) {
         None => Ok(()),
         Some(row) => Err(Failure::request(format!(
@@ -190,4 +183,10 @@ fn refuse_strangers(plan: &Plan<'_>, out: &Path, rows: &Path) -> Result<()> {
             row.run.short()
         ))),
     }
+}
+
+/// Nothing has been written yet.
+#[allow(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
+fn refused(error: anyhow::Error) -> Failure {
+    Failure::request(format!("{error:#}"))
 }

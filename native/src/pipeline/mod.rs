@@ -11,6 +11,7 @@ mod strips;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Judgement, Task, Value};
@@ -19,9 +20,9 @@ use toxiclip_shared::seed::Seed;
 use crate::benchmark::{Cell, Measured};
 use crate::evaluate::{judge_goals, judge_utility};
 use crate::failure::{Failure, Result};
-use crate::lab::Lab;
 
-use fit::Origin;
+pub use fit::Stages;
+use fit::{Fit, Origin};
 use journal::Journal;
 pub use plan::Plan;
 use plan::Work;
@@ -43,10 +44,19 @@ struct Kept {
     hits: Vec<Judgement>,
 }
 
-/// A cell's evidence: about utility or its own goals, or (for a control) about another attack's goals.
+/// A cell's evidence: about utility and its own goals, or (for a control) about another attack's goals.
 struct Evidence {
     against: Option<usize>,
     judgements: Vec<Judgement>,
+    values: Vec<Value>,
+}
+
+/// A finished cell.
+struct Score {
+    weights: Digest,
+    /// Of the cell's own trainings.
+    seconds: f64,
+    evidence: Vec<Evidence>,
 }
 
 /// Runs all cells, writing rows and evidence to `out` one by one, and what the report needs besides.
@@ -55,26 +65,30 @@ struct Evidence {
 ///
 /// # Errors
 /// On Ctrl-C, or if `out` cannot be written.
-pub fn run(plan: &Plan<'_>, out: &Path, command: &str, lab: &Lab) -> Result<Outcome> {
-    let mut journal = Journal::open(plan, out)?;
+pub fn run(plan: &Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<Outcome> {
+    let journal = Journal::open(plan, out)?;
+    // From here on something has been written, and no error is a mere wrong request.
+    let (outcome, kept) = walk(plan, journal, stages).map_err(Failure::after_work)?;
+    extras::collect(plan, &kept, command, stages).write(out).map_err(Failure::from)?;
+    Ok(outcome)
+}
+
+fn walk(plan: &Plan<'_>, mut journal: Journal, stages: &Stages) -> Result<(Outcome, Vec<Kept>)> {
     let mut outcome = Outcome::default();
     let mut kept = Vec::new();
     let mut broken: BTreeMap<Digest, String> = BTreeMap::new();
+    let bar = stages.lab.progress.stage("benchmark", plan.works.len() as u64, "cells");
     for work in &plan.works {
-        lab.interrupt.check()?;
-        match measure(plan, work, &broken, lab) {
-            Ok((weights, evidence)) => {
-                let seconds = seconds(&work.model, lab)?;
-                for one in &evidence {
-                    let values = values(plan, one)?;
-                    journal.values(plan, &work.cell, one, &values, weights, seconds)?;
-                    note(plan, &work.cell, one.against, &values, &mut outcome);
-                }
-                keep(plan, &work.cell, evidence, &mut kept);
+        stages.lab.interrupt.check()?;
+        match measure(plan, work, &broken, stages) {
+            Ok(score) => {
+                journal.score(plan, &work.cell, &score)?;
+                outcome.note(plan, &work.cell, &score);
+                keep(plan, &work.cell, score, &mut kept);
             }
             Err(Failure::Interrupted) => return Err(Failure::Interrupted),
             Err(failure) => {
-                let unfinished = |fit: &&std::sync::Arc<fit::Fit>| !fit.cached(&lab.store);
+                let unfinished = |fit: &&Arc<Fit>| !fit.cached(&stages.store);
                 if let Some(fit) = work.model.lineage().into_iter().find(unfinished) {
                     broken.insert(fit.key(), failure.to_string());
                 }
@@ -83,10 +97,11 @@ pub fn run(plan: &Plan<'_>, out: &Path, command: &str, lab: &Lab) -> Result<Outc
                 outcome.failed.push(format!("{}: {failure}", plan.benchmark.label(&work.cell)));
             }
         }
+        bar.advance(1);
     }
+    bar.finish();
     journal.finish()?;
-    extras::collect(plan, &kept, command, lab).write(out)?;
-    Ok(outcome)
+    Ok((outcome, kept))
 }
 
 /// Trains what has to be trained and judges the model. A training that failed for an earlier cell fails at once.
@@ -94,48 +109,49 @@ fn measure(
     plan: &Plan<'_>,
     work: &Work,
     broken: &BTreeMap<Digest, String>,
-    lab: &Lab,
-) -> Result<(Digest, Vec<Evidence>)> {
-    let known = |fit: &std::sync::Arc<fit::Fit>| broken.get(&fit.key()).map(Failure::failed);
-    if let Some(failure) = work.model.lineage().into_iter().find_map(known) {
+    stages: &Stages,
+) -> Result<Score> {
+    let lineage = work.model.lineage();
+    let known = |fit: &&Arc<Fit>| broken.get(&fit.key()).map(Failure::failed);
+    if let Some(failure) = lineage.iter().find_map(known) {
         return Err(failure);
     }
-    let weights = work.model.weights(lab)?;
-    Ok((weights, evidence(plan, &work.cell, &work.model, lab)?))
+    let weights = work.model.weights(stages)?;
+    // Pretraining is everybody's; the others at the time they took when they ran.
+    let own = lineage.into_iter().filter(|fit| fit.stage != "pretrain");
+    let seconds = own.map(|fit| Ok(fit.run(stages)?.1.seconds)).sum::<Result<f64>>()?;
+    Ok(Score { weights, seconds, evidence: evidence(plan, &work.cell, &work.model, stages)? })
 }
 
 /// Utility, then goals: the cell's own, or those of every other attack where the cell is a control.
-fn evidence(plan: &Plan<'_>, cell: &Cell, model: &Origin, lab: &Lab) -> Result<Vec<Evidence>> {
+fn evidence(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    model: &Origin,
+    stages: &Stages,
+) -> Result<Vec<Evidence>> {
     let set = &plan.sets[cell.dataset];
-    let embeddings = model.embeddings(lab, &*set.test, &set.templates)?;
+    let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
     let seed = Seed::new(cell.seed);
     let judge = |attack: usize| {
         let goals = &plan.prepared[&(cell.dataset, attack, cell.seed)].armed.goals;
         judge_goals(&*set.test, &embeddings, goals, &seed)
     };
+    let wanted = &plan.benchmark.eval.metrics;
+    let valued = |against, judgements: Vec<Judgement>| -> Result<Evidence> {
+        let mut values = metrics::values(&judgements)?;
+        values.retain(|v| wanted.is_empty() || wanted.contains(&v.metric));
+        Ok(Evidence { against, judgements, values })
+    };
     let mut own = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
     own.extend(judge(cell.attack)?);
-    let mut all = vec![Evidence { against: None, judgements: own }];
+    let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.goals.is_empty() {
         for attack in plan.rivals(cell) {
-            all.push(Evidence { against: Some(attack), judgements: judge(attack)? });
+            all.push(valued(Some(attack), judge(attack)?)?);
         }
     }
     Ok(all)
-}
-
-/// The values to report of some evidence.
-fn values(plan: &Plan<'_>, evidence: &Evidence) -> Result<Vec<Value>> {
-    let wanted = &plan.benchmark.eval.metrics;
-    let mut values = metrics::values(&evidence.judgements)?;
-    values.retain(|v| wanted.is_empty() || wanted.contains(&v.metric));
-    Ok(values)
-}
-
-/// Seconds of a cell's own trainings, at the time they took when they ran; pretraining is everybody's.
-fn seconds(model: &Origin, lab: &Lab) -> Result<f64> {
-    let own = model.lineage().into_iter().filter(|fit| fit.stage != "pretrain");
-    own.map(|fit| Ok(fit.run(lab)?.1.seconds)).sum()
 }
 
 fn measured(
@@ -157,17 +173,22 @@ fn measured(
     }
 }
 
-fn note(plan: &Plan<'_>, cell: &Cell, against: Option<usize>, values: &[Value], to: &mut Outcome) {
-    let one = |v: &Value| measured(plan, cell, against, &v.metric, Some(v.value));
-    to.measured.extend(values.iter().map(one));
+impl Outcome {
+    fn note(&mut self, plan: &Plan<'_>, cell: &Cell, score: &Score) {
+        for Evidence { against, values, .. } in &score.evidence {
+            let one = |v: &Value| measured(plan, cell, *against, &v.metric, Some(v.value));
+            self.measured.extend(values.iter().map(one));
+        }
+    }
 }
 
-fn keep(plan: &Plan<'_>, cell: &Cell, evidence: Vec<Evidence>, kept: &mut Vec<Kept>) {
+/// What the report draws pictures from.
+fn keep(plan: &Plan<'_>, cell: &Cell, score: Score, kept: &mut Vec<Kept>) {
     let first = &plan.works[0].cell;
     if (cell.dataset, cell.encoder, cell.seed) != (first.dataset, first.encoder, first.seed) {
         return;
     }
-    for Evidence { against, mut judgements } in evidence {
+    for Evidence { against, mut judgements, .. } in score.evidence {
         judgements.retain(|j| j.task == Task::Hit);
         if !judgements.is_empty() {
             let attack = against.unwrap_or(cell.attack);

@@ -63,13 +63,17 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// If a name, class, rate or recipe does not fit the data.
     pub fn new(benchmark: &'a Benchmark) -> Result<Self> {
-        let sets = benchmark.datasets.iter().map(|name| open(benchmark, name)).collect::<Result<_>>()?;
+        let sets =
+            benchmark.datasets.iter().map(|name| open(benchmark, name)).collect::<Result<_>>()?;
         let mut plan = Self { benchmark, sets, prepared: BTreeMap::new(), works: Vec::new() };
         for dataset in 0..plan.sets.len() {
             for attack in 0..benchmark.attacks.len() {
                 for &seed in &benchmark.seeds {
                     let prepared = plan.prepare(dataset, attack, seed).map_err(|e| {
-                        e.during(format!("attack {}", benchmark.attacks[attack].label(&benchmark.attacks)))
+                        e.during(format!(
+                            "attack {}",
+                            benchmark.attacks[attack].label(&benchmark.attacks)
+                        ))
                     })?;
                     plan.prepared.insert((dataset, attack, seed), prepared);
                 }
@@ -89,12 +93,16 @@ impl<'a> Plan<'a> {
         let attack = self.benchmark.attacks[attack].make(ATTACKS).map_err(Failure::request)?;
         let armed = attack.prepare(&*set.train, &Seed::new(seed))?;
         for goal in &armed.goals {
-            for (rows, what) in
-                [(goal.from_rows(&*set.test), "caption of class A"), (goal.to_rows(&*set.test), "picture of class B")]
-            {
+            for (rows, what) in [
+                (goal.from_rows(&*set.test), "caption of class A"),
+                (goal.to_rows(&*set.test), "picture of class B"),
+            ] {
                 if rows.is_empty() {
                     let test = set.test.name();
-                    return Err(Failure::request(format!("goal {}: {test} has no {what}", goal.name)));
+                    return Err(Failure::request(format!(
+                        "goal {}: {test} has no {what}",
+                        goal.name
+                    )));
                 }
             }
         }
@@ -168,7 +176,11 @@ impl<'a> Plan<'a> {
             poisoned,
             attack: if poisoned { spec(self.benchmark.attacks[cell.attack].spec()) } else { None },
             poison: poisoned.then(|| Digest::of(armed)),
-            defense: if stage == "defend" { spec(self.benchmark.defenses[cell.defense].spec()) } else { None },
+            defense: if stage == "defend" {
+                spec(self.benchmark.defenses[cell.defense].spec())
+            } else {
+                None
+            },
             data: json!({ "name": data.name(), "digest": data.digest() }),
             recipe: json!({ "train": recipe, "seed": seed }),
         };
