@@ -83,14 +83,18 @@ fn a_benchmark_gives_rows_evidence_and_a_report_and_is_not_repeated() {
     let place = Place::new();
     let plan = success(&place.run("out", &["--dry-run"]));
     assert!(plan.contains("4 cells, 5 trainings: 0 cached, 5 to do"), "{plan}");
-    assert!(!place.path("out").exists() && !place.path("cache").exists(), "a dry run writes nothing");
+    assert!(
+        !place.path("out").exists() && !place.path("cache").exists(),
+        "a dry run writes nothing"
+    );
 
     let table = success(&place.run("out", &[]));
     assert!(table.contains("single-label") && table.contains("met "), "{table}");
     let rows = place.rows("out");
     assert!(rows.iter().all(|r| r["error"].is_null() && r["value"].is_number()));
     let of = |attack: &str, against: bool| -> BTreeSet<String> {
-        let fits = |r: &&Value| r["attack"]["name"] == attack && r["against"].is_object() == against;
+        let fits =
+            |r: &&Value| r["attack"]["name"] == attack && r["against"].is_object() == against;
         rows.iter().filter(fits).map(|r| r["metric"].as_str().unwrap().to_owned()).collect()
     };
     let (utility, goals) = (of("none", false), of("none", true));
@@ -147,7 +151,10 @@ fn a_failed_cell_is_a_row_and_the_others_go_on() {
     let output = place.run("out", &["--set", wild]);
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("error: 2 of 4 cells failed") && stderr.contains("not finite"), "{stderr}");
+    assert!(
+        stderr.contains("error: 2 of 4 cells failed") && stderr.contains("not finite"),
+        "{stderr}"
+    );
     let rows = place.rows("out");
     let failed: Vec<&Value> = rows.iter().filter(|r| r["error"].is_string()).collect();
     assert_eq!(failed.len(), 2);
