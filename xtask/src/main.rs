@@ -1,2 +1,39 @@
-//! Tasks of the repository: `cargo xtask --help`.
-fn main() {}
+//! Tasks of the repository: `cargo xtask --help`. A task is a file and one variant here.
+
+mod step;
+mod test;
+mod wasm;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Everything that is not the program")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// All that CI checks: formatting, lints, tests, the wasm build; installs what is missing or says what to install.
+    Test,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().task {
+        Task::Test => test::run(),
+    }
+}
+
+/// The repository, wherever the task was started.
+fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// Where cargo builds: `CARGO_TARGET_DIR`, else `target/`.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
