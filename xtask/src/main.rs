@@ -1,5 +1,7 @@
 //! Tasks of the repository: `cargo xtask --help`. A task is a file and one variant here.
 
+#[cfg(feature = "data")]
+mod data;
 mod step;
 mod test;
 mod wasm;
@@ -19,12 +21,31 @@ struct Args {
 enum Task {
     /// All that CI checks: formatting, lints, tests, the wasm build; installs what is missing or says what to install.
     Test,
+    /// Rebuild the embedded emoji data from their npm packages.
+    Data {
+        /// Build into a temporary folder and compare byte for byte with the committed files.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::Test => test::run(),
+        Task::Data { check } => data_task(check),
     }
+}
+
+#[cfg(feature = "data")]
+fn data_task(check: bool) -> anyhow::Result<()> {
+    data::run(check)
+}
+
+/// Runs itself again with the renderer compiled in, so that no other task waits for it.
+#[cfg(not(feature = "data"))]
+fn data_task(check: bool) -> anyhow::Result<()> {
+    let mut again = step::cargo("run --release --quiet --package xtask --features data -- data");
+    step::command(again.args(check.then_some("--check"))).map(drop)
 }
 
 /// The repository, wherever the task was started.

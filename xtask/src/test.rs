@@ -5,9 +5,9 @@ use anyhow::Result;
 use crate::step::{Outcome, Steps, cargo, command, works};
 use crate::wasm;
 
-/// One set of features for lints and tests, so that dependencies are compiled once; with `candle`, because its
-/// primitives are the oracle of our own operations.
-const FEATURES: &str = "--release --workspace --features toxiclip-shared/candle";
+/// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
+/// oracle of our own operations, and the task that rebuilds the data.
+const FEATURES: &str = "--release --workspace --features toxiclip-shared/candle,xtask/data";
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
