@@ -2,6 +2,7 @@
 
 pub mod allocator;
 pub mod argument;
+pub mod benchmark;
 pub mod catalogue;
 pub mod cli;
 pub mod cmd;

@@ -10,6 +10,8 @@ use crate::image::Image;
 use crate::{Error, Result};
 
 pub mod emoji;
+#[cfg(test)]
+pub(crate) mod synthetic;
 
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
