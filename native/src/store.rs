@@ -39,15 +39,6 @@ pub struct Counts {
     pub reused: usize,
 }
 
-/// A stage that is there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finished {
-    /// Its folder; what `work` wrote, and nothing else, is in it.
-    pub dir: PathBuf,
-    /// Wall time of the attempt that finished it, whenever that was. Not part of what is verified.
-    pub seconds: f64,
-}
-
 impl Store {
     /// Opens the cache at `dir`, making the folder; `None` makes a private one that is removed when the store is dropped.
     /// Notices (waiting for another process, a damaged entry) go to stderr, one line each.
@@ -93,7 +84,7 @@ impl Store {
         Ok(cache.join("toxiclip"))
     }
 
-    /// The finished stage: found, or made by `work`, which gets the folder to fill.
+    /// The finished folder of a stage: found, or made by `work`, which gets the folder to fill.
     ///
     /// `key` is the digest of all inputs and resolved parameters, `version` the constant beside the stage's code.
     /// `work` may find files of an earlier, interrupted attempt at the same key; what it keeps under
@@ -107,40 +98,41 @@ impl Store {
         key: Digest,
         version: u32,
         work: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<Finished> {
+    ) -> Result<PathBuf> {
         let key = Digest::of(&(stage, version, key));
         let done = self.root.join(stage).join(key.to_string());
         // Finished entries never change, so this look needs no lock and works on a read-only cache.
-        if done.is_dir()
-            && let Ok(seconds) = seal::check(&done)
-        {
-            return Ok(self.reuse(done, seconds));
+        if done.is_dir() && seal::check(&done).is_ok() {
+            self.reused.fetch_add(1, Ordering::Relaxed);
+            return Ok(done);
         }
         let parent = self.root.join(stage);
         fs::create_dir_all(&parent).map_err(|e| refused(&parent, &e))?;
         let _lock = self.lock(&done.with_extension("lock"), stage)?;
         if done.is_dir() {
             match seal::check(&done) {
-                Ok(seconds) => return Ok(self.reuse(done, seconds)),
+                Ok(()) => {
+                    self.reused.fetch_add(1, Ordering::Relaxed);
+                    return Ok(done);
+                }
                 Err(why) => self.discard(&done, &why)?,
             }
         }
         let partial = done.with_extension("partial");
         fs::create_dir_all(&partial).map_err(|e| refused(&partial, &e))?;
         // A list in it means that all but the renaming was done when an earlier run was killed.
-        let seconds = match seal::check(&partial) {
-            Ok(seconds) => seconds,
-            Err(_) => timed(|| work(&partial))?,
-        };
-        let seal = seal::Label { stage, version, seconds };
-        seal::finish(&partial, &done, &seal).map_err(|(path, e)| refused(&path, &e))?;
+        if seal::check(&partial).is_err() {
+            work(&partial)?;
+        }
+        seal::finish(&partial, &done, stage, version).map_err(|(path, e)| refused(&path, &e))?;
         self.computed.fetch_add(1, Ordering::Relaxed);
-        Ok(Finished { dir: done, seconds })
+        Ok(done)
     }
 
-    fn reuse(&self, dir: PathBuf, seconds: f64) -> Finished {
-        self.reused.fetch_add(1, Ordering::Relaxed);
-        Finished { dir, seconds }
+    /// The folder of a finished stage, if there is one. Neither checks its files nor counts as a use.
+    pub fn find(&self, stage: &str, key: Digest, version: u32) -> Option<PathBuf> {
+        let key = Digest::of(&(stage, version, key));
+        Some(self.root.join(stage).join(key.to_string())).filter(|done| done.is_dir())
     }
 
     /// How many stages ran and how many were found.
@@ -225,13 +217,6 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&temporary);
         Failure::io(path, &error)
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "rows report how long their stages took")]
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let start = std::time::Instant::now();
-    work()?;
-    Ok(start.elapsed().as_secs_f64())
 }
 
 /// Different in every call of every process on this machine.

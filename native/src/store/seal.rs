@@ -14,15 +14,7 @@ const LIST: &str = "stage.json";
 struct Seal {
     stage: String,
     version: u32,
-    seconds: f64,
     files: Vec<Sealed>,
-}
-
-/// What the list says besides the files.
-pub(super) struct Label<'a> {
-    pub stage: &'a str,
-    pub version: u32,
-    pub seconds: f64,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,15 +30,14 @@ type IoResult<T> = Result<T, (PathBuf, io::Error)>;
 
 /// Lists, syncs and renames `partial` to `done`. The order matters: contents reach the disk before the list, the list
 /// before the checkpoints go, and all of it before the name: a kill at any point leaves something to go on from.
-pub(super) fn finish(partial: &Path, done: &Path, label: &Label<'_>) -> IoResult<()> {
+pub(super) fn finish(partial: &Path, done: &Path, stage: &str, version: u32) -> IoResult<()> {
     let list = partial.join(LIST);
     let files = contents(partial)?;
     for file in &files {
         let path = partial.join(&file.path);
         at(&path, File::open(&path).and_then(|f| f.sync_all()))?;
     }
-    let Label { stage, version, seconds } = *label;
-    let seal = Seal { stage: stage.to_owned(), version, seconds, files };
+    let seal = Seal { stage: stage.to_owned(), version, files };
     let json = serde_json::to_vec_pretty(&seal).map_err(|e| (list.clone(), e.into()))?;
     at(&list, fs::write(&list, json))?;
     at(&list, File::open(&list).and_then(|f| f.sync_all()))?;
@@ -59,8 +50,8 @@ pub(super) fn finish(partial: &Path, done: &Path, label: &Label<'_>) -> IoResult
     done.parent().map_or(Ok(()), |parent| at(parent, sync_dir(parent)))
 }
 
-/// Compares a finished folder with its list: the seconds it took, or in a few words what differs.
-pub(super) fn check(done: &Path) -> Result<f64, String> {
+/// Compares a finished folder with its list; says in a few words what differs.
+pub(super) fn check(done: &Path) -> Result<(), String> {
     let json = fs::read(done.join(LIST)).map_err(|e| format!("{LIST} is unreadable ({e})"))?;
     let seal: Seal =
         serde_json::from_slice(&json).map_err(|e| format!("{LIST} is malformed ({e})"))?;
@@ -75,7 +66,7 @@ pub(super) fn check(done: &Path) -> Result<f64, String> {
     if found.len() > seal.files.len() {
         return Err("it holds files that its list does not name".to_owned());
     }
-    Ok(seal.seconds)
+    Ok(())
 }
 
 /// All files below `dir`, sorted by path, without the list itself and the checkpoints of unfinished work.

@@ -25,11 +25,11 @@ fn a_stage_is_computed_once_and_found_by_another_store() {
     let (first, second) = (store(dir.path()), store(dir.path()));
     let made = first.stage("train", key("a"), 1, |work| write(work, "weights")).unwrap();
     let found = second.stage("train", key("a"), 1, |_| panic!("computed twice")).unwrap();
-    assert_eq!((&made, read(&found.dir).as_str()), (&found, "weights"), "seconds are kept, too");
+    assert_eq!((made, read(&found).as_str()), (found.clone(), "weights"));
     assert_eq!(first.counts(), Counts { computed: 1, reused: 0 });
     assert_eq!(second.counts(), Counts { computed: 0, reused: 1 });
     assert!(Store::size(dir.path()) > 7, "result and list are counted");
-    assert!(!found.dir.with_extension("partial").exists());
+    assert!(!found.with_extension("partial").exists());
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn concurrent_runs_compute_once() {
         });
         started.wait();
         let found = second.stage("train", key("a"), 1, |_| panic!("computed twice")).unwrap();
-        assert_eq!(read(&found.dir), "by the first");
+        assert_eq!(read(&found), "by the first");
     });
     assert_eq!(waiting.lock().unwrap().len(), 1, "one line says what it waits for");
     assert_eq!(second.counts(), Counts { computed: 0, reused: 1 });
@@ -88,7 +88,7 @@ fn a_damaged_entry_is_computed_again() {
         let store = Store::open(Some(dir.path().to_owned()))
             .unwrap()
             .with_notices(move |line| sink.lock().unwrap().push(line.to_owned()));
-        let make = || store.stage("s", key("a"), 1, |work| write(work, "weights")).unwrap().dir;
+        let make = || store.stage("s", key("a"), 1, |work| write(work, "weights")).unwrap();
         damage(&make());
         assert_eq!(read(&make()), "weights");
         assert_eq!(store.counts().computed, 2, "{expected}");
@@ -113,8 +113,7 @@ fn unfinished_work_survives_and_its_checkpoints_go_when_it_is_sealed() {
             assert_eq!(fs::read_to_string(work.join(RESUME).join("step")).unwrap(), "41");
             write(work, "weights")
         })
-        .unwrap()
-        .dir;
+        .unwrap();
     assert!(!done.join(RESUME).exists());
 }
 
@@ -122,7 +121,7 @@ fn unfinished_work_survives_and_its_checkpoints_go_when_it_is_sealed() {
 fn a_kill_between_sealing_and_renaming_costs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    let done = store.stage("s", key("a"), 1, |work| write(work, "weights")).unwrap().dir;
+    let done = store.stage("s", key("a"), 1, |work| write(work, "weights")).unwrap();
     fs::rename(&done, done.with_extension("partial")).unwrap();
     store.stage("s", key("a"), 1, |_| panic!("computed twice")).unwrap();
     assert_eq!(read(&done), "weights");
@@ -152,9 +151,11 @@ fn a_folder_that_cannot_be_made_is_one_line_with_a_remedy() {
 fn a_read_only_cache_still_serves_what_it_has() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    let done = store.stage("s", key("a"), 1, |work| write(work, "r")).unwrap().dir;
+    store.stage("s", key("a"), 1, |work| write(work, "r")).unwrap();
+    fs::remove_file(store.stage("s", key("a"), 1, |_| Ok(())).unwrap().with_extension("lock"))
+        .unwrap();
     // A folder in the lock's place refuses to be opened for writing, even for root.
-    fs::remove_file(done.with_extension("lock")).unwrap();
+    let done = store.stage("s", key("a"), 1, |_| panic!("computed twice")).unwrap();
     fs::create_dir(done.with_extension("lock")).unwrap();
     store.stage("s", key("a"), 1, |_| panic!("computed twice")).unwrap();
     fs::write(done.join("deep/result"), "changed").unwrap();
