@@ -2,6 +2,7 @@
 
 #[cfg(feature = "data")]
 mod data;
+mod golden;
 mod step;
 mod test;
 mod wasm;
@@ -27,12 +28,19 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Remake the golden values with PyTorch and open_clip, which are fetched from PyPI (gigabytes).
+    Golden {
+        /// Compare with the committed files, and let open_clip load our checkpoints; change nothing.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::Test => test::run(),
         Task::Data { check } => data_task(check),
+        Task::Golden { check } => golden::run(check),
     }
 }
 
