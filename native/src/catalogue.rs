@@ -1,12 +1,18 @@
 //! Everything that has a name, in one form: what `list` and `show` print.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value;
-use toxiclip_shared::registry::{Entry, unknown};
+use toxiclip_shared::attacks::ATTACKS;
+use toxiclip_shared::data::emoji::{ArtSet, DATASETS, DatasetInfo};
+use toxiclip_shared::defenses::DEFENSES;
+use toxiclip_shared::encoders::{self, Clip, Layers};
+use toxiclip_shared::graph::ParamSpec;
+use toxiclip_shared::metrics::{self, Metric};
+use toxiclip_shared::registry::{Entry, Param, unknown};
 
 use crate::failure::{Failure, Result};
 
@@ -47,7 +53,7 @@ pub struct Item {
 pub struct Parameter {
     /// kebab-case key.
     pub key: String,
-    /// The default; `null` where it must be given.
+    /// The default; `null` where there is none.
     pub default: Value,
     /// `px`, `rows`, `epochs`; empty for names and switches.
     pub unit: String,
@@ -71,14 +77,14 @@ impl Kind {
     /// All things of this kind, in the order of their registry.
     ///
     /// # Errors
-    /// Only for benchmarks, which are files: if one cannot be read.
+    /// For things that are files, if one cannot be read.
     pub fn items(self) -> Result<Vec<Item>> {
         match self {
-            Self::Attacks => Ok(attacks()),
-            Self::Defenses => Ok(defenses()),
-            Self::Encoders => Ok(encoders()),
-            Self::Datasets => Ok(datasets()),
-            Self::Metrics => Ok(metrics()),
+            Self::Attacks => Ok(ATTACKS.iter().copied().map(from_entry).collect()),
+            Self::Defenses => Ok(DEFENSES.iter().copied().map(from_entry).collect()),
+            Self::Encoders => encoders::library::ENCODERS.iter().map(|(n, _)| encoder(n)).collect(),
+            Self::Datasets => Ok(DATASETS.iter().map(dataset).collect()),
+            Self::Metrics => Ok(metrics::all().map(metric).collect()),
             Self::Benchmarks => benchmarks(&benchmarks_folder()),
         }
     }
@@ -96,31 +102,67 @@ impl Kind {
     }
 }
 
-fn attacks() -> Vec<Item> {
-    Vec::new()
+/// A definition compiled in from `benchmarks/encoders/`; its parameters are counted in the graph.
+fn encoder(name: &str) -> Result<Item> {
+    let config = encoders::library::find(name)?;
+    let count = |specs: &[ParamSpec]| -> usize {
+        specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum()
+    };
+    let (vision, text) = (&config.vision_cfg, &config.text_cfg);
+    let tower = match &vision.layers {
+        Layers::Transformer(depth) => format!("ViT of {depth} blocks"),
+        Layers::ResNet(stages) => format!("ResNet {stages:?}"),
+    };
+    let parameters = count(&Clip::build(&config).params());
+    Ok(Item {
+        name: name.to_owned(),
+        summary: format!(
+            "{tower}, width {}, {} px; text of {} blocks, width {}; {parameters} parameters",
+            vision.width, vision.image_size, text.layers, text.width
+        ),
+        facts: facts([
+            ("file", format!("benchmarks/encoders/{name}.json").into()),
+            ("definition", serde_json::to_value(&config).map_err(Failure::failed)?),
+        ]),
+        parameters: Vec::new(),
+    })
 }
 
-fn defenses() -> Vec<Item> {
-    Vec::new()
+fn dataset(info: &DatasetInfo) -> Item {
+    let joined = |part: fn(&ArtSet) -> &'static str| -> Value {
+        let parts: BTreeSet<&str> = info.art_sets().map(part).collect();
+        parts.into_iter().collect::<Vec<_>>().join("; ").into()
+    };
+    Item {
+        name: info.name.to_owned(),
+        summary: info.summary.to_owned(),
+        facts: facts([
+            ("licence of the art", joined(|set| set.licence)),
+            ("credit", joined(|set| set.credit)),
+        ]),
+        parameters: Vec::new(),
+    }
 }
 
-fn encoders() -> Vec<Item> {
-    Vec::new()
-}
-
-fn datasets() -> Vec<Item> {
-    Vec::new()
-}
-
-fn metrics() -> Vec<Item> {
-    Vec::new()
+fn metric(metric: &Metric) -> Item {
+    let better = if metric.higher_is_better { "higher" } else { "lower" };
+    Item {
+        name: metric.name.to_owned(),
+        summary: metric.summary.to_owned(),
+        facts: facts([
+            ("formula", metric.formula.into()),
+            ("reference", metric.reference.into()),
+            ("better", better.into()),
+        ]),
+        parameters: Vec::new(),
+    }
 }
 
 /// A registered attack or defense: its card, and its parameters with the defaults that its own parser fills in.
-pub fn from_entry<T: ?Sized>(entry: &Entry<T>) -> Item {
+fn from_entry<T: ?Sized>(entry: &Entry<T>) -> Item {
     let card = &entry.card;
     let defaults = (entry.resolve)(Value::Object(serde_json::Map::new())).unwrap_or_default();
-    let parameter = |p: &toxiclip_shared::registry::Param| Parameter {
+    let parameter = |p: &Param| Parameter {
         key: p.key.to_owned(),
         default: defaults.get(p.key).cloned().unwrap_or(Value::Null),
         unit: p.unit.to_owned(),

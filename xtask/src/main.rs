@@ -1,7 +1,13 @@
-//! Tasks of the repository: `cargo xtask --help`.
+//! Tasks of the repository: `cargo xtask --help`. A task is a file and one variant here.
 
 #[cfg(feature = "data")]
 mod data;
+mod golden;
+mod step;
+mod test;
+mod wasm;
+
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -14,9 +20,17 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
+    /// All that CI checks: formatting, lints, tests, the wasm build; installs what is missing or says what to install.
+    Test,
     /// Rebuild the embedded emoji data from their npm packages.
     Data {
         /// Build into a temporary folder and compare byte for byte with the committed files.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Remake the golden values with PyTorch and open_clip, which are fetched from PyPI (gigabytes).
+    Golden {
+        /// Compare with the committed files, and let open_clip load our checkpoints; change nothing.
         #[arg(long)]
         check: bool,
     },
@@ -24,7 +38,9 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
+        Task::Test => test::run(),
         Task::Data { check } => data_task(check),
+        Task::Golden { check } => golden::run(check),
     }
 }
 
@@ -36,12 +52,17 @@ fn data_task(check: bool) -> anyhow::Result<()> {
 /// Runs itself again with the renderer compiled in, so that no other task waits for it.
 #[cfg(not(feature = "data"))]
 fn data_task(check: bool) -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = std::process::Command::new(cargo)
-        .args(["run", "--release", "--quiet", "-p", "xtask", "--features", "data", "--", "data"])
-        .args(check.then_some("--check"))
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .status()?;
-    anyhow::ensure!(status.success(), "cargo xtask data failed: {status}");
-    Ok(())
+    let mut again = step::cargo("run --release --quiet --package xtask --features data -- data");
+    step::command(again.args(check.then_some("--check"))).map(drop)
+}
+
+/// The repository, wherever the task was started.
+fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// Where cargo builds: `CARGO_TARGET_DIR`, else `target/`.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

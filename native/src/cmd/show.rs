@@ -58,7 +58,7 @@ fn text(item: &Item) -> String {
 }
 
 fn default(value: &Value) -> String {
-    if value.is_null() { "(required)".to_owned() } else { plain(value) }
+    if value.is_null() { "-".to_owned() } else { plain(value) }
 }
 
 fn plain(value: &Value) -> String {
@@ -83,7 +83,7 @@ mod tests {
         };
         item.parameters = vec![parameter("size", 4.into()), parameter("at", Value::Null)];
         let expected = "patch: stamps a square\n\nthreat model  writes pictures\n\nparameters\n  \
-                        size  4           px  edge\n  at    (required)  px  edge\n";
+                        size  4  px  edge\n  at    -  px  edge\n";
         assert_eq!(text(&item), expected);
     }
 }

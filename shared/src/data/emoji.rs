@@ -14,5 +14,6 @@ pub use embedded::{described, open};
 /// Side of every drawing in pixels.
 pub const SIDE: usize = 64;
 
-#[cfg(all(test, feature = "emoji"))]
+#[cfg(test)]
+#[cfg(feature = "emoji")]
 mod tests;

@@ -16,6 +16,8 @@ use super::packages::{Packages, file};
 pub(crate) struct Curation {
     /// Subgroup → words.
     subgroups: BTreeMap<String, String>,
+    /// Words of emojilib that are no keywords.
+    noise: Vec<String>,
     /// Concepts whose drawings belong to another concept's class.
     merge: Vec<Merge>,
     /// Concepts that are no class.
@@ -113,24 +115,52 @@ impl Curation {
     }
 }
 
-/// All concrete emoji of emojibase, each a class of its own.
-pub(crate) fn candidates(packages: &Packages) -> Result<Vec<Concept>> {
-    let wanted = ["en/data.json", "meta/groups.json"];
-    let files = packages.files("emojibase-data", |p| wanted.contains(&p))?;
-    let emoji: Vec<Emoji> = serde_json::from_slice(file(&files, "en/data.json")?)?;
-    let meta: Meta = serde_json::from_slice(file(&files, "meta/groups.json")?)?;
-    let concept = |e: Emoji| {
-        let group = meta.groups.get(&e.group?)?.clone();
-        let subgroup = meta.subgroups.get(&e.subgroup?)?.clone();
-        CONCRETE.contains(&group.as_str()).then(|| Concept {
-            code: plain_code(&e.hexcode),
-            id: slug(&e.label),
-            name: e.label.replace('’', "'"),
-            group,
-            subgroup,
-            keywords: e.tags.iter().map(|t| t.replace('’', "'")).collect(),
-            class: Some(slug(&e.label)),
-        })
-    };
-    Ok(emoji.into_iter().filter_map(concept).collect())
+/// Emojibase has one tag for some concepts; emojilib fills up to so many.
+const KEYWORDS: usize = 6;
+
+impl Curation {
+    /// All concrete emoji of emojibase, each a class of its own.
+    pub(crate) fn candidates(&self, packages: &Packages) -> Result<Vec<Concept>> {
+        let wanted = ["en/data.json", "meta/groups.json"];
+        let files = packages.files("emojibase-data", |p| wanted.contains(&p))?;
+        let emoji: Vec<Emoji> = serde_json::from_slice(file(&files, "en/data.json")?)?;
+        let meta: Meta = serde_json::from_slice(file(&files, "meta/groups.json")?)?;
+        let more = self.more_keywords(packages)?;
+        let concept = |e: Emoji| {
+            let group = meta.groups.get(&e.group?)?.clone();
+            let subgroup = meta.subgroups.get(&e.subgroup?)?.clone();
+            let code = plain_code(&e.hexcode);
+            let mut keywords: Vec<String> = e.tags.iter().map(|t| t.replace('’', "'")).collect();
+            for word in more.get(&code).into_iter().flatten() {
+                if keywords.len() < KEYWORDS && !keywords.contains(word) {
+                    keywords.push(word.clone());
+                }
+            }
+            let name = e.label.replace('’', "'");
+            let id = slug(&name);
+            let class = Some(id.clone());
+            CONCRETE
+                .contains(&group.as_str())
+                .then_some(Concept { code, id, name, group, subgroup, keywords, class })
+        };
+        Ok(emoji.into_iter().filter_map(concept).collect())
+    }
+
+    /// Code → emojilib's keywords without names (which it writes with `_`), numbered words and noise.
+    fn more_keywords(&self, packages: &Packages) -> Result<BTreeMap<String, Vec<String>>> {
+        let path = "dist/emoji-en-US.json";
+        let files = packages.files("emojilib", |p| p == path)?;
+        let words: BTreeMap<String, Vec<String>> = serde_json::from_slice(file(&files, path)?)?;
+        let code = |emoji: &str| {
+            let codes: Vec<String> = emoji.chars().map(|c| format!("{:x}", c as u32)).collect();
+            plain_code(&codes.join("-"))
+        };
+        let useful = |w: &String| {
+            !self.noise.contains(w) && w.chars().all(|c| c.is_alphabetic() || " '-".contains(c))
+        };
+        Ok(words
+            .into_iter()
+            .map(|(emoji, list)| (code(&emoji), list.into_iter().filter(useful).collect()))
+            .collect())
+    }
 }

@@ -59,7 +59,7 @@ fn build(root: &Path) -> Result<Outputs> {
     let folder = root.join(FOLDER);
     let packages = Packages::open(&folder.join("packages.json"), root.join("target/npm"))?;
     let curation = curation::Curation::open(&folder.join("curation.toml"))?;
-    let candidates = curation::candidates(&packages)?;
+    let candidates = curation.candidates(&packages)?;
     let (candidates, drawings) = drawn_often(
         candidates.clone(),
         drawings::draw(&packages, &candidates, &curation.excluded())?,

@@ -142,7 +142,7 @@ impl DatasetInfo {
 pub const DATASETS: [DatasetInfo; 6] = [
     DatasetInfo {
         name: "emoji",
-        summary: "drawings of 550 things by five designers; one drawing per thing held out",
+        summary: "drawings of about 550 things by five designers; one drawing per thing held out",
         role: Role::Training,
         art: &["noto", "noto-v1", "twemoji", "emojione", "fxemoji"],
     },

@@ -20,7 +20,7 @@ pub struct Concept {
     pub group: String,
     /// Emojibase subgroup: `animal-mammal`.
     pub subgroup: String,
-    /// Emojibase tags, as they stand there.
+    /// Emojibase tags; where these are fewer than six, keywords of emojilib after them.
     pub keywords: Vec<String>,
     /// Id of the concept whose class it belongs to (its own for most); `None` where the curation drops it.
     pub class: Option<String>,
