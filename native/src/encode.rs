@@ -64,7 +64,7 @@ pub fn texts(model: &Model, texts: &[String]) -> Result<Vec<f32>> {
         let (mut ids, mut end) = (vec![], vec![]);
         for text in part {
             let row = model.tokenizer.encode(text)?;
-            end.push(model.tokenizer.end_row(&row) as u32);
+            end.push(model.tokenizer.eot_row(&row) as u32);
             ids.extend(row);
         }
         let inputs = Inputs::Tokens { ids: &ids, end: &end };

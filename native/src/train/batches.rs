@@ -43,7 +43,7 @@ impl<'a> Batches<'a> {
             .collect::<Result<Vec<_>>>()?;
         let tokens = |text: &String| {
             let ids = model.tokenizer.encode(text)?;
-            let end = model.tokenizer.end_row(&ids) as u32;
+            let end = model.tokenizer.eot_row(&ids) as u32;
             Ok((ids, end))
         };
         let captions = data

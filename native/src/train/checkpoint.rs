@@ -35,7 +35,7 @@ pub(super) fn resume(work: &Path, trainer: &mut Trainer) -> Result<()> {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(Failure::io(&path, e)),
+        Err(e) => return Err(Failure::io(&path, &e)),
     };
     if let Err(why) = read(&bytes, trainer) {
         eprintln!("{}: {why}; this training starts over", path.display());
@@ -70,7 +70,7 @@ fn read(bytes: &[u8], trainer: &mut Trainer) -> std::result::Result<(), String> 
 pub(super) fn remove(work: &Path) -> Result<()> {
     let path = work.join(FILE);
     match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io(&path, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io(&path, &e)),
         _ => Ok(()),
     }
 }

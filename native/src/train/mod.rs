@@ -79,7 +79,7 @@ pub fn fit(
         let outcome = trainer.step(&batch);
         let outcome = match outcome {
             Err(e @ Error::NotFinite { .. }) => {
-                log.flush().map_err(|e| Failure::io(work, e))?;
+                log.flush().map_err(|e| Failure::io(work, &e))?;
                 return Err(Failure::failed(format!("{e}; the last good checkpoint is in {}", work.display())));
             }
             other => other?,
@@ -93,17 +93,17 @@ pub fn fit(
             pairs_per_second: config.batch as f64 / seconds.max(1e-9),
         };
         let line = serde_json::to_string(&record).map_err(|e| Failure::failed(e.to_string()))?;
-        writeln!(log, "{line}").map_err(|e| Failure::io(work, e))?;
+        writeln!(log, "{line}").map_err(|e| Failure::io(work, &e))?;
         stage.advance(1);
         stage.note(format!("loss {:.3}", outcome.loss));
         let stop = lab.interrupt.requested();
         if trainer.steps_done().is_multiple_of(SAVE_EVERY) || stop {
-            log.flush().map_err(|e| Failure::io(work, e))?;
+            log.flush().map_err(|e| Failure::io(work, &e))?;
             checkpoint::save(work, &trainer)?;
         }
         lab.interrupt.check()?;
     }
-    log.flush().map_err(|e| Failure::io(work, e))?;
+    log.flush().map_err(|e| Failure::io(work, &e))?;
     stage.finish();
     checkpoint::remove(work)?;
     Ok(trainer.into_model())
@@ -111,7 +111,7 @@ pub fn fit(
 
 /// The log with exactly the first `steps` lines kept: a killed run may have written more, or half a line.
 fn open_log(path: &Path, steps: u64) -> Result<BufWriter<File>> {
-    let io = |e| Failure::io(path, e);
+    let io = |e: std::io::Error| Failure::io(path, &e);
     let mut kept = Vec::new();
     if steps > 0 && path.exists() {
         for line in BufReader::new(File::open(path).map_err(io)?).lines().take(steps as usize) {
