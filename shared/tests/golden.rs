@@ -113,9 +113,8 @@ fn first_step(golden: &Golden) -> (f32, Weights) {
     let mut out = golden.start.clone();
     let towers = [(&clip.image, Inputs::Pixels(&golden.pixels)), (&clip.text, golden.tokens())];
     let params = towers.map(|(graph, _)| params_of(graph, &golden.start));
-    let passes = [0, 1].map(|i| {
-        cpu::forward(towers[i].0, &params[i], towers[i].1, Mode::Train, &mut arena)
-    });
+    let passes =
+        [0, 1].map(|i| cpu::forward(towers[i].0, &params[i], towers[i].1, Mode::Train, &mut arena));
     let scale = golden.start.data(LOGIT_SCALE)[0];
     let width = clip.config.embed_dim;
     let Contrastive { loss, d_image, d_text, d_logit_scale } =
