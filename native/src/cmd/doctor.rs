@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::cli::Context;
 use crate::failure::Result;
+use crate::machine::Machine;
 use crate::output;
-use crate::provenance::{Code, Machine};
+use crate::provenance;
+use crate::row::Code;
 use crate::store::Store;
 
 /// CPU features, threads, memory, GPU, versions, cache: what a report of a problem should contain.
@@ -44,7 +46,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let cache = context.cache_dir()?.map(|dir| Cache { bytes: Store::size(&dir), dir });
     let findings = Findings {
         version: env!("CARGO_PKG_VERSION"),
-        code: Code::of_this_build(),
+        code: provenance::code(),
         machine: Machine::of_this_process(),
         threads: context.threads,
         executor: "cpu: own operations over faer products",
