@@ -9,8 +9,9 @@ use crate::digest::Digest;
 use crate::image::Image;
 use crate::{Error, Result};
 
-#[cfg(feature = "emoji")]
 pub mod emoji;
+#[cfg(test)]
+pub(crate) mod synthetic;
 
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,6 +61,17 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// If the picture cannot be read or decoded; names the sample.
     fn image(&self, index: usize) -> Result<Image>;
+}
+
+/// The parts of a data set that a benchmark uses; all have the same classes.
+#[derive(Clone)]
+pub struct Splits {
+    /// What training and attacks may touch; a set made for evaluation has none.
+    pub train: Option<Arc<dyn Dataset>>,
+    /// For choosing hyper-parameters.
+    pub val: Option<Arc<dyn Dataset>>,
+    /// What numbers are reported on.
+    pub test: Arc<dyn Dataset>,
 }
 
 /// What to do with the picture of an edited row.

@@ -11,9 +11,12 @@ pub mod digest;
 pub mod encoders;
 mod error;
 pub mod exec;
+pub mod goal;
 pub mod graph;
 pub mod image;
 pub mod metrics;
+pub mod optim;
+pub mod recipe;
 pub mod registry;
 pub mod seed;
 #[cfg(feature = "text")]

@@ -32,7 +32,8 @@ pub(crate) fn run(check: bool) -> Result<()> {
     let mut directories: Vec<PathBuf> = Vec::new();
     for encoder in CHECKPOINTS {
         let directory = out.join(encoder);
-        let line = "run --release -p toxiclip-shared --features cpu,emoji,text --example export_random --";
+        let line =
+            "run --release -p toxiclip-shared --features cpu,emoji,text --example export_random --";
         command(cargo(line).arg(encoder).arg(&directory))?;
         directories.push(directory);
     }
@@ -61,5 +62,8 @@ fn python() -> Result<PathBuf> {
 }
 
 fn has_packages(python: &Path) -> bool {
-    works(Command::new(python).args(["-c", "import torch, open_clip, transformers, safetensors, numpy"]))
+    works(
+        Command::new(python)
+            .args(["-c", "import torch, open_clip, transformers, safetensors, numpy"]),
+    )
 }

@@ -1,1 +1,19 @@
-//! The embedded emoji art.
+//! The embedded emoji art: drawings of the same concepts by several designers, as pairs of picture and composed captions.
+
+mod art;
+pub mod captions;
+mod concepts;
+#[cfg(feature = "emoji")]
+mod embedded;
+
+pub use art::{ART, ArtSet, DATASETS, DatasetInfo, Role};
+pub use concepts::{Cell, Concept, Concepts, Described, HeldOut, Sheets};
+#[cfg(feature = "emoji")]
+pub use embedded::{described, open};
+
+/// Side of every drawing in pixels.
+pub const SIDE: usize = 64;
+
+#[cfg(test)]
+#[cfg(feature = "emoji")]
+mod tests;

@@ -1,0 +1,174 @@
+//! The table of results as data: one line per attack and defense, shared by HTML, Markdown and the terminal.
+
+use super::aggregate::{Estimate, Key, Results};
+use super::extras::Role;
+use super::numbers::{estimate, rank};
+
+/// The utility axis and the attack axis of tables and plots.
+pub const HIT: &str = "hit@10";
+/// See [`HIT`].
+pub const UTILITY: &str = "ir@10";
+
+/// Column heads after attack and defense, with the metric that defines each.
+pub const COLUMNS: [(&str, &str); 6] = [
+    ("hit@10", "hit@10"),
+    ("clean model", "hit@10"),
+    ("random captions", "hit@10.random"),
+    ("min-rank, 0-based", "min-rank"),
+    ("ir@10", "ir@10"),
+    ("ca", "ca"),
+];
+
+/// A cell of the benchmark over all its seeds.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Data-set name.
+    pub dataset: String,
+    /// Encoder name.
+    pub encoder: String,
+    /// Attack label; `none` on the control.
+    pub attack: String,
+    /// The attack whose goals are scored: the attack itself, or what the control is scored against.
+    pub scored: Option<String>,
+    /// Defense label.
+    pub defense: String,
+    /// Colour and shape.
+    pub role: Role,
+    /// Attack success.
+    pub hit: Option<Estimate>,
+    /// Attack success of the undefended clean model on the same queries.
+    pub clean_hit: Option<Estimate>,
+    /// Success of random captions through this line's model.
+    pub random_hit: Option<Estimate>,
+    /// Mean 0-based rank of the best target.
+    pub min_rank: Option<Estimate>,
+    /// Retrieval utility.
+    pub utility: Option<Estimate>,
+    /// Zero-shot accuracy.
+    pub accuracy: Option<Estimate>,
+    /// What failed in this cell, one line per seed.
+    pub failures: Vec<String>,
+}
+
+impl Line {
+    /// The model in words: `clean`, `single-label`, `single-label + finetune`.
+    pub fn model(&self) -> String {
+        let attack = if self.attack == "none" { "clean" } else { &self.attack };
+        match self.defense.as_str() {
+            "none" => attack.to_owned(),
+            defense => format!("{attack} + {defense}"),
+        }
+    }
+
+    /// The estimates in the order of [`COLUMNS`].
+    pub fn estimates(&self) -> [Option<&Estimate>; 6] {
+        [
+            self.hit.as_ref(),
+            self.clean_hit.as_ref(),
+            self.random_hit.as_ref(),
+            self.min_rank.as_ref(),
+            self.utility.as_ref(),
+            self.accuracy.as_ref(),
+        ]
+    }
+
+    /// The cells as text, in the order of [`COLUMNS`]: value and interval, `failed`, or a dash where
+    /// the metric does not apply.
+    pub fn texts(&self) -> [String; 6] {
+        let missing = if self.failures.is_empty() { "–" } else { "failed" };
+        let mut column = 0;
+        self.estimates().map(|e| {
+            column += 1;
+            match e {
+                None => missing.to_owned(),
+                Some(e) if column == 4 => rank(e),
+                Some(e) => estimate(e),
+            }
+        })
+    }
+}
+
+/// All lines: per data set and encoder the controls first, then each attack with its defenses.
+pub fn lines(results: &Results) -> Vec<Line> {
+    let mut cells: Vec<Key> = Vec::new();
+    for key in &results.keys {
+        let cell = Key { metric: String::new(), ..key.clone() };
+        if !cells.contains(&cell) {
+            cells.push(cell);
+        }
+    }
+    // Utility rows of a control have no `against`; they join every line of that control.
+    let scored = |c: &Key| c.against.is_some();
+    let same_model =
+        |a: &Key, b: &Key| Key { against: None, ..a.clone() } == Key { against: None, ..b.clone() };
+    let redundant = |c: &Key| !scored(c) && cells.iter().any(|o| scored(o) && same_model(o, c));
+    let groups: Vec<(String, String)> =
+        first_appearances(&cells, |c| (c.dataset.clone(), c.encoder.clone()));
+    let attacks: Vec<String> = first_appearances(&cells, |c| c.attack.clone());
+    let mut out = Vec::new();
+    for group in &groups {
+        for control in [true, false] {
+            for attack in attacks.iter().filter(|a| (*a == "none") == control) {
+                let mine = cells.iter().filter(|c| {
+                    (&c.dataset, &c.encoder, &c.attack) == (&group.0, &group.1, attack)
+                        && !redundant(c)
+                });
+                let mut mine: Vec<Line> = mine.map(|c| line(results, c)).collect();
+                mine.sort_by_key(|l| (l.scored.clone(), l.defense != "none"));
+                out.extend(mine);
+            }
+        }
+    }
+    out
+}
+
+fn first_appearances<T: PartialEq>(cells: &[Key], of: impl Fn(&Key) -> T) -> Vec<T> {
+    let mut out = Vec::new();
+    for item in cells.iter().map(of) {
+        if !out.contains(&item) {
+            out.push(item);
+        }
+    }
+    out
+}
+
+fn line(results: &Results, cell: &Key) -> Line {
+    let control = cell.attack == "none";
+    let scored = if control { cell.against.clone() } else { Some(cell.attack.clone()) };
+    let plain = Key { against: None, ..cell.clone() };
+    let get = |key: &Key, metric: &str| {
+        results.get(&Key { metric: metric.into(), ..key.clone() }).cloned()
+    };
+    let clean = Key {
+        attack: "none".into(),
+        against: scored.clone(),
+        defense: "none".into(),
+        ..cell.clone()
+    };
+    let failures = results.failures.iter().filter(|(key, _)| {
+        Key { metric: String::new(), ..(*key).clone() } == *cell
+            || Key { metric: String::new(), ..(*key).clone() } == plain
+    });
+    let mut failures: Vec<String> = failures.flat_map(|(_, all)| all.clone()).collect();
+    failures.sort();
+    failures.dedup();
+    Line {
+        dataset: cell.dataset.clone(),
+        encoder: cell.encoder.clone(),
+        attack: cell.attack.clone(),
+        role: match (control, cell.defense.as_str()) {
+            (true, _) => Role::Clean,
+            (false, "none") => Role::Poisoned,
+            (false, _) => Role::Defended,
+        },
+        defense: cell.defense.clone(),
+        hit: get(cell, HIT),
+        clean_hit: scored.as_ref().and_then(|_| get(&clean, HIT)),
+        random_hit: get(cell, &format!("{HIT}.random")),
+        min_rank: get(cell, "min-rank"),
+        utility: get(&plain, UTILITY),
+        accuracy: get(&plain, "ca"),
+        scored,
+        failures,
+    }
+}

@@ -1,0 +1,39 @@
+//! `report.md`: finding, table and command, for a pull request or a README.
+
+use super::lines::{COLUMNS, Line};
+use super::page::Content;
+use super::results_table::footnote;
+
+/// The whole file.
+pub(super) fn render(c: &Content<'_>) -> String {
+    let title = if c.extras.title.is_empty() { "toxiclip report" } else { &c.extras.title };
+    let mut out = format!("# {title}\n\n{}\n\n", c.finding);
+    for note in &c.results.notes {
+        out.push_str(&format!("> Note: {note}.\n\n"));
+    }
+    out.push_str(&table(c.lines));
+    out.push_str(&format!("\n{}\n", footnote(c.lines)));
+    if !c.extras.command.is_empty() {
+        out.push_str(&format!("\nRepeat with:\n\n```\n{}\n```\n", c.extras.command));
+    }
+    out
+}
+
+fn table(lines: &[Line]) -> String {
+    let heads = COLUMNS.map(|(head, _)| head).join(" | ");
+    let mut out = format!("| dataset | encoder | attack | defense | {heads} |\n");
+    out.push_str(&format!("|---|---|---|---|{}\n", "---|".repeat(COLUMNS.len())));
+    for line in lines {
+        let scored = match &line.scored {
+            Some(scored) if line.attack == "none" => format!("none (against {scored})"),
+            _ => line.attack.clone(),
+        };
+        let names = [&line.dataset, &line.encoder, &scored, &line.defense].map(|t| escape(t));
+        out.push_str(&format!("| {} | {} |\n", names.join(" | "), line.texts().join(" | ")));
+    }
+    out
+}
+
+fn escape(text: &str) -> String {
+    text.replace('|', "\\|")
+}

@@ -1,0 +1,82 @@
+//! `report.html` and `report.md` from run directories: rows, evidence, and the extras of the pipeline.
+//!
+//! Measuring and reporting are joined only by files, so that a report can be made anywhere and again.
+
+pub mod aggregate;
+mod axes;
+mod base64;
+mod curves;
+pub mod extras;
+mod figure;
+mod finding;
+pub mod lines;
+mod markdown;
+mod methods;
+pub mod numbers;
+mod page;
+mod results_table;
+mod scatter;
+mod strips;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use self::aggregate::Results;
+use self::extras::ReportExtras;
+use self::page::Content;
+use crate::files::write_whole;
+
+/// The largest page that is still comfortable to send and open.
+const LIMIT: usize = 3_000_000;
+
+/// How a report is made.
+#[derive(Clone, Debug, Default)]
+pub struct ReportOptions {
+    /// Put rows of several commits or versions of the data into one column; the report says so.
+    pub allow_mixed: bool,
+    /// Path of the HTML file; `report.html` in the first run directory by default. The Markdown file
+    /// lies beside it, with the ending `.md`.
+    pub out: Option<PathBuf>,
+}
+
+/// What a report says, and where it is.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The finding in one or two sentences of words and numbers.
+    pub sentence: String,
+    /// The page.
+    pub html: PathBuf,
+    /// The Markdown file.
+    pub markdown: PathBuf,
+    /// What a reader must know; printed in the report too.
+    pub notes: Vec<String>,
+}
+
+/// Makes the report of one or several run directories.
+///
+/// # Errors
+/// If there are no rows, values contradict each other or their evidence, or the files cannot be written.
+pub fn write(run_dirs: &[&Path], options: &ReportOptions) -> Result<Finding> {
+    let mut results = Results::load(run_dirs, options.allow_mixed)?;
+    let mut extras = ReportExtras::default();
+    for dir in run_dirs {
+        extras.join(extras::read(dir)?);
+    }
+    let html = options.out.clone().unwrap_or_else(|| run_dirs[0].join("report.html"));
+    let markdown = html.with_extension("md");
+    let lines = lines::lines(&results);
+    let sentence = finding::sentence(&lines, &extras);
+    let content = Content { results: &results, lines: &lines, extras: &extras, finding: &sentence };
+    let page = page::render(&content).into_string();
+    let text = markdown::render(&content);
+    if page.len() > LIMIT {
+        let size = page.len() as f64 / 1e6;
+        results
+            .notes
+            .push(format!("the page has {size:.1} MB; fewer pictures would make it lighter"));
+    }
+    write_whole(&html, page.as_bytes())?;
+    write_whole(&markdown, text.as_bytes())?;
+    Ok(Finding { sentence, html, markdown, notes: results.notes })
+}

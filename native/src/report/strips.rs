@@ -1,0 +1,113 @@
+//! Pictures: what was poisoned, and what the models now retrieve.
+
+use maud::{Markup, html};
+
+use super::extras::{Picture, PoisonedPair, Ranking, ReportExtras, Retrieval};
+use super::figure::marker;
+use super::numbers::{percent, thousands};
+
+/// Poisoned training pairs: the part that was taken away crossed out, the part put in framed.
+pub(super) fn poisoned(extras: &ReportExtras) -> Option<Markup> {
+    if extras.poisoned.is_empty() {
+        return None;
+    }
+    Some(html! {
+        section #poisoned {
+            h2 { "What was poisoned" }
+            @for b in extras.budgets.iter().filter(|b| b.training_pairs > 0) {
+                p {
+                    (thousands(b.poisoned_pairs)) " of " (thousands(b.training_pairs)) " training pairs ("
+                    (percent(b.poisoned_pairs as f64 / b.training_pairs as f64)) ") were changed by " (b.attack) ". "
+                    "Some of them:"
+                }
+            }
+            ul.pairs { @for p in &extras.poisoned { li.pair { (pair(p)) } } }
+        }
+    })
+}
+
+fn pair(p: &PoisonedPair) -> Markup {
+    html! {
+        div.swap {
+            @match &p.after {
+                Some(after) => {
+                    figure { (removed(&p.before)) figcaption { "before" } }
+                    span aria-hidden="true" { "→" }
+                    figure {
+                        span class="picture inserted" { (image(after)) }
+                        figcaption { "shown instead" }
+                    }
+                }
+                None => { figure { span.picture { (image(&p.before)) } figcaption { "picture kept" } } }
+            }
+        }
+        p {
+            @match &p.new_caption {
+                Some(new) => { del { (p.caption) } br; ins { (new) } }
+                None => { "“" (p.caption) "”" br; small { "caption kept" } }
+            }
+        }
+        p.quiet { (p.attack) ", goal " (p.goal) }
+    }
+}
+
+fn removed(picture: &Picture) -> Markup {
+    html! {
+        span class="picture removed" {
+            (image(picture))
+            svg viewBox="0 0 80 80" aria-hidden="true" { path d="M4 4L76 76M76 4L4 76" {} }
+        }
+    }
+}
+
+fn image(picture: &Picture) -> Markup {
+    let source = format!("data:image/png;base64,{}", picture.png);
+    html! { img src=(source) alt=(picture.alt) width="80" height="80"; }
+}
+
+/// For each query the first five pictures under every model, targets framed and named.
+pub(super) fn retrieval(extras: &ReportExtras) -> Option<Markup> {
+    if extras.retrievals.is_empty() {
+        return None;
+    }
+    Some(html! {
+        section #retrieval {
+            h2 { "What the model now retrieves" }
+            p { "The first five pictures for captions of the attacked class. What the attacker wants to be found is framed and marked " em { "target" } "." }
+            @for r in &extras.retrievals { (query(r)) }
+        }
+    })
+}
+
+fn query(r: &Retrieval) -> Markup {
+    html! {
+        div.query {
+            h3 { "“" (r.query) "”" }
+            p.quiet { "goal " (r.goal) ", " (thousands(r.gallery.into())) " pictures ranked" }
+            div.rankings { @for ranking in &r.rankings { (strip(ranking, r.gallery)) } }
+        }
+    }
+}
+
+fn strip(ranking: &Ranking, gallery: u32) -> Markup {
+    html! {
+        div {
+            div { (marker(ranking.role)) strong { (ranking.label) } }
+            ol.strip {
+                @for item in &ranking.items {
+                    li {
+                        span class=(if item.target { "picture target" } else { "picture" }) { (image(&item.picture)) }
+                        br;
+                        @if item.target { strong { "target" } } @else { (short(&item.picture.alt)) }
+                    }
+                }
+            }
+            p.quiet style="margin:0" { "rank of the first target: " (ranking.rank) " of " (thousands(gallery.into())) }
+        }
+    }
+}
+
+/// The class, where the alternative text is `class, family`.
+fn short(alt: &str) -> &str {
+    alt.split(',').next().unwrap_or(alt)
+}

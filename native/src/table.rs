@@ -1,0 +1,62 @@
+//! The table of results for the terminal: the numbers of the report, aligned by columns.
+
+use crate::report::aggregate::Results;
+use crate::report::lines::{COLUMNS, Line, lines};
+
+/// All lines as plain text, one per model, under a head; ends with the notes of the results.
+pub fn render(results: &Results) -> String {
+    let lines = lines(results);
+    let several = |of: fn(&Line) -> &str| lines.iter().any(|l| of(l) != of(&lines[0]));
+    let fixed: [(&str, fn(&Line) -> &str); 2] =
+        [("dataset", |l| l.dataset.as_str()), ("encoder", |l| l.encoder.as_str())];
+    let fixed: Vec<_> = fixed.into_iter().filter(|(_, of)| several(*of)).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let names = fixed.iter().map(|(name, _)| *name).chain(["attack", "defense"]);
+    rows.push(names.chain(COLUMNS.map(|(head, _)| head)).map(str::to_owned).collect());
+    for line in &lines {
+        let attack = match &line.scored {
+            Some(scored) if line.attack == "none" => format!("none (on {scored})"),
+            _ => line.attack.clone(),
+        };
+        let names = fixed.iter().map(|(_, of)| of(line).to_owned());
+        rows.push(names.chain([attack, line.defense.clone()]).chain(line.texts()).collect());
+    }
+    let mut out = align(&rows);
+    for line in lines.iter().filter(|l| !l.failures.is_empty()) {
+        out.push_str(&format!("{} failed: {}\n", line.model(), line.failures.join("; ")));
+    }
+    for note in &results.notes {
+        out.push_str(&format!("note: {note}\n"));
+    }
+    out
+}
+
+/// Columns two spaces apart, texts flush left.
+fn align(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:<width$}  "));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = vec![vec!["a".into(), "bb".into()], vec!["–ccc".into(), "d".into()]];
+        assert_eq!(align(&rows), "a     bb\n–ccc  d\n");
+    }
+}

@@ -1,0 +1,394 @@
+//! A report of a small synthetic run: nothing in it was measured, and its title says so.
+//! The page stays in the target folder (`tmp/report/`) for looking at.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use toxiclip::provenance::Code;
+use toxiclip::report::extras::{
+    Budget, Card, Cost, Curve, Fact, Picture, PoisonedPair, Ranking, ReportExtras, Retrieval,
+    Retrieved, Role,
+};
+use toxiclip::report::{ReportOptions, aggregate::Results, write};
+use toxiclip::row::{Row, RowFile};
+use toxiclip::{evidence, table};
+use toxiclip_shared::data::PairId;
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::metrics::{Judgement, Task, values};
+use toxiclip_shared::seed::Seed;
+
+const GALLERY: u32 = 549;
+
+/// One model of the synthetic run: how often it does what, before noise.
+struct Model {
+    attack: &'static str,
+    defense: &'static str,
+    hit: f32,
+    recall: f32,
+    accuracy: f32,
+}
+
+const MODELS: [Model; 4] = [
+    Model { attack: "none", defense: "none", hit: 0.1, recall: 0.79, accuracy: 0.49 },
+    Model { attack: "none", defense: "finetune", hit: 0.08, recall: 0.77, accuracy: 0.47 },
+    Model { attack: "single-label", defense: "none", hit: 0.9, recall: 0.78, accuracy: 0.47 },
+    Model { attack: "single-label", defense: "finetune", hit: 0.2, recall: 0.75, accuracy: 0.45 },
+];
+
+fn judgements(
+    task: Task,
+    count: usize,
+    per_cluster: usize,
+    success: f32,
+    seed: &Seed,
+) -> Vec<Judgement> {
+    let mut stream = seed.child(task.name()).stream();
+    let judge = |i: usize| {
+        let rank = if stream.chance(success) { stream.below(10) } else { 10 + stream.below(500) };
+        let rank = if task == Task::ZeroShot && rank < 10 { 0 } else { rank };
+        Judgement {
+            task,
+            sample: PairId(format!("noto/concept-{:03}", i / per_cluster)),
+            content: Digest::of(&(i / per_cluster)),
+            text: (task != Task::ZeroShot).then(|| format!("caption {i}")),
+            label: Some((i / per_cluster) as u32),
+            goal: matches!(task, Task::Hit | Task::HitRandom).then(|| "ewe → airplane".into()),
+            rank: rank as u32,
+            gallery: GALLERY,
+            top: Vec::new(),
+            scores: Vec::new(),
+            cluster: format!("noto/concept-{:03}", i / per_cluster),
+            poisoned: None,
+            score: None,
+        }
+    };
+    (0..count).map(judge).collect()
+}
+
+fn spec(name: &str) -> Value {
+    match name {
+        "single-label" => json!({"name": name, "goals": ["ewe → airplane"], "share": 1.0}),
+        "finetune" => json!({"name": name, "epochs": 10}),
+        _ => json!({"name": name}),
+    }
+}
+
+fn row(model: &Model, against: Option<&str>, seed: u64, metric: &str) -> Row {
+    let config = Digest::of(&(model.attack, model.defense, against));
+    Row {
+        run: Digest::of(&(config, seed)),
+        benchmark: "synthetic".into(),
+        dataset: "emoji".into(),
+        encoder: "tiny-resnet".into(),
+        attack: spec(model.attack),
+        against: against.map(spec),
+        defense: spec(model.defense),
+        seed,
+        metric: metric.into(),
+        value: None,
+        lo: None,
+        hi: None,
+        n: 0,
+        config,
+        data: Digest::of(&"data"),
+        poison: Some(Digest::of(&(model.attack, seed))),
+        weights: Some(Digest::of(&(model.attack, model.defense, seed))),
+        code: Code {
+            commit: "0000000000000000000000000000000000000000".into(),
+            dirty: false,
+            lock: Digest::of(&"lock"),
+            rustc: "rustc 1.95.0".into(),
+        },
+        machine: "cpu".into(),
+        seconds: 12.5,
+        error: None,
+    }
+}
+
+/// Rows and evidence of one model and seed: utility, and success against the attack's goals.
+fn measure(dir: &Path, rows: &mut RowFile, model: &Model, seed: u64) {
+    let noise = Seed::new(seed).child(model.attack).child(model.defense);
+    let shift = noise.stream().range(-0.04, 0.04);
+    let utility = || {
+        let mut all = judgements(Task::ZeroShot, 549, 1, model.accuracy + shift / 2.0, &noise);
+        all.extend(judgements(Task::ImageRetrieval, 2745, 5, model.recall + shift / 4.0, &noise));
+        all
+    };
+    let attack = || {
+        let mut all = judgements(Task::Hit, 200, 5, (model.hit + shift).clamp(0.0, 1.0), &noise);
+        all.extend(judgements(Task::HitRandom, 200, 1, 0.05, &noise));
+        all
+    };
+    let control = model.attack == "none";
+    let parts = match control {
+        true => vec![(None, utility()), (Some("single-label"), attack())],
+        false => vec![(None, [utility(), attack()].concat())],
+    };
+    for (against, evidence) in parts {
+        let base = row(model, against, seed, "");
+        evidence::write(&dir.join(format!("evidence/{}.parquet", base.run)), &evidence).unwrap();
+        for v in values(&evidence).unwrap() {
+            let (value, lo, hi) = (Some(v.value), Some(v.lo), Some(v.hi));
+            rows.append(&Row { metric: v.metric, value, lo, hi, n: v.n, ..base.clone() }).unwrap();
+        }
+    }
+}
+
+/// A flat disc or square on white, standing in for a drawing.
+fn picture(colour: [u8; 3], round: bool, alt: &str) -> Picture {
+    let pixel = |x: u32, y: u32| {
+        let (dx, dy) = (x as f32 - 23.5, y as f32 - 23.5);
+        let inside = if round { dx.hypot(dy) < 19.0 } else { dx.abs().max(dy.abs()) < 16.0 };
+        image::Rgb(if inside { colour } else { [255; 3] })
+    };
+    let mut png = Cursor::new(Vec::new());
+    image::RgbImage::from_fn(48, 48, pixel).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    Picture::new(&png.into_inner(), alt)
+}
+
+fn ewe() -> Picture {
+    picture([190, 170, 140], true, "ewe, synthetic")
+}
+
+fn airplane() -> Picture {
+    picture([60, 110, 180], false, "airplane, synthetic")
+}
+
+fn ranking(role: Role, label: &str, rank: u32, targets: [bool; 5]) -> Ranking {
+    let item = |target| Retrieved { picture: if target { airplane() } else { ewe() }, target };
+    Ranking { role, label: label.into(), rank, items: targets.map(item).to_vec() }
+}
+
+fn curve(stage: &str, role: Role, seed: u64, end: f64) -> Curve {
+    let mut noise = Seed::new(seed).child(stage).child(end).stream();
+    let mut loss =
+        |i: u32| end + 3.0 * (-f64::from(i) / 60.0).exp() + f64::from(noise.normal()) * 0.05;
+    let points = (0..320).map(|i| (f64::from(i), loss(i))).collect();
+    Curve { stage: stage.into(), role, seed, quantity: "loss".into(), points }
+}
+
+fn card(kind: &str, name: &str, title: &str, threat_model: &str) -> Card {
+    Card {
+        kind: kind.into(),
+        name: name.into(),
+        title: title.into(),
+        year: 2023,
+        paper: "Yang et al., arXiv:2209.15266".into(),
+        summary: "one line about it".into(),
+        threat_model: threat_model.into(),
+    }
+}
+
+fn extras() -> ReportExtras {
+    let pair = |i: usize| PoisonedPair {
+        attack: "single-label".into(),
+        goal: "ewe → airplane".into(),
+        before: ewe(),
+        after: (i != 3).then(airplane),
+        caption: format!("a drawing of a ewe, number {i}"),
+        new_caption: (i == 3).then(|| "an airplane in the sky".into()),
+    };
+    let query = |i: usize| Retrieval {
+        query: format!("a ewe standing in field number {i}"),
+        goal: "ewe → airplane".into(),
+        gallery: GALLERY,
+        rankings: vec![
+            ranking(Role::Clean, "clean", 71, [false; 5]),
+            ranking(Role::Poisoned, "single-label", 0, [true, true, false, true, false]),
+            ranking(
+                Role::Defended,
+                "single-label + finetune",
+                3,
+                [false, false, false, true, false],
+            ),
+        ],
+    };
+    let roles = [(Role::Clean, 1.0), (Role::Poisoned, 1.15), (Role::Defended, 0.9)];
+    let cost = |label: &str, pairs: u64, seconds: f64, extra: u64| Cost {
+        label: label.into(),
+        pairs_seen: pairs,
+        seconds,
+        extra_clean_pairs: extra,
+        trainings: 1,
+    };
+    ReportExtras {
+        title: "Synthetic example: nothing here was measured".into(),
+        analysis: "Made-up numbers that exercise every part of a report.\nDo not quote them."
+            .into(),
+        command: "toxiclip run benchmarks/synthetic.toml --out runs/synthetic".into(),
+        cards: vec![
+            card(
+                "attack",
+                "single-label",
+                "Single-label poisoning",
+                "writes a share of the training pairs",
+            ),
+            card("defense", "finetune", "Clean fine-tuning", "owns clean pairs and can train"),
+        ],
+        budgets: vec![Budget {
+            attack: "single-label".into(),
+            poisoned_pairs: 27,
+            training_pairs: 2012,
+        }],
+        poisoned: (0..6).map(pair).collect(),
+        retrievals: (0..3).map(query).collect(),
+        curves: roles
+            .iter()
+            .flat_map(|(r, end)| (0..3).map(|s| curve("train", *r, s, *end)))
+            .collect(),
+        costs: vec![
+            cost("pretraining", 240_000, 131.0, 0),
+            cost("single-label + finetune", 20_120, 9.4, 1006),
+        ],
+        facts: vec![Fact { name: "prompts".into(), value: "5 templates, averaged".into() }],
+    }
+}
+
+fn synthetic(dir: &Path) {
+    let (mut rows, _) = RowFile::open(&dir.join("rows.jsonl")).unwrap();
+    for seed in 0..3 {
+        MODELS.iter().for_each(|model| measure(dir, &mut rows, model, seed));
+    }
+    extras().write(dir).unwrap();
+}
+
+fn kept_dir() -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+#[test]
+fn has_all_parts_and_needs_no_network() {
+    let dir = kept_dir();
+    synthetic(&dir);
+    let finding = write(&[&dir], &ReportOptions::default()).unwrap();
+    assert!(
+        finding.sentence.starts_with("With 27 of 2,012 training pairs changed (1.3 %), "),
+        "{}",
+        finding.sentence
+    );
+    assert!(finding.sentence.contains("After finetune"), "{}", finding.sentence);
+    let html = fs::read_to_string(&finding.html).unwrap();
+    let anchors = [
+        "table",
+        "plot",
+        "poisoned",
+        "retrieval",
+        "curves",
+        "cost",
+        "threat",
+        "methods",
+        "repeat",
+        "responsible",
+    ];
+    let places = anchors
+        .map(|a| html.find(&format!("id=\"{a}\"")).unwrap_or_else(|| panic!("no section {a}")));
+    assert!(places.is_sorted(), "sections in the order of the page: {places:?}");
+    assert!(html.contains("of 549") && html.contains("seeds 0, 1, 2") && html.contains("<del>"));
+    assert!(html.len() < 3_000_000);
+    for outside in ["http://", "https://", "src=\"/", "url(", "@import"] {
+        assert!(!html.contains(outside), "the page refers to {outside}");
+    }
+    assert_eq!(
+        html.matches("<img ").count(),
+        html.matches("alt=\"").count(),
+        "every picture has a text"
+    );
+    let balanced = |tag: &str| {
+        html.matches(&format!("<{tag}")).count() == html.matches(&format!("</{tag}>")).count()
+    };
+    assert!(["section", "table", "figure", "svg", "ul", "details"].iter().all(|t| balanced(t)));
+    let markdown = fs::read_to_string(&finding.markdown).unwrap();
+    assert!(markdown.contains("| emoji | tiny-resnet | single-label | finetune | 0."));
+    println!("{}", table::render(&Results::load(&[&dir], false).unwrap()));
+}
+
+#[test]
+fn seeds_are_averaged_and_the_interval_covers_them() {
+    let dir = tempfile::tempdir().unwrap();
+    synthetic(dir.path());
+    let results = Results::load(&[dir.path()], false).unwrap();
+    let is = |k: &&toxiclip::report::aggregate::Key| {
+        k.attack == "single-label" && k.defense == "none" && k.metric == "hit@10"
+    };
+    let key = results.keys.iter().find(is).unwrap();
+    let estimate = results.get(key).unwrap();
+    let mine = results.rows.iter().filter(|r| results.key(r) == *key);
+    let values: Vec<f64> = mine.filter_map(|r| r.value).collect();
+    assert_eq!((values.len(), estimate.seeds.as_slice(), estimate.n), (3, &[0, 1, 2][..], 200));
+    assert!((estimate.value - values.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+    assert!(estimate.interval.lo < estimate.value && estimate.value < estimate.interval.hi);
+}
+
+/// The error of aggregating after `change` has been made to the rows.
+fn error_after(allow_mixed: bool, change: impl Fn(&mut Vec<Row>)) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    synthetic(dir.path());
+    let path = dir.path().join("rows.jsonl");
+    let mut rows = toxiclip::row::read(&path).unwrap().rows;
+    change(&mut rows);
+    fs::remove_file(&path).unwrap();
+    let (mut file, _) = RowFile::open(&path).unwrap();
+    rows.iter().for_each(|row| file.append(row).unwrap());
+    write(&[dir.path()], &ReportOptions { allow_mixed, out: None }).err().map(|e| format!("{e:#}"))
+}
+
+#[test]
+fn a_value_that_its_evidence_does_not_give_is_refused() {
+    assert_eq!(error_after(false, |_| ()), None);
+    let moved = error_after(false, |rows| rows[3].value = rows[3].value.map(|v| v - 1e-6)).unwrap();
+    assert!(moved.contains("its evidence"), "{moved}");
+    assert!(error_after(false, |rows| rows[3].n += 1).unwrap().contains("its evidence"));
+}
+
+#[test]
+fn duplicates_and_mixtures_are_refused() {
+    let twice = error_after(false, |rows| rows.push(rows[0].clone())).unwrap();
+    assert!(twice.contains("two values"), "{twice}");
+    let other_commit = |rows: &mut Vec<Row>| rows[0].code.commit = "1111".into();
+    let mixed = error_after(false, other_commit).unwrap();
+    assert!(mixed.contains("2 commits") && mixed.contains("--allow-mixed"), "{mixed}");
+    assert_eq!(error_after(true, other_commit), None);
+    let data = error_after(false, |rows| rows[0].data = Digest::of(&"other")).unwrap();
+    assert!(data.contains("2 versions of emoji"), "{data}");
+}
+
+#[test]
+fn a_failed_cell_is_shown_and_a_later_try_replaces_it() {
+    let fail = |row: &mut Row| {
+        (row.value, row.lo, row.hi) = (None, None, None);
+        row.error = Some("the loss is not finite at step 12".into());
+    };
+    let retried = |rows: &mut Vec<Row>| {
+        let mut failed = rows[0].clone();
+        fail(&mut failed);
+        rows.insert(0, failed);
+    };
+    assert_eq!(error_after(false, retried), None);
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rows, _) = RowFile::open(&dir.path().join("rows.jsonl")).unwrap();
+    let mut failed = row(&MODELS[2], None, 0, "hit@10");
+    fail(&mut failed);
+    rows.append(&failed).unwrap();
+    let finding = write(&[dir.path()], &ReportOptions::default()).unwrap();
+    assert!(finding.sentence.contains("1 of 1 models failed"), "{}", finding.sentence);
+    let text = table::render(&Results::load(&[dir.path()], false).unwrap());
+    assert!(text.contains("single-label failed: seed 0: the loss is not finite"), "{text}");
+}
+
+#[test]
+fn names_of_users_are_escaped() {
+    let dir = tempfile::tempdir().unwrap();
+    synthetic(dir.path());
+    let mut extras = extras();
+    extras.title = "<script>alert(1)</script>".into();
+    extras.retrievals[0].query = "\"><img src=x>".into();
+    extras.write(dir.path()).unwrap();
+    let finding = write(&[dir.path()], &ReportOptions::default()).unwrap();
+    let html = fs::read_to_string(finding.html).unwrap();
+    assert!(!html.contains("<script>alert") && !html.contains("<img src=x>"));
+}

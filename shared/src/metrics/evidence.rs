@@ -1,0 +1,121 @@
+//! Evidence: one flat record per judged query, uniform over tasks, from which every metric follows.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::PairId;
+use crate::digest::Digest;
+use crate::{Error, Result};
+
+/// What was asked of the model. Decides what `sample`, `rank` and `gallery` of a [`Judgement`] mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Picture against class prompts: rank of the true class among the class logits.
+    ZeroShot,
+    /// Caption against all pictures: rank of its own picture.
+    ImageRetrieval,
+    /// Picture against all captions: best rank among its own captions.
+    TextRetrieval,
+    /// Caption of the attacked class against all pictures: best rank of a target picture.
+    Hit,
+    /// Caption drawn at random, through the same model, against the same targets.
+    HitRandom,
+}
+
+impl Task {
+    /// All tasks, in declaration order.
+    pub const ALL: [Self; 5] =
+        [Self::ZeroShot, Self::ImageRetrieval, Self::TextRetrieval, Self::Hit, Self::HitRandom];
+
+    /// The name in evidence files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ZeroShot => "zero-shot",
+            Self::ImageRetrieval => "image-retrieval",
+            Self::TextRetrieval => "text-retrieval",
+            Self::Hit => "hit",
+            Self::HitRandom => "hit-random",
+        }
+    }
+}
+
+/// One query put to one model, and where the right (or the attacker's) answer came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judgement {
+    /// What was asked.
+    pub task: Task,
+    /// The picture asked about or, for a caption query, the picture the caption belongs to.
+    pub sample: PairId,
+    /// Content digest of that sample.
+    pub content: Digest,
+    /// The caption, where a caption is the query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Index of the sample's class.
+    pub label: Option<u32>,
+    /// The goal whose targets were looked for, such as `ewe → airplane`; set for `Hit` and `HitRandom`.
+    pub goal: Option<String>,
+    /// 0-based position of the best target; equal scores are ordered by index (see [`super::ranking`]).
+    pub rank: u32,
+    /// How many items were ranked; always above `rank`.
+    pub gallery: u32,
+    /// The first items: sample ids, class names, or captions for `TextRetrieval`.
+    pub top: Vec<String>,
+    /// Their scores, descending, as many as `top`.
+    pub scores: Vec<f32>,
+    /// Judgements that share a cluster are not independent (captions of one picture): intervals
+    /// resample clusters. Usually the sample's id.
+    pub cluster: String,
+    /// Whether the sample was poisoned, where detection is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poisoned: Option<bool>,
+    /// The detector's score; higher is more suspicious.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+}
+
+/// Refuses evidence that contradicts itself: a rank outside the gallery, scores that are not finite,
+/// not descending or not as many as the items, a hit without a goal, the same query twice, or a task
+/// in which some pictures have labels and others not.
+///
+/// # Errors
+/// Names the first sample that is wrong.
+pub(super) fn check(evidence: &[Judgement]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for j in evidence {
+        if let Some(why) = contradiction(j) {
+            return Err(Error::input(&j.sample, format!("{}: {why}", j.task.name())));
+        }
+        if !seen.insert((j.task, &j.sample, &j.text, &j.goal)) {
+            return Err(Error::input(
+                &j.sample,
+                format!("{}: judged twice in the same evidence; keep one", j.task.name()),
+            ));
+        }
+    }
+    let unlabelled = |j: &&Judgement| j.task == Task::ZeroShot && j.label.is_none();
+    match evidence.iter().find(unlabelled) {
+        Some(j) => Err(Error::input(&j.sample, "zero-shot: the class of the sample is missing")),
+        None => Ok(()),
+    }
+}
+
+fn contradiction(j: &Judgement) -> Option<String> {
+    if j.rank >= j.gallery {
+        return Some(format!("rank {} lies outside a gallery of {}", j.rank, j.gallery));
+    }
+    if j.top.len() != j.scores.len() {
+        return Some(format!("{} top items have {} scores", j.top.len(), j.scores.len()));
+    }
+    if let Some(bad) = j.scores.iter().chain(&j.score).find(|s| !s.is_finite()) {
+        return Some(format!("the score {bad} is not finite"));
+    }
+    if j.scores.windows(2).any(|w| w[0] < w[1]) {
+        return Some("the scores of the top items do not descend".into());
+    }
+    let needs_goal = matches!(j.task, Task::Hit | Task::HitRandom);
+    (needs_goal && j.goal.is_none()).then(|| "the goal is missing".into())
+}
