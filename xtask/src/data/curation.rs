@@ -139,9 +139,15 @@ impl Curation {
             let name = e.label.replace('’', "'");
             let id = slug(&name);
             let class = Some(id.clone());
-            CONCRETE
-                .contains(&group.as_str())
-                .then_some(Concept { code, id, name, group, subgroup, keywords, class })
+            CONCRETE.contains(&group.as_str()).then_some(Concept {
+                code,
+                id,
+                name,
+                group,
+                subgroup,
+                keywords,
+                class,
+            })
         };
         Ok(emoji.into_iter().filter_map(concept).collect())
     }

@@ -105,6 +105,16 @@ pub fn described() -> Result<Vec<Described>> {
     Ok(Index::read()?.classes)
 }
 
+/// The vocabulary trained on the captions of `emoji`, with rows of [`super::CONTEXT_LENGTH`].
+///
+/// # Errors
+/// If the embedded file is damaged.
+#[cfg(feature = "text")]
+pub fn tokenizer() -> Result<crate::text::Tokenizer> {
+    let json = include_str!("../../../data/emoji/tokenizer.json");
+    crate::text::Tokenizer::from_json(json, super::CONTEXT_LENGTH)
+}
+
 /// One drawing of a class.
 struct Drawing {
     id: PairId,
