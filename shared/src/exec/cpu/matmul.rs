@@ -138,59 +138,111 @@ impl Product<'_> {
                 let rows = ROWS.min(m - i);
                 let a = block_of::<ROWS>(&self.a, (i, rows), (p, depth), self.block);
                 let tile = &mut self.dst[i * self.stride + j..];
+                let inside = Inside { rows, columns, stride: self.stride };
                 let mut sums = [[simd.splat_f32s(0.0); V]; ROWS];
                 if !fresh {
-                    for (sums, row) in sums.iter_mut().zip(tile.chunks(self.stride)).take(rows) {
-                        for (sum, part) in sums.iter_mut().zip(row[..columns].chunks(S::F32_LANES))
-                        {
-                            *sum = simd.partial_load_f32s(part);
-                        }
-                    }
+                    load::<S, ROWS, V>(simd, tile, inside, &mut sums);
                 }
                 let sums = multiply::<S, ROWS, V>(simd, a, panel, sums);
-                for (sums, row) in sums.iter().zip(tile.chunks_mut(self.stride)).take(rows) {
-                    for (sum, part) in sums.iter().zip(row[..columns].chunks_mut(S::F32_LANES)) {
-                        simd.partial_store_f32s(part, *sum);
-                    }
-                }
+                store::<S, ROWS, V>(simd, tile, inside, &sums);
             }
+        }
+    }
+}
+
+/// The part of a tile that lies inside the result.
+#[derive(Clone, Copy)]
+struct Inside {
+    rows: usize,
+    columns: usize,
+    stride: usize,
+}
+
+impl Inside {
+    /// Columns of vector `v` of row `r` in the slice of the tile; empty outside. Rows and vectors are asked
+    /// for by constants, so that the sums stay in registers.
+    #[inline(always)]
+    fn span(&self, r: usize, v: usize, lanes: usize) -> std::ops::Range<usize> {
+        let (from, to) = (self.columns.min(v * lanes), self.columns.min((v + 1) * lanes));
+        if r < self.rows { r * self.stride + from..r * self.stride + to } else { 0..0 }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
+fn load<S: Simd, const ROWS: usize, const V: usize>(
+    simd: S,
+    tile: &[f32],
+    inside: Inside,
+    sums: &mut [[S::f32s; V]; ROWS],
+) {
+    for r in 0..ROWS {
+        for v in 0..V {
+            sums[r][v] = simd.partial_load_f32s(&tile[inside.span(r, v, S::F32_LANES)]);
+        }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
+fn store<S: Simd, const ROWS: usize, const V: usize>(
+    simd: S,
+    tile: &mut [f32],
+    inside: Inside,
+    sums: &[[S::f32s; V]; ROWS],
+) {
+    for r in 0..ROWS {
+        for v in 0..V {
+            let part = &mut tile[inside.span(r, v, S::F32_LANES)];
+            simd.partial_store_f32s(part, sums[r][v]);
         }
     }
 }
 
 /// sums += a·panel, one element of the summed axis after the other.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
 fn multiply<S: Simd, const ROWS: usize, const V: usize>(
     simd: S,
     a: Block<'_, ROWS>,
     panel: &[S::f32s],
     mut sums: [[S::f32s; V]; ROWS],
 ) -> [[S::f32s; V]; ROWS] {
-    let mut step = |b: &[S::f32s], a: [f32; ROWS]| {
-        for r in 0..ROWS {
-            let x = simd.splat_f32s(a[r]);
-            for v in 0..V {
-                sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
-            }
-        }
-    };
-    let panel = panel.chunks_exact(V);
     match a {
         Block::Rows(rows) => {
-            let depth = panel.len();
-            let rows = rows.map(|row| &row[..depth]);
-            for (p, b) in panel.enumerate() {
-                step(b, std::array::from_fn(|r| rows[r][p]));
+            for (p, b) in panel.chunks_exact(V).enumerate() {
+                let mut column = [0.0; ROWS];
+                for r in 0..ROWS {
+                    column[r] = rows[r][p];
+                }
+                step::<S, ROWS, V>(simd, &column, b, &mut sums);
             }
         }
         Block::Columns(data, stride) => {
-            for (p, b) in panel.enumerate() {
-                let column = &data[p * stride..p * stride + ROWS];
-                step(b, std::array::from_fn(|r| column[r]));
+            for (p, b) in panel.chunks_exact(V).enumerate() {
+                step::<S, ROWS, V>(simd, &data[p * stride..p * stride + ROWS], b, &mut sums);
             }
         }
     }
     sums
+}
+
+/// One element of the summed axis. A function, not a closure: only what is always inlined keeps the
+/// vector instructions of its caller.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
+fn step<S: Simd, const ROWS: usize, const V: usize>(
+    simd: S,
+    column: &[f32],
+    b: &[S::f32s],
+    sums: &mut [[S::f32s; V]; ROWS],
+) {
+    for r in 0..ROWS {
+        let x = simd.splat_f32s(column[r]);
+        for v in 0..V {
+            sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
+        }
+    }
 }
 
 /// Some rows of a as the inner loop reads them.
@@ -222,8 +274,11 @@ fn block_of<'b, const ROWS: usize>(
         return Block::Columns(buffer, ROWS);
     }
     // A missing row repeats the last: its sums are never written.
-    let row = |r: usize| &a.data[(i + r.min(rows - 1)) * a.stride + p..][..depth];
-    Block::Rows(std::array::from_fn(row))
+    let mut all = [&a.data[..0]; ROWS];
+    for (r, row) in all.iter_mut().enumerate() {
+        *row = &a.data[(i + r.min(rows - 1)) * a.stride + p..][..depth];
+    }
+    Block::Rows(all)
 }
 
 /// Copies rows `p..p + depth`, columns `j..j + columns` of b side by side, zeros behind them.
