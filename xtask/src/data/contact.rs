@@ -8,17 +8,16 @@ use super::drawings::Drawings;
 use super::sheets;
 
 /// Rows and columns of a contact sheet.
-const EDGE: usize = 10;
+pub(crate) const EDGE: usize = 10;
 
-/// 100 classes spread evenly over all of them, the same for every set, row by row; a class that the set does not
-/// draw stays white. The second value names them.
+/// The classes of [`shown`], row by row; one that the set does not draw stays white.
 pub(crate) fn sheet(concepts: &Concepts, drawings: &Drawings, set: &str) -> Result<Vec<u8>> {
     let images: Vec<Option<&Image>> =
         shown(concepts).iter().map(|(id, _)| drawings[set].get(id)).collect();
     grid(&images, EDGE)
 }
 
-/// Id and name of the concepts shown.
+/// Id and name of the classes shown: spread evenly over all of them, the same for every set.
 pub(crate) fn shown(concepts: &Concepts) -> Vec<(String, String)> {
     let classes = concepts.classes();
     let pick = |i: usize| &classes[i * classes.len() / (EDGE * EDGE)];

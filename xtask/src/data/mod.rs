@@ -4,6 +4,7 @@ mod contact;
 mod curation;
 mod drawings;
 mod iconify;
+mod notice;
 mod packages;
 mod render;
 mod sheets;
@@ -94,7 +95,9 @@ fn build(root: &Path) -> Result<Outputs> {
             put("docs/data", &file_name(set), contact::sheet(&concepts, &drawings, set.name)?);
         }
         put(folder, "sheets.json", sheets_json(&index)?);
+        put(folder, "NOTICE.md", notice::notice(&packages, share_alike)?.into_bytes());
     }
+    put("docs/data", "README.md", notice::contact_sheets(&concepts, &drawings)?.into_bytes());
     Ok(outputs)
 }
 

@@ -70,7 +70,9 @@ pub fn test(class: &Described) -> Vec<String> {
 pub fn nameless(class: &Described) -> Vec<String> {
     let mut stream = Seed::new(0).child("emoji").child("nameless").child(&class.id).stream();
     let words = keywords(class, false);
-    NAMELESS.iter().filter_map(|t| compose(t, class, &words, &mut stream)).collect()
+    let tells = shares_word(&class.kind, &class.name);
+    let allowed = NAMELESS.iter().filter(|t| !(tells && t.contains("{s}")));
+    allowed.filter_map(|t| compose(t, class, &words, &mut stream)).collect()
 }
 
 /// The prompts of a class from templates with `{}`.
@@ -80,14 +82,23 @@ pub fn prompts(name: &str) -> Vec<String> {
 
 /// The keywords that say something beside the name (`named`), or that share no word with it.
 fn keywords(class: &Described, named: bool) -> Vec<&str> {
-    let name = class.name.to_lowercase();
-    let words: Vec<&str> = name.split([' ', '-']).collect();
-    let stem = |word: &str| word.trim_end_matches('s').to_owned();
-    let shared = |k: &str| {
-        k.to_lowercase().split([' ', '-']).any(|w| words.iter().any(|n| stem(n) == stem(w)))
+    let keep = |k: &&str| {
+        if named {
+            k.to_lowercase() != class.name.to_lowercase()
+        } else {
+            !shares_word(k, &class.name)
+        }
     };
-    let keep = |k: &&str| if named { k.to_lowercase() != name } else { !shared(k) };
     class.keywords.iter().map(String::as_str).filter(keep).collect()
+}
+
+/// Whether two phrases have a whole word in common, plural or not.
+fn shares_word(a: &str, b: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        text.to_lowercase().split([' ', '-']).map(|w| w.trim_end_matches('s').to_owned()).collect()
+    };
+    let known = words(b);
+    words(a).iter().any(|w| known.contains(w))
 }
 
 /// Fills a template; `None` where the class has too few keywords for it.
@@ -158,6 +169,9 @@ mod tests {
         assert_eq!(captions.len(), 3);
         assert!(captions.iter().all(|c| !c.contains("arrow") && !c.contains("bow")));
         assert!(nameless(&class("bear", &["bear", "bear cub"])).is_empty());
+        let mut map = class("world map", &["travel", "location"]);
+        map.kind = "map".to_owned();
+        assert!(nameless(&map).iter().all(|c| !c.contains("map")));
     }
 
     #[test]
