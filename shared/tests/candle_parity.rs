@@ -7,8 +7,8 @@ mod deviation;
 
 use candle_core::{DType, Device};
 use deviation::{Deviation, floor};
-use toxiclip_shared::encoders::library::{self, ENCODERS};
 use toxiclip_shared::encoders::Clip;
+use toxiclip_shared::encoders::library::{self, ENCODERS};
 use toxiclip_shared::exec::candle::Candle;
 use toxiclip_shared::exec::cpu::{self, Arena, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
