@@ -18,10 +18,11 @@ use crate::store::Store;
 ///
 /// Exit codes: 0 all well; 1 the work ran and something in it failed; 2 the request was wrong and nothing was written.
 #[derive(Debug, Parser)]
-#[command(name = "toxiclip", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "toxiclip", version, max_term_width = 100)]
 struct Cli {
+    /// Without one, the main job: `run benchmarks/quick.toml`.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
     #[command(flatten)]
     common: Common,
 }
@@ -31,6 +32,10 @@ enum Command {
     List(cmd::list::Args),
     Show(cmd::show::Args),
     Doctor(cmd::doctor::Args),
+    Run(cmd::run::Args),
+    Train(cmd::train::Args),
+    Embed(cmd::embed::Args),
+    Report(cmd::report::Args),
 }
 
 /// What every sub-command understands.
@@ -105,10 +110,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Err(error) => return explain(&error),
     };
     let context = Context::new(cli.common)?;
-    match &cli.command {
+    let main_job = || Command::Run(cmd::run::Args::main_job());
+    match &cli.command.unwrap_or_else(main_job) {
         Command::List(args) => cmd::list::run(args),
         Command::Show(args) => cmd::show::run(args),
         Command::Doctor(args) => cmd::doctor::run(args, &context),
+        Command::Run(args) => cmd::run::run(args, &context),
+        Command::Train(args) => cmd::train::run(args, &context),
+        Command::Embed(args) => cmd::embed::run(args),
+        Command::Report(args) => cmd::report::run(args),
     }
 }
 

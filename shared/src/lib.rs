@@ -15,6 +15,7 @@ pub mod goal;
 pub mod graph;
 pub mod image;
 pub mod metrics;
+pub mod optim;
 pub mod recipe;
 pub mod registry;
 pub mod seed;

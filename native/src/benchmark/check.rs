@@ -171,7 +171,11 @@ fn read_encoder(document: &Document, path: &Path, i: usize, value: &Value) -> Re
 
 fn recipe(document: &Document, path: &str, value: &Value) -> Result<TrainConfig> {
     let config: TrainConfig = document.section(path, value)?;
-    config.checked().map_err(|e| document.error(path, e))
+    config.checked().map_err(|e| {
+        // The message names its key first, and the key has a line.
+        let key = e.split('`').nth(1).and_then(|k| k.split('[').next()).unwrap_or_default();
+        document.error(&format!("{path}.{key}"), &e)
+    })
 }
 
 /// A recipe with a seed, or a checkpoint.

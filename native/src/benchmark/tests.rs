@@ -116,7 +116,7 @@ fn errors_carry_file_and_line() {
         ("analysis =", "analisys =", 1, ""),
         ("lr = 1e-3", "lrr = 1e-3", 13, "unknown field `lrr`, expected one of"),
         ("lr = 1e-3", "lr = \"high\"", 13, "train.lr: invalid type"),
-        ("lr = 1e-3", "lr = -1.0", 11, "`lr` is -1"),
+        ("lr = 1e-3", "lr = -1.0", 13, "`lr` is -1"),
         ("epochs = 40", "epoch = 40", 10, "unknown field `epoch`"),
         ("epochs = 40", "seed = -1", 10, "from 0 on"),
         ("steps = 4", "stebs = 4", 15, "unknown field `stebs`"),
@@ -211,4 +211,16 @@ fn a_choice_knows_its_parameters() {
     assert!(!choice.matches("single-label:rate=0.5").unwrap());
     assert!(choice.make(ATTACKS).is_ok());
     assert!(read(toml::Value::Integer(3)).unwrap_err().contains("expected a name"));
+}
+
+/// The committed benchmarks are right, and fit their data.
+#[test]
+fn committed_benchmarks_are_read_and_planned() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benchmarks");
+    for tiny in [false, true] {
+        let quick = Benchmark::read(&folder.join("quick.toml"), tiny, &[], &[]).unwrap();
+        assert_eq!(quick.name, "quick");
+        let plan = crate::pipeline::Plan::new(&quick).unwrap();
+        assert_eq!(plan.works.len(), quick.cells().len());
+    }
 }

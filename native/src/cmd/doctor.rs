@@ -6,10 +6,8 @@ use serde::Serialize;
 
 use crate::cli::Context;
 use crate::failure::Result;
-use crate::machine::Machine;
 use crate::output;
-use crate::provenance;
-use crate::row::Code;
+use crate::provenance::{Code, Machine};
 use crate::store::Store;
 
 /// CPU features, threads, memory, GPU, versions, cache: what a report of a problem should contain.
@@ -46,7 +44,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let cache = context.cache_dir()?.map(|dir| Cache { bytes: Store::size(&dir), dir });
     let findings = Findings {
         version: env!("CARGO_PKG_VERSION"),
-        code: provenance::code(),
+        code: Code::of_this_build(),
         machine: Machine::of_this_process(),
         threads: context.threads,
         executor: "cpu: own operations over faer products",
