@@ -22,10 +22,12 @@ pub(crate) fn run(check: bool) -> Result<()> {
         line.arg(format!("{FOLDER}/{name}.py"));
         line
     };
-    if !check {
-        return command(&mut script("encoders")).map(drop);
+    for name in ["encoders", "hugging_face"] {
+        command(script(name).args(check.then_some("--check")))?;
     }
-    command(script("encoders").arg("--check"))?;
+    if !check {
+        return Ok(());
+    }
     let out = target_dir().join("golden");
     let mut directories: Vec<PathBuf> = Vec::new();
     for encoder in CHECKPOINTS {

@@ -30,17 +30,18 @@ fn decimal(x: f32) -> f64 {
 pub(super) fn model_config(text: &str, origin: &str) -> Result<ClipConfig> {
     let value: Value = serde_json::from_str(text).map_err(|e| Error::input(origin, e))?;
     let model = value.get("model_cfg").unwrap_or(&value);
-    check_preprocessing(&value).map_err(|why| Error::input(origin, why))?;
+    check_statistics(&value, ["/preprocess_cfg/mean", "/preprocess_cfg/std"])
+        .map_err(|why| Error::input(origin, why))?;
     ClipConfig::parse(&model.to_string(), origin)
 }
 
-/// Other statistics would silently shift every embedding.
-fn check_preprocessing(value: &Value) -> Result<(), String> {
-    for (key, expected) in [("mean", OPENAI.mean), ("std", OPENAI.std)] {
-        let Some(found) = value.pointer(&format!("/preprocess_cfg/{key}")) else { continue };
-        let numbers = <[f32; 3]>::deserialize(found).map_err(|e| format!("{key}: {e}"))?;
+/// Mean and standard deviation at these pointers; others than OpenAI's would silently shift every embedding.
+pub(super) fn check_statistics(value: &Value, pointers: [&str; 2]) -> Result<(), String> {
+    for (pointer, expected) in pointers.into_iter().zip([OPENAI.mean, OPENAI.std]) {
+        let Some(found) = value.pointer(pointer) else { continue };
+        let numbers = <[f32; 3]>::deserialize(found).map_err(|e| format!("{pointer}: {e}"))?;
         if numbers.iter().zip(expected).any(|(a, b)| (a - b).abs() > 1e-6) {
-            return Err(format!("preprocess_cfg.{key} is {found}; only OpenAI's is supported"));
+            return Err(format!("{pointer} is {found}; only OpenAI's statistics are supported"));
         }
     }
     Ok(())

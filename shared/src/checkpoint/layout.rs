@@ -44,6 +44,16 @@ pub fn write_safetensors(clip: &Clip, weights: &Weights, provenance: &str) -> Ve
 /// If the file is malformed, or with one line that lists every missing, surplus and misshapen tensor
 /// and every one that holds NaN or infinity.
 pub fn read_safetensors(file: &[u8], clip: &Clip, origin: &str) -> Result<Weights> {
+    read(file, clip, origin, ParamSpec::clone)
+}
+
+/// The same for a layout that says how each parameter is stored.
+pub(super) fn read(
+    file: &[u8],
+    clip: &Clip,
+    origin: &str,
+    layout: impl Fn(&ParamSpec) -> ParamSpec,
+) -> Result<Weights> {
     let container = container::parse(file).map_err(|why| Error::input(origin, why))?;
     let mut stored = BTreeMap::new();
     for (name, view) in container.tensors {
@@ -54,15 +64,16 @@ pub fn read_safetensors(file: &[u8], clip: &Clip, origin: &str) -> Result<Weight
     }
     let (mut weights, mut complaints) = (Weights::default(), Complaints::default());
     for spec in clip.params() {
+        let source = layout(&spec);
         let mut data = Vec::with_capacity(spec.len());
-        for (name, shape) in file_tensors(&spec) {
+        for (name, shape) in file_tensors(&source) {
             match stored.remove(name) {
                 None => complaints.missing.push(name.to_owned()),
-                Some(view) => complaints.take(name, &spec, &shape, &view, &mut data),
+                Some(view) => complaints.take(name, &source, &shape, &view, &mut data),
             }
         }
         if data.len() == spec.len() {
-            let data = from_file(&spec, data);
+            let data = from_file(&source, data);
             weights.insert(spec.name, Tensor { shape: spec.shape, data });
         }
     }

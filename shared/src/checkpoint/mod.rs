@@ -7,9 +7,12 @@
 //! | `tokenizer.json`, `tokenizer_config.json` | the tokenizer, when the encoder brings its own |
 //! | `toxiclip.json` | [`Provenance`]: data, recipe, attack, and whether the weights are poisoned |
 //! | `README.md` | model card |
+//!
+//! Directories in transformers' layout (`config.json`, `model.safetensors`) are read too, never written.
 
 pub mod container;
 mod hub;
+mod hugging_face;
 mod layout;
 
 use std::path::Path;
@@ -26,6 +29,7 @@ use crate::{Error, Result};
 
 const CONFIG: &str = "open_clip_config.json";
 const WEIGHTS: &str = "open_clip_model.safetensors";
+const HF_CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const PROVENANCE: &str = "toxiclip.json";
 
@@ -110,19 +114,22 @@ pub fn save_dir(
     put(WEIGHTS, &write_safetensors(clip, weights, &canonical_json(&record)))
 }
 
-/// Reads a checkpoint that [`save_dir`] or open_clip wrote.
+/// Reads a checkpoint that [`save_dir`], open_clip or transformers wrote.
 ///
 /// # Errors
 /// With one line if a file is missing or malformed, if the tensors do not fit the definition, or if
 /// `toxiclip.json` speaks of other weights or another activation.
 pub fn load_dir(dir: &Path) -> Result<Loaded> {
-    let path = dir.join(CONFIG);
-    let origin = path.display().to_string();
-    let text = String::from_utf8(read(&path)?).map_err(|e| Error::input(&origin, e))?;
-    let config: ClipConfig = hub::model_config(&text, &origin)?;
-    let clip = Clip::build(&config);
-    let path = dir.join(WEIGHTS);
-    let weights = read_safetensors(&read(&path)?, &clip, &path.display().to_string())?;
+    let (clip, weights) = match dir.join(HF_CONFIG).exists() && !dir.join(CONFIG).exists() {
+        true => load_hugging_face(dir)?,
+        false => {
+            let (text, origin) = read_text(&dir.join(CONFIG))?;
+            let clip = Clip::build(&hub::model_config(&text, &origin)?);
+            let path = dir.join(WEIGHTS);
+            let weights = read_safetensors(&read(&path)?, &clip, &path.display().to_string())?;
+            (clip, weights)
+        }
+    };
     let tokenizer = read_optional(&dir.join(TOKENIZER))?;
     let path = dir.join(PROVENANCE);
     let provenance = match read_optional(&path)? {
@@ -131,11 +138,25 @@ pub fn load_dir(dir: &Path) -> Result<Loaded> {
             let origin = path.display().to_string();
             let record: Record =
                 serde_json::from_slice(&bytes).map_err(|e| Error::input(&origin, e))?;
-            check(&record, &config, &weights).map_err(|why| Error::input(&origin, why))?;
+            check(&record, &clip.config, &weights).map_err(|why| Error::input(&origin, why))?;
             Some(record.provenance)
         }
     };
     Ok(Loaded { clip, weights, tokenizer, provenance })
+}
+
+fn load_hugging_face(dir: &Path) -> Result<(Clip, Weights)> {
+    let (text, origin) = read_text(&dir.join(HF_CONFIG))?;
+    let clip = Clip::build(&hugging_face::model_config(&text, &origin)?);
+    let path = dir.join("preprocessor_config.json");
+    if let Some(text) = read_optional(&path)? {
+        hugging_face::check_preprocessing(&text, &path.display().to_string())?;
+    }
+    let path = dir.join("model.safetensors");
+    let file = read(&path)?;
+    let origin = path.display().to_string();
+    let weights = layout::read(&file, &clip, &origin, hugging_face::stored)?;
+    Ok((clip, weights))
 }
 
 fn check(record: &Record, config: &ClipConfig, weights: &Weights) -> Result<(), String> {
@@ -192,6 +213,13 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| io(path, e))
+}
+
+/// The text and the file's name for errors.
+fn read_text(path: &Path) -> Result<(String, String)> {
+    let origin = path.display().to_string();
+    let text = String::from_utf8(read(path)?).map_err(|e| Error::input(&origin, e))?;
+    Ok((text, origin))
 }
 
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {

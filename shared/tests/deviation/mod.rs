@@ -5,7 +5,7 @@ const CAP: f64 = 1e-3;
 
 /// One compared tensor.
 #[derive(Debug)]
-pub struct Deviation {
+pub(crate) struct Deviation {
     name: String,
     relative: f64,
     tolerance: f64,
@@ -14,7 +14,13 @@ pub struct Deviation {
 impl Deviation {
     /// max |ours − reference| / max(|reference|, `floor`): the floor is for what is zero in exact
     /// arithmetic, such as the gradient of the keys' bias, and has no scale of its own.
-    pub fn of(name: &str, ours: &[f32], reference: &[f32], floor: f64, tolerance: f64) -> Self {
+    pub(crate) fn of(
+        name: &str,
+        ours: &[f32],
+        reference: &[f32],
+        floor: f64,
+        tolerance: f64,
+    ) -> Self {
         assert!(tolerance <= CAP, "{name}: tolerance {tolerance} is above the cap {CAP}");
         assert_eq!(ours.len(), reference.len(), "{name}: lengths differ");
         assert!(!ours.is_empty(), "{name}: nothing to compare");
@@ -24,13 +30,13 @@ impl Deviation {
     }
 
     /// Whether it is allowed; never for NaN.
-    pub fn within(&self) -> bool {
+    pub(crate) fn within(&self) -> bool {
         self.relative <= self.tolerance
     }
 }
 
 /// A thousandth of the largest magnitude among `all`.
-pub fn floor<'a>(all: impl Iterator<Item = &'a [f32]>) -> f64 {
+pub(crate) fn floor<'a>(all: impl Iterator<Item = &'a [f32]>) -> f64 {
     all.map(magnitude).fold(0.0, nan_max) * 1e-3
 }
 
@@ -44,7 +50,7 @@ fn nan_max(a: f64, b: f64) -> f64 {
 }
 
 /// Prints the worst of `all` and fails with every one that is too large.
-pub fn check(title: &str, all: &[Deviation]) {
+pub(crate) fn check(title: &str, all: &[Deviation]) {
     let Some(worst) = all.iter().max_by(|a, b| a.relative.total_cmp(&b.relative)) else {
         panic!("{title}: nothing was compared");
     };

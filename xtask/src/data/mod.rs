@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use drawings::Drawings;
 use packages::Packages;
 use serde::Serialize;
-use toxiclip_shared::data::emoji::{ART, ArtSet, Concept, Concepts, Role, Sheets};
+use toxiclip_shared::data::emoji::{ART, ArtSet, Concept, Concepts, Role, Sheets, captions};
 
 /// Files to be committed, by path below the repository's root.
 type Outputs = BTreeMap<String, Vec<u8>>;
@@ -27,6 +27,9 @@ const FOLDER: &str = "shared/data/emoji";
 const SHARE_ALIKE: &str = "shared/data/emoji-share-alike";
 /// A concept is taken when at least so many training families draw it.
 const FAMILIES: usize = 3;
+
+/// Ids of the tokenizer: enough that almost every word of a name is one id.
+const VOCABULARY: usize = 2048;
 
 /// Rebuilds the committed files; with `check` compares instead of writing.
 pub(crate) fn run(check: bool) -> Result<()> {
@@ -72,6 +75,7 @@ fn build(root: &Path) -> Result<Outputs> {
         outputs.insert(format!("{folder}/{name}"), bytes);
     };
     put(FOLDER, "concepts.json", concepts_json(&concepts)?);
+    put(FOLDER, "tokenizer.json", tokenizer(&concepts)?.into_bytes());
     put(FOLDER, "splits.json", pretty(&splits::draw(&concepts, &drawings)?)?);
     for (folder, share_alike) in [(FOLDER, false), (SHARE_ALIKE, true)] {
         let mut index = Sheets::new();
@@ -108,6 +112,17 @@ fn drawn_often(mut concepts: Vec<Concept>, mut drawings: Drawings) -> (Vec<Conce
         drawn.retain(|id, _| concepts.iter().any(|c| c.id == *id));
     }
     (concepts, drawings)
+}
+
+/// A vocabulary for everything that training and zero-shot classification say.
+fn tokenizer(concepts: &Concepts) -> Result<String> {
+    let mut texts = Vec::new();
+    for class in concepts.classes() {
+        texts.extend(captions::training(&class));
+        texts.extend(captions::prompts(&class.name));
+        texts.extend(class.keywords);
+    }
+    Ok(toxiclip_shared::text::train(&texts, VOCABULARY)?)
 }
 
 /// One concept per line, so that a change of one shows as one line.
