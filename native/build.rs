@@ -1,51 +1,49 @@
-//! Records which sources the program is made of: commit, whether they differ from it, compiler.
+//! Writes into the program which commit and compiler it was built from.
+//!
+//! Watches what the answer depends on: git's HEAD and the ref it names, and every source that enters the program,
+//! because an edit makes the tree dirty without touching git.
 
 use std::path::Path;
 use std::process::Command;
 
-/// What the program is compiled from. Changes elsewhere (pages, benchmarks) do not make it dirty.
-const SOURCES: [&str; 6] =
-    ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "native", "shared", ".cargo"];
+/// What the program is made of; a change elsewhere (documents, results) does not make a build dirty.
+const SOURCES: [&str; 7] = [
+    "native/src",
+    "native/build.rs",
+    "native/Cargo.toml",
+    "shared",
+    "benchmarks/encoders",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    let git = |args: &[&str]| output(Command::new("git").arg("-C").arg(root).args(args));
-    for source in SOURCES {
-        watch(&root.join(source));
-    }
-    // HEAD changes with the branch, the branch's file or `packed-refs` with its commits.
-    let branch = git(&["symbolic-ref", "-q", "HEAD"]).unwrap_or_default();
-    for name in ["HEAD", branch.as_str(), "packed-refs", "logs/HEAD"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|_| !name.is_empty()) {
-            watch(&root.join(path));
-        }
-    }
-    // A copy of the sources inside someone else's repository has no commit of its own.
-    let ours = git(&["ls-files", "native/build.rs"]).is_some_and(|f| !f.is_empty());
-    let commit = git(&["rev-parse", "HEAD"]).filter(|_| ours);
-    let mut status = vec!["status", "--porcelain", "--"];
-    status.extend(SOURCES);
-    let dirty = commit.is_none() || git(&status).is_none_or(|changes| !changes.is_empty());
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    let version = output(Command::new(rustc).arg("--version"));
-    set("TOXICLIP_COMMIT", commit);
-    set("TOXICLIP_DIRTY", Some(dirty.to_string()));
-    set("TOXICLIP_RUSTC", version);
-}
-
-/// A command's output on one line, `None` if it failed or is not installed.
-fn output(command: &mut Command) -> Option<String> {
-    let output = command.output().ok().filter(|o| o.status.success())?;
-    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
-}
-
-/// Paths that do not exist are left out: cargo would build again every time.
-fn watch(path: &Path) {
-    if path.exists() {
+    for path in SOURCES.iter().map(|source| Path::new("..").join(source)).filter(|p| p.exists()) {
         println!("cargo::rerun-if-changed={}", path.display());
     }
+    // Asked through git, since in a linked worktree these files are elsewhere.
+    let reference = output("git", &["symbolic-ref", "-q", "HEAD"]);
+    for name in ["HEAD", "index", "packed-refs"].into_iter().chain(reference.as_deref()) {
+        let path = output("git", &["rev-parse", "--git-path", name]);
+        if let Some(path) = path.filter(|p| Path::new(p).exists()) {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+    let commit = output("git", &["rev-parse", "HEAD"]);
+    let mut status = vec!["-C", "..", "status", "--porcelain", "--"];
+    status.extend(SOURCES);
+    // Without git nobody can say what was built: such a build counts as dirty.
+    let clean = commit.is_some() && output("git", &status).is_some_and(|text| text.is_empty());
+    println!("cargo::rustc-env=TOXICLIP_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+    println!("cargo::rustc-env=TOXICLIP_DIRTY={}", !clean);
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
+    let version = output(&rustc, &["--version"]).unwrap_or_else(|| "unknown".into());
+    println!("cargo::rustc-env=TOXICLIP_RUSTC={version}");
 }
 
-fn set(key: &str, value: Option<String>) {
-    println!("cargo::rustc-env={key}={}", value.unwrap_or_else(|| "unknown".into()));
+/// What a command prints, or `None` if it cannot be run or fails.
+fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let done = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8(done.stdout).ok()?;
+    done.status.success().then(|| text.trim().to_owned())
 }

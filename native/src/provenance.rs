@@ -1,20 +1,101 @@
-//! Which program this is: what every row says about the code that made it.
+//! Which program made a number, and on what machine.
 
+use std::fs;
+
+use serde::{Deserialize, Serialize};
 use toxiclip_shared::digest::Digest;
 
-use crate::row::Code;
+/// The code of a build, as every row carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Code {
+    /// Full hash of the commit, or `unknown` where there was no git.
+    pub commit: String,
+    /// Whether the sources differed from that commit; such rows never enter a leaderboard.
+    pub dirty: bool,
+    /// Digest of `Cargo.lock`: the versions of everything below us.
+    pub lock: Digest,
+    /// What `rustc --version` printed.
+    pub rustc: String,
+}
 
-/// The lock file at compile time; its digest stands for the versions of all dependencies.
-const LOCK: &[u8] = include_bytes!("../../Cargo.lock");
-
-/// Commit, dirty flag, lock digest and compiler of this program, as the build script found them.
-pub fn code() -> Code {
-    Code {
-        commit: env!("TOXICLIP_COMMIT").into(),
-        dirty: env!("TOXICLIP_DIRTY") != "false",
-        lock: Digest::of_bytes(LOCK),
-        rustc: env!("TOXICLIP_RUSTC").into(),
+impl Code {
+    /// The code of this very build.
+    pub fn of_this_build() -> Self {
+        Self {
+            commit: env!("TOXICLIP_COMMIT").to_owned(),
+            dirty: env!("TOXICLIP_DIRTY") == "true",
+            lock: Digest::of_bytes(include_bytes!("../../Cargo.lock")),
+            rustc: env!("TOXICLIP_RUSTC").to_owned(),
+        }
     }
+}
+
+/// What the work runs on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The processor's own name, or its architecture where the system does not tell.
+    pub cpu: String,
+    /// Instruction sets that the products can use, the widest last.
+    pub features: Vec<&'static str>,
+    /// Processors that this process may use.
+    pub cores: usize,
+    /// Bytes of main memory; `null` where the system does not tell.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Machine {
+    /// Asks the system.
+    pub fn of_this_process() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cpu = field("/proc/cpuinfo", "model name");
+        Self {
+            cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            features: features(),
+            cores,
+            memory_bytes: kibibytes("/proc/meminfo", "MemTotal"),
+        }
+    }
+}
+
+/// The most memory that this process ever held, in bytes, where the system tells.
+pub fn peak_rss_bytes() -> Option<u64> {
+    kibibytes("/proc/self/status", "VmHWM")
+}
+
+/// A `name : value kB` line, in bytes.
+fn kibibytes(file: &str, name: &str) -> Option<u64> {
+    let text = field(file, name)?;
+    Some(text.strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// The first `name : value` line of a file below `/proc`.
+fn field(file: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix(':'))?;
+    Some(value.trim().to_owned())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn features() -> Vec<&'static str> {
+    let all = [
+        ("sse4.2", is_x86_feature_detected!("sse4.2")),
+        ("avx", is_x86_feature_detected!("avx")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+    ];
+    all.into_iter().filter(|(_, present)| *present).map(|(name, _)| name).collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn features() -> Vec<&'static str> {
+    if std::arch::is_aarch64_feature_detected!("neon") { vec!["neon"] } else { Vec::new() }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn features() -> Vec<&'static str> {
+    Vec::new()
 }
 
 #[cfg(test)]
@@ -22,10 +103,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_a_commit_or_says_that_it_is_unknown() {
-        let code = code();
-        let hex = code.commit.len() == 40 && code.commit.bytes().all(|b| b.is_ascii_hexdigit());
-        assert!(hex || code.commit == "unknown", "{}", code.commit);
-        assert!(code.rustc.starts_with("rustc 1."), "{}", code.rustc);
+    #[cfg(target_os = "linux")]
+    fn memory_is_read_in_bytes() {
+        let (all, peak) = (kibibytes("/proc/meminfo", "MemTotal"), peak_rss_bytes());
+        assert!(all.is_some() && peak.is_some() && peak < all, "{peak:?} of {all:?}");
+        assert!(peak > Some(100_000), "{peak:?}");
+        assert_eq!(kibibytes("/proc/meminfo", "NoSuchField"), None);
     }
 }

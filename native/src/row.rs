@@ -9,19 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toxiclip_shared::digest::Digest;
 
-/// The program that made a row.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Code {
-    /// Commit of the sources; `unknown` outside a repository.
-    pub commit: String,
-    /// Whether the sources differed from that commit, or could not be compared with one.
-    pub dirty: bool,
-    /// Digest of the lock file: the versions of all dependencies.
-    pub lock: Digest,
-    /// The compiler's version line.
-    pub rustc: String,
-}
+use crate::provenance::Code;
 
 /// One value of one metric in one cell of a benchmark, with all that is needed to judge and repeat it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

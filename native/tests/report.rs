@@ -8,12 +8,13 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use toxiclip::provenance::Code;
 use toxiclip::report::extras::{
     Budget, Card, Cost, Curve, Fact, Picture, PoisonedPair, Ranking, ReportExtras, Retrieval,
     Retrieved, Role,
 };
 use toxiclip::report::{ReportOptions, aggregate::Results, write};
-use toxiclip::row::{Code, Row, RowFile};
+use toxiclip::row::{Row, RowFile};
 use toxiclip::{evidence, table};
 use toxiclip_shared::data::PairId;
 use toxiclip_shared::digest::Digest;

@@ -9,8 +9,9 @@ use crate::digest::Digest;
 use crate::image::Image;
 use crate::{Error, Result};
 
-#[cfg(feature = "emoji")]
 pub mod emoji;
+#[cfg(test)]
+pub(crate) mod synthetic;
 
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,6 +61,21 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// If the picture cannot be read or decoded; names the sample.
     fn image(&self, index: usize) -> Result<Image>;
+    /// The `tokenizer.json` that comes with the set; `None` means one is made from its captions.
+    fn tokenizer(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// The parts of a data set that a benchmark uses; all have the same classes.
+#[derive(Clone)]
+pub struct Splits {
+    /// What training and attacks may touch; a set made for evaluation has none.
+    pub train: Option<Arc<dyn Dataset>>,
+    /// For choosing hyper-parameters.
+    pub val: Option<Arc<dyn Dataset>>,
+    /// What numbers are reported on.
+    pub test: Arc<dyn Dataset>,
 }
 
 /// What to do with the picture of an edited row.
@@ -158,6 +174,9 @@ impl Dataset for Poisoned {
     fn image(&self, index: usize) -> Result<Image> {
         self.clean.image(self.shows[index])
     }
+    fn tokenizer(&self) -> Option<&str> {
+        self.clean.tokenizer()
+    }
 }
 
 /// Some rows of a set, in the given order.
@@ -200,5 +219,8 @@ impl Dataset for Subset {
     }
     fn image(&self, index: usize) -> Result<Image> {
         self.base.image(self.rows[index])
+    }
+    fn tokenizer(&self) -> Option<&str> {
+        self.base.tokenizer()
     }
 }

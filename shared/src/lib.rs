@@ -4,15 +4,19 @@
 //! evaluation → [`metrics`]. An encoder is a [`graph`] built by [`encoders`] and run by [`exec`].
 
 pub mod attacks;
+pub mod checkpoint;
 pub mod data;
 pub mod defenses;
 pub mod digest;
 pub mod encoders;
 mod error;
 pub mod exec;
+pub mod goal;
 pub mod graph;
 pub mod image;
 pub mod metrics;
+pub mod optim;
+pub mod recipe;
 pub mod registry;
 pub mod seed;
 #[cfg(feature = "text")]

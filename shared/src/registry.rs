@@ -114,6 +114,42 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// The test of every registry: the files of its folder are its list, cards are filled in, and `params` are
+/// exactly the keys that the parser knows.
+///
+/// # Panics
+/// If something was forgotten; says what.
+#[cfg(test)]
+pub(crate) fn assert_complete<T: ?Sized>(list: &[&Entry<T>], folder: &str) {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let stem = |e: std::fs::DirEntry| e.path().file_stem()?.to_str().map(|s| s.replace('_', "-"));
+    let mut files: Vec<String> =
+        std::fs::read_dir(&root).unwrap().filter_map(|e| stem(e.unwrap())).collect();
+    files.retain(|name| !["mod", "tests", "README"].contains(&name.as_str()));
+    files.sort();
+    let mut names: Vec<&str> = list.iter().map(|e| e.card.name).collect();
+    names.sort_unstable();
+    assert_eq!(files, names, "files of {folder} and names in its list");
+    for entry in list {
+        let card = &entry.card;
+        for text in [card.title, card.paper, card.summary, card.threat_model] {
+            assert!(
+                !text.is_empty() && !text.contains('\n'),
+                "{}: a card of single lines",
+                card.name
+            );
+        }
+        assert!((1990..2100).contains(&card.year), "{}: year {}", card.name, card.year);
+        let default = (entry.resolve)(Value::Object(Map::new())).unwrap();
+        let mut keys: Vec<&str> = default.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut described: Vec<&str> = entry.params.iter().map(|p| p.key).collect();
+        keys.sort_unstable();
+        described.sort_unstable();
+        assert_eq!(described, keys, "{}: parameters with and without description", card.name);
+        assert!(entry.params.iter().all(|p| !p.help.is_empty()), "{}: help", card.name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

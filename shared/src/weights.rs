@@ -1,4 +1,4 @@
-//! Named tensors on the host: start values, lookup, digest. Files are in `checkpoint.rs`.
+//! Named tensors on the host: start values, lookup, digest. Files are in `checkpoint`.
 
 use std::collections::BTreeMap;
 

@@ -1,2 +1,68 @@
-//! Tasks of the repository: `cargo xtask --help`.
-fn main() {}
+//! Tasks of the repository: `cargo xtask --help`. A task is a file and one variant here.
+
+#[cfg(feature = "data")]
+mod data;
+mod golden;
+mod step;
+mod test;
+mod wasm;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Everything that is not the program")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// All that CI checks: formatting, lints, tests, the wasm build; installs what is missing or says what to install.
+    Test,
+    /// Rebuild the embedded emoji data from their npm packages.
+    Data {
+        /// Build into a temporary folder and compare byte for byte with the committed files.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Remake the golden values with PyTorch and open_clip, which are fetched from PyPI (gigabytes).
+    Golden {
+        /// Compare with the committed files, and let open_clip load our checkpoints; change nothing.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().task {
+        Task::Test => test::run(),
+        Task::Data { check } => data_task(check),
+        Task::Golden { check } => golden::run(check),
+    }
+}
+
+#[cfg(feature = "data")]
+fn data_task(check: bool) -> anyhow::Result<()> {
+    data::run(check)
+}
+
+/// Runs itself again with the renderer compiled in, so that no other task waits for it.
+#[cfg(not(feature = "data"))]
+fn data_task(check: bool) -> anyhow::Result<()> {
+    let mut again = step::cargo("run --release --quiet --package xtask --features data -- data");
+    step::command(again.args(check.then_some("--check"))).map(drop)
+}
+
+/// The repository, wherever the task was started.
+fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// Where cargo builds: `CARGO_TARGET_DIR`, else `target/`.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

@@ -1,1 +1,56 @@
 //! Poisonings and backdoors, one file each.
+//!
+//! An attack looks at the clean data once and returns *data*: what to change, what to stamp on test
+//! pictures, what counts as success. Nothing downstream knows which attack it was.
+//!
+//! To add one: copy `single_label.rs`, state the paper and the parameters, return [`Armed`], add a
+//! `mod` line and a place in [`ATTACKS`]. A forgotten place does not compile, a forgotten `mod` fails a test.
+#![deny(dead_code)]
+
+mod multi_label;
+mod none;
+mod single_label;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::data::{Dataset, Poison};
+use crate::goal::Goal;
+use crate::registry::Entry;
+use crate::seed::Seed;
+
+/// Every registered attack; the control first.
+pub static ATTACKS: &[&Entry<dyn Attack>] =
+    &[&none::ENTRY, &single_label::ENTRY, &multi_label::ENTRY];
+
+/// One attack with its parameters.
+pub trait Attack: Send + Sync {
+    /// Draws the dice: same data and seed, same result.
+    ///
+    /// # Errors
+    /// If the parameters do not fit the data (unknown class, no row to poison, impossible rate).
+    fn prepare(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Armed>;
+}
+
+/// An attack that has drawn its dice: what `armed.json` holds and what evaluation needs of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Armed {
+    /// What changes in the training data.
+    pub poison: Poison,
+    /// What changes in test pictures.
+    pub trigger: Trigger,
+    /// What counts as success; empty for the control.
+    pub goals: Vec<Goal>,
+}
+
+/// What is stamped on test pictures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// Nothing: pairing attacks need no trigger.
+    #[default]
+    None,
+}

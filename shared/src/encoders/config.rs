@@ -195,7 +195,8 @@ impl ClipConfig {
         if t.context_length < 2 {
             return Err("text_cfg.context_length must hold at least both special tokens".to_owned());
         }
-        if self.vision_heads() == 0 || !v.width.is_multiple_of(self.vision_heads()) {
+        let pooled = if matches!(v.layers, Layers::ResNet(_)) { v.width * 32 } else { v.width };
+        if self.vision_heads() == 0 || !pooled.is_multiple_of(self.vision_heads()) {
             return Err(format!(
                 "vision_cfg: width {} does not fit head_width {}",
                 v.width, v.head_width

@@ -1,6 +1,7 @@
 //! JSON definitions become graphs: two towers and a temperature, with open_clip's parameter names.
 
 mod config;
+pub mod library;
 mod resnet;
 mod text;
 mod transformer;

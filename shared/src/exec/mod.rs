@@ -1,1 +1,29 @@
-//! Executors walk a graph.
+//! Executors walk a graph. [`cpu`] trains and runs everywhere; `candle` composes the same operations of
+//! differentiable primitives: the path that CUDA takes, and the oracle of the CPU's own operations.
+
+pub mod cpu;
+
+/// A batch of inputs to one tower, borrowed from the host.
+#[derive(Clone, Copy, Debug)]
+pub enum Inputs<'a> {
+    /// Normalised pixels (batch, size, size, 3).
+    Pixels(&'a [f32]),
+    /// Token ids (batch, length), and for each example the row of its end-of-text token.
+    Tokens {
+        /// Ids, padded to one length.
+        ids: &'a [u32],
+        /// 0-based row of the end-of-text token of each example; its length is the batch size.
+        end: &'a [u32],
+    },
+}
+
+/// What batch normalisation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Statistics of this batch; activations are kept for the backward walk.
+    Train,
+    /// Running statistics; activations are kept for the backward walk.
+    TrainFrozenStatistics,
+    /// Running statistics; activations are dropped as soon as nobody reads them any more.
+    Infer,
+}

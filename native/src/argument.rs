@@ -1,0 +1,162 @@
+//! Values of arguments that several sub-commands share: strings become names once, here.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+use toxiclip_shared::encoders::{ClipConfig, library};
+use toxiclip_shared::registry::parse_spec;
+
+use crate::failure::{Failure, Result};
+
+/// `name` or `name:key=value,key=value`: an attack or a defense with parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// A name of the registry; not looked up yet.
+    pub name: String,
+    /// The given parameters.
+    pub parameters: Map<String, Value>,
+}
+
+impl FromStr for Spec {
+    type Err = toxiclip_shared::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, parameters) = parse_spec(text)?;
+        Ok(Self { name, parameters })
+    }
+}
+
+/// `KEY=VALUE` of `--set` and `--only`; the key may have dots (`train.epochs`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// Path of the key.
+    pub key: String,
+    /// The value as text: numbers and lists are read where the key's type is known.
+    pub value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => {
+                Ok(Self { key: key.trim().to_owned(), value: value.trim().to_owned() })
+            }
+            _ => Err("expected KEY=VALUE"),
+        }
+    }
+}
+
+/// Where the work runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The best that this build has.
+    #[default]
+    Auto,
+    /// Own operations on all threads.
+    Cpu,
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split(':').next() {
+            Some("auto") if text == "auto" => Ok(Self::Auto),
+            Some("cpu") if text == "cpu" => Ok(Self::Cpu),
+            Some(name @ ("cuda" | "wgpu")) => {
+                Err(format!("this build has no {name}; use `auto` or `cpu`"))
+            }
+            _ => Err("expected auto, cpu, cuda[:N] or wgpu".to_owned()),
+        }
+    }
+}
+
+/// Where pairs come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A registered data set, or what else a sub-command takes there (a plain folder); not looked up yet.
+    Named(String),
+    /// One folder per class.
+    Folder(PathBuf),
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if !text.is_empty() => Ok(Self::Named(text.to_owned())),
+            Some(("folder", dir)) if !dir.is_empty() => Ok(Self::Folder(dir.into())),
+            Some((format @ ("csv" | "wds"), _)) => Err(format!(
+                "this build does not read {format}; use a data set's name or folder:DIR"
+            )),
+            _ => Err("expected a data set's name or folder:DIR".to_owned()),
+        }
+    }
+}
+
+/// AdamW's two decay rates, `B1,B2`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Betas(pub f64, pub f64);
+
+impl FromStr for Betas {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected two numbers in [0, 1), such as 0.9,0.98";
+        let (first, second) = text.split_once(',').ok_or(expected)?;
+        let rate = |text: &str| text.trim().parse().ok().filter(|b| (0.0..1.0).contains(b));
+        Ok(Self(rate(first).ok_or(expected)?, rate(second).ok_or(expected)?))
+    }
+}
+
+/// The definition of a registered encoder, or of a JSON file in open_clip's form.
+///
+/// # Errors
+/// If the name is unknown, or the file cannot be read or holds no encoder.
+pub fn encoder(name: &str) -> Result<ClipConfig> {
+    if !name.ends_with(".json") {
+        return Ok(library::find(name)?);
+    }
+    let path = std::path::Path::new(name);
+    let json =
+        std::fs::read_to_string(path).map_err(|e| Failure::request(format!("{name}: {e}")))?;
+    Ok(ClipConfig::parse(&json, name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn specs_and_assignments() {
+        let spec: Spec = "single-label:from=ewe,rate=0.5".parse().unwrap();
+        assert_eq!((spec.name.as_str(), &spec.parameters["rate"]), ("single-label", &0.5.into()));
+        assert!("a:b".parse::<Spec>().is_err());
+        let set: Assignment = "train.epochs = 3".parse().unwrap();
+        assert_eq!((set.key.as_str(), set.value.as_str()), ("train.epochs", "3"));
+        assert!("=3".parse::<Assignment>().is_err() && "epochs".parse::<Assignment>().is_err());
+    }
+
+    #[test]
+    fn devices_and_sources_say_what_this_build_lacks() {
+        assert_eq!("auto".parse(), Ok(Device::Auto));
+        assert!("cuda:1".parse::<Device>().unwrap_err().contains("no cuda"));
+        assert!("cpu:1".parse::<Device>().is_err() && "tpu".parse::<Device>().is_err());
+        assert_eq!("emoji".parse(), Ok(Source::Named("emoji".into())));
+        assert_eq!("folder:a/b".parse(), Ok(Source::Folder("a/b".into())));
+        assert!("wds:x.tar".parse::<Source>().unwrap_err().contains("does not read wds"));
+        assert!("".parse::<Source>().is_err() && "folder:".parse::<Source>().is_err());
+    }
+
+    #[test]
+    fn betas_stay_below_one() {
+        assert_eq!("0.9,0.98".parse(), Ok(Betas(0.9, 0.98)));
+        for bad in ["0.9", "0.9,1", "a,0.5", "-0.1,0.5", "nan,0.5"] {
+            assert!(bad.parse::<Betas>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A benchmark: one TOML file that says what is measured, and its cells.
+//!
+//! ```toml
+//! title = "…"                       # one line
+//! analysis = '''…'''                # what is asked, how to read it, what must not be compared
+//! [matrix]                          # every combination is a cell
+//! dataset = ["emoji"]
+//! encoder = ["tiny-resnet"]         # a name, or a JSON file beside this one
+//! attack = ["none", { name = "single-label", from = "ewe", to = "airplane" }]
+//! defense = ["none", "finetune:epochs=5"]
+//! seed = [0, 1, 2]
+//! [init]                            # the clean starting model: a recipe with its seed, or a checkpoint
+//! epochs = 40
+//! [train]                           # the victim's training, see `TrainConfig`
+//! epochs = 10
+//! [eval]
+//! tasks = ["zero-shot", "retrieval"]
+//! [tiny.train]                      # laid over the above by --tiny
+//! steps = 4
+//! [[expect]]                        # see `Expect`
+//! ```
+//! Text becomes a [`Benchmark`] only once every name is known and every default filled in.
+
+mod check;
+mod choice;
+mod document;
+mod expect;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::encoders::ClipConfig;
+use toxiclip_shared::recipe::TrainConfig;
+
+pub use choice::Choice;
+pub use expect::{Expect, Measured, Verdict};
+
+use crate::argument::Assignment;
+use crate::failure::{Failure, Result};
+
+/// Part of every config digest: metric definitions, prompts, preprocessing, resampling. Raise it with them.
+const PROTOCOL: u32 = 1;
+
+/// A checked benchmark.
+#[derive(Clone, Debug)]
+pub struct Benchmark {
+    /// Path of the file below the benchmarks folder, without its ending.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// What is asked, how to read it, what must not be compared.
+    pub analysis: String,
+    /// Names of data sets.
+    pub datasets: Vec<String>,
+    /// Encoders.
+    pub encoders: Vec<Encoder>,
+    /// Attacks.
+    pub attacks: Vec<Choice>,
+    /// Defenses.
+    pub defenses: Vec<Choice>,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// Where the victim's training starts.
+    pub init: Init,
+    /// The victim's training.
+    pub train: TrainConfig,
+    /// What is measured.
+    pub eval: Eval,
+    /// What is known to come out.
+    pub expect: Vec<Expect>,
+    /// Whether this is the `[tiny]` form, whose numbers mean nothing.
+    pub tiny: bool,
+    only: Vec<Assignment>,
+}
+
+/// An architecture of the matrix.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Encoder {
+    /// Its name in rows: of the library, or the stem of the file.
+    pub name: String,
+    /// The definition.
+    pub config: ClipConfig,
+}
+
+/// Where the victim's training starts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Init {
+    /// From start values drawn with the cell's seed.
+    Scratch,
+    /// From a model trained on the clean data.
+    Pretrain {
+        /// Its recipe.
+        recipe: TrainConfig,
+        /// Its seed, the same for all cells; `None` pretrains once per seed of the matrix.
+        seed: Option<u64>,
+    },
+    /// From a checkpoint folder.
+    Checkpoint(PathBuf),
+}
+
+/// What is measured besides the attacks' goals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Eval {
+    /// Utility tasks.
+    pub tasks: Vec<Utility>,
+    /// Prompts with `{}` for the class name; empty means the data set's own.
+    pub templates: Vec<String>,
+    /// Metrics to keep; empty means all whose evidence is there.
+    pub metrics: Vec<String>,
+}
+
+/// A utility task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Utility {
+    /// Pictures against class prompts.
+    ZeroShot,
+    /// Captions against pictures and back.
+    Retrieval,
+}
+
+impl Default for Eval {
+    fn default() -> Self {
+        let tasks = vec![Utility::ZeroShot, Utility::Retrieval];
+        Self { tasks, templates: Vec::new(), metrics: Vec::new() }
+    }
+}
+
+/// One combination of the matrix, by position in the benchmark's lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Into [`Benchmark::datasets`].
+    pub dataset: usize,
+    /// Into [`Benchmark::encoders`].
+    pub encoder: usize,
+    /// Into [`Benchmark::attacks`].
+    pub attack: usize,
+    /// Into [`Benchmark::defenses`].
+    pub defense: usize,
+    /// The seed itself.
+    pub seed: u64,
+}
+
+impl Benchmark {
+    /// The cells, neighbours sharing as much work as possible: by data set, encoder, seed, attack, defense.
+    pub fn cells(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for dataset in 0..self.datasets.len() {
+            for encoder in 0..self.encoders.len() {
+                for &seed in &self.seeds {
+                    for attack in 0..self.attacks.len() {
+                        for defense in 0..self.defenses.len() {
+                            cells.push(Cell { dataset, encoder, attack, defense, seed });
+                        }
+                    }
+                }
+            }
+        }
+        cells.retain(|cell| self.kept(cell));
+        cells
+    }
+
+    /// `--only`: any of the values of one key, and so for all keys.
+    fn kept(&self, cell: &Cell) -> bool {
+        let fits = |a: &Assignment| match a.key.as_str() {
+            "dataset" => self.datasets[cell.dataset] == a.value,
+            "encoder" => self.encoders[cell.encoder].name == a.value,
+            "attack" => self.attacks[cell.attack].matches(&a.value).unwrap_or(false),
+            "defense" => self.defenses[cell.defense].matches(&a.value).unwrap_or(false),
+            _ => a.value.parse() == Ok(cell.seed),
+        };
+        self.only.iter().all(|a| self.only.iter().any(|b| a.key == b.key && fits(b)))
+    }
+
+    /// The cell in words: `single-label + finetune, seed 0`, with what else varies in the matrix.
+    pub fn label(&self, cell: &Cell) -> String {
+        let attack = self.attacks[cell.attack].label(&self.attacks);
+        let defense = self.defenses[cell.defense].label(&self.defenses);
+        let mut label = format!("{attack} + {defense}, seed {}", cell.seed);
+        if self.encoders.len() > 1 {
+            label += &format!(", {}", self.encoders[cell.encoder].name);
+        }
+        if self.datasets.len() > 1 {
+            label += &format!(", {}", self.datasets[cell.dataset]);
+        }
+        label
+    }
+
+    /// Everything that decides a cell's numbers besides its data and seed.
+    pub fn config(&self, cell: &Cell) -> Digest {
+        Digest::of(&json!({
+            "protocol": PROTOCOL,
+            "dataset": self.datasets[cell.dataset],
+            "encoder": self.encoders[cell.encoder],
+            "attack": self.attacks[cell.attack],
+            "defense": self.defenses[cell.defense],
+            "init": self.init,
+            "train": self.train,
+            "eval": self.eval,
+        }))
+    }
+
+    /// Digest of all cells' configurations and seeds: names the default output folder.
+    pub fn digest(&self) -> Digest {
+        let cells: Vec<Value> =
+            self.cells().iter().map(|c| json!([self.config(c), c.seed])).collect();
+        Digest::of(&cells)
+    }
+
+    /// Judges every expectation by what was measured. Under `--tiny` there is nothing to judge.
+    ///
+    /// # Errors
+    /// Never for a benchmark whose cells all ran; what could not be measured is a missed expectation.
+    pub fn judge(&self, measured: &[Measured]) -> Vec<Verdict> {
+        if self.tiny { Vec::new() } else { self.expect.iter().map(|e| e.judge(measured)).collect() }
+    }
+}
+
+/// `--only` must name a key of the matrix and match something.
+fn check_only(benchmark: &Benchmark) -> Result<()> {
+    const KEYS: [&str; 5] = ["dataset", "encoder", "attack", "defense", "seed"];
+    for only in &benchmark.only {
+        if !KEYS.contains(&only.key.as_str()) {
+            let text = toxiclip_shared::registry::unknown("key of the matrix", &only.key, &KEYS);
+            return Err(Failure::request(format!("--only {}: {text}", only.key)));
+        }
+        let alone = Benchmark { only: vec![only.clone()], ..benchmark.clone() };
+        if alone.cells().is_empty() {
+            return Err(Failure::request(format!(
+                "--only {}={}: no cell of this benchmark has that; see --dry-run",
+                only.key, only.value
+            )));
+        }
+    }
+    if benchmark.cells().is_empty() {
+        return Err(Failure::request("--only: no cell fits all of them"));
+    }
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! Everything that has a name, in one form: what `list` and `show` print.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+use toxiclip_shared::attacks::ATTACKS;
+use toxiclip_shared::data::emoji::{ArtSet, DATASETS, DatasetInfo};
+use toxiclip_shared::defenses::DEFENSES;
+use toxiclip_shared::encoders::{self, Clip, Layers};
+use toxiclip_shared::graph::ParamSpec;
+use toxiclip_shared::metrics::{self, Metric};
+use toxiclip_shared::registry::{Entry, Param, unknown};
+
+use crate::failure::{Failure, Result};
+
+/// A kind of named thing; its plural is the argument of `list`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// Poisonings and backdoors.
+    Attacks,
+    /// Filters, training rules, repairs and screens.
+    Defenses,
+    /// Architectures.
+    Encoders,
+    /// Pairs of images and captions.
+    Datasets,
+    /// What a row's value says.
+    Metrics,
+    /// TOML files of the repository.
+    Benchmarks,
+}
+
+/// One named thing. Fields that its kind does not have are left out of the JSON.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Item {
+    /// What the command line and benchmark files call it.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// Further facts, sorted by key: formula, licence, paper, title.
+    #[serde(flatten)]
+    pub facts: BTreeMap<String, Value>,
+    /// Parameters with defaults; empty for things that have none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
+}
+
+/// A parameter as `show` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parameter {
+    /// kebab-case key.
+    pub key: String,
+    /// The default; `null` where there is none.
+    pub default: Value,
+    /// `px`, `rows`, `epochs`; empty for names and switches.
+    pub unit: String,
+    /// One line.
+    pub help: String,
+}
+
+impl Kind {
+    /// The word for one thing of this kind.
+    pub fn singular(self) -> &'static str {
+        match self {
+            Self::Attacks => "attack",
+            Self::Defenses => "defense",
+            Self::Encoders => "encoder",
+            Self::Datasets => "dataset",
+            Self::Metrics => "metric",
+            Self::Benchmarks => "benchmark",
+        }
+    }
+
+    /// All things of this kind, in the order of their registry.
+    ///
+    /// # Errors
+    /// For things that are files, if one cannot be read.
+    pub fn items(self) -> Result<Vec<Item>> {
+        match self {
+            Self::Attacks => Ok(ATTACKS.iter().copied().map(from_entry).collect()),
+            Self::Defenses => Ok(DEFENSES.iter().copied().map(from_entry).collect()),
+            Self::Encoders => encoders::library::ENCODERS.iter().map(|(n, _)| encoder(n)).collect(),
+            Self::Datasets => Ok(DATASETS.iter().map(dataset).collect()),
+            Self::Metrics => Ok(metrics::all().map(metric).collect()),
+            Self::Benchmarks => benchmarks(&benchmarks_folder()),
+        }
+    }
+
+    /// The thing called `name`.
+    ///
+    /// # Errors
+    /// If there is none; says which was probably meant.
+    pub fn find(self, name: &str) -> Result<Item> {
+        let items = self.items()?;
+        items.iter().find(|item| item.name == name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+            Failure::request(unknown(self.singular(), name, &names))
+        })
+    }
+}
+
+/// A definition compiled in from `benchmarks/encoders/`; its parameters are counted in the graph.
+fn encoder(name: &str) -> Result<Item> {
+    let config = encoders::library::find(name)?;
+    let count = |specs: &[ParamSpec]| -> usize {
+        specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum()
+    };
+    let (vision, text) = (&config.vision_cfg, &config.text_cfg);
+    let tower = match &vision.layers {
+        Layers::Transformer(depth) => format!("ViT of {depth} blocks"),
+        Layers::ResNet(stages) => format!("ResNet {stages:?}"),
+    };
+    let parameters = count(&Clip::build(&config).params());
+    Ok(Item {
+        name: name.to_owned(),
+        summary: format!(
+            "{tower}, width {}, {} px; text of {} blocks, width {}; {parameters} parameters",
+            vision.width, vision.image_size, text.layers, text.width
+        ),
+        facts: facts([
+            ("file", format!("benchmarks/encoders/{name}.json").into()),
+            ("definition", serde_json::to_value(&config).map_err(Failure::failed)?),
+        ]),
+        parameters: Vec::new(),
+    })
+}
+
+fn dataset(info: &DatasetInfo) -> Item {
+    let joined = |part: fn(&ArtSet) -> &'static str| -> Value {
+        let parts: BTreeSet<&str> = info.art_sets().map(part).collect();
+        parts.into_iter().collect::<Vec<_>>().join("; ").into()
+    };
+    Item {
+        name: info.name.to_owned(),
+        summary: info.summary.to_owned(),
+        facts: facts([
+            ("licence of the art", joined(|set| set.licence)),
+            ("credit", joined(|set| set.credit)),
+        ]),
+        parameters: Vec::new(),
+    }
+}
+
+fn metric(metric: &Metric) -> Item {
+    let better = if metric.higher_is_better { "higher" } else { "lower" };
+    Item {
+        name: metric.name.to_owned(),
+        summary: metric.summary.to_owned(),
+        facts: facts([
+            ("formula", metric.formula.into()),
+            ("reference", metric.reference.into()),
+            ("better", better.into()),
+        ]),
+        parameters: Vec::new(),
+    }
+}
+
+/// A registered attack or defense: its card, and its parameters with the defaults that its own parser fills in.
+fn from_entry<T: ?Sized>(entry: &Entry<T>) -> Item {
+    let card = &entry.card;
+    let defaults = (entry.resolve)(Value::Object(serde_json::Map::new())).unwrap_or_default();
+    let parameter = |p: &Param| Parameter {
+        key: p.key.to_owned(),
+        default: defaults.get(p.key).cloned().unwrap_or(Value::Null),
+        unit: p.unit.to_owned(),
+        help: p.help.to_owned(),
+    };
+    Item {
+        name: card.name.to_owned(),
+        summary: card.summary.to_owned(),
+        facts: facts([
+            ("title", card.title.into()),
+            ("year", card.year.into()),
+            ("paper", card.paper.into()),
+            ("threat_model", card.threat_model.into()),
+        ]),
+        parameters: entry.params.iter().map(parameter).collect(),
+    }
+}
+
+fn facts<const N: usize>(facts: [(&str, Value); N]) -> BTreeMap<String, Value> {
+    facts.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+/// `benchmarks/` below the working directory, else the one this program was built from.
+pub fn benchmarks_folder() -> PathBuf {
+    let here = PathBuf::from("benchmarks");
+    if here.is_dir() { here } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../benchmarks") }
+}
+
+/// Every TOML file below `folder`, named by its path without the ending; committed results are no benchmarks.
+fn benchmarks(folder: &Path) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        let entries = fs::read_dir(&current).map_err(|e| Failure::io(&current, &e))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() && path != folder.join("results") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "toml") {
+                items.push(benchmark(folder, &path)?);
+            }
+        }
+    }
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(items)
+}
+
+fn benchmark(folder: &Path, path: &Path) -> Result<Item> {
+    let text = fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
+    let table: toml::Table =
+        text.parse().map_err(|e| Failure::request(format!("{}: {e}", path.display())))?;
+    let title = table.get("title").and_then(toml::Value::as_str);
+    let title = title.ok_or_else(|| {
+        Failure::request(format!("{}: `title` is missing; give it one line", path.display()))
+    })?;
+    let name = path.strip_prefix(folder).unwrap_or(path).with_extension("");
+    Ok(Item {
+        name: name.to_string_lossy().replace('\\', "/"),
+        summary: title.to_owned(),
+        facts: facts([("file", path.display().to_string().into())]),
+        parameters: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn benchmarks_are_named_by_their_path() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in [
+            ("quick.toml", "title = 'Quick'"),
+            ("wild/odd.toml", "title = 'Odd'"),
+            ("results/x/y.toml", "no benchmark"),
+            ("README.md", "no benchmark"),
+        ] {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let items = benchmarks(dir.path()).unwrap();
+        let found: Vec<_> = items.iter().map(|i| (i.name.as_str(), i.summary.as_str())).collect();
+        assert_eq!(found, [("quick", "Quick"), ("wild/odd", "Odd")]);
+        fs::write(dir.path().join("bad.toml"), "analysis = ''").unwrap();
+        let failure = benchmarks(dir.path()).unwrap_err();
+        assert!(failure.to_string().contains("bad.toml: `title` is missing"), "{failure}");
+    }
+
+    #[test]
+    fn an_entry_shows_defaults_of_its_own_parser() {
+        use toxiclip_shared::registry::{Card, Param};
+        let entry: Entry<str> = Entry {
+            card: Card {
+                name: "patch",
+                title: "Patch",
+                year: 2017,
+                paper: "a paper",
+                summary: "stamps",
+                threat_model: "writes pictures",
+            },
+            params: &[Param { key: "size", unit: "px", help: "edge" }],
+            parse: |_| Ok("".into()),
+            resolve: |_| Ok(serde_json::json!({ "size": 4 })),
+        };
+        let item = from_entry(&entry);
+        assert_eq!(item.parameters[0].default, 4);
+        let json = serde_json::to_value(&item).unwrap();
+        assert_eq!((&json["name"], &json["year"]), (&"patch".into(), &2017.into()));
+    }
+}

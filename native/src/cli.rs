@@ -1,0 +1,153 @@
+//! The command line. Doc comments are the help; a sub-command is a file in [`crate::cmd`] and two lines here.
+
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::cmd;
+use crate::failure::{Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::output;
+use crate::progress::Progress;
+use crate::store::Store;
+
+/// Benchmarks of data poisoning and backdoors on CLIP-style encoders: train, attack, defend, measure.
+///
+/// Exit codes: 0 all well; 1 the work ran and something in it failed; 2 the request was wrong and nothing was written.
+#[derive(Debug, Parser)]
+#[command(name = "toxiclip", version, max_term_width = 100)]
+struct Cli {
+    /// Without one, the main job: `run benchmarks/quick.toml`.
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(cmd::list::Args),
+    Show(cmd::show::Args),
+    Doctor(cmd::doctor::Args),
+    Run(cmd::run::Args),
+    Train(cmd::train::Args),
+    Embed(cmd::embed::Args),
+    Report(cmd::report::Args),
+    Bench(cmd::bench::Args),
+}
+
+/// What every sub-command understands.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Threads to compute with; results do not depend on it [default: all cores].
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<NonZero<usize>>,
+    /// Folder of finished stages, or `none` [default: `$XDG_CACHE_HOME/toxiclip`, `~/.cache/toxiclip`].
+    #[arg(long, global = true, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+/// What a sub-command may use besides its own arguments.
+#[derive(Debug)]
+pub struct Context {
+    /// Size of rayon's pool.
+    pub threads: usize,
+    /// Bars and log lines.
+    pub progress: Progress,
+    cache: Option<PathBuf>,
+}
+
+impl Context {
+    fn new(common: Common) -> Result<Self> {
+        let all = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = common.threads.map_or(all, NonZero::get);
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
+        Ok(Self { threads, progress: Progress::on_stderr(), cache: common.cache })
+    }
+
+    /// Takes over Ctrl-C, once; for sub-commands that ask the flag between steps. The others just end.
+    ///
+    /// # Errors
+    /// If it was taken over before.
+    pub fn interrupt(&self) -> Result<Interrupt> {
+        Interrupt::install()
+    }
+
+    /// The cache folder, or `None` under `--cache none`.
+    ///
+    /// # Errors
+    /// If the system names no folder for caches.
+    pub fn cache_dir(&self) -> Result<Option<PathBuf>> {
+        match &self.cache {
+            Some(dir) if dir.as_os_str() == "none" => Ok(None),
+            Some(dir) => Ok(Some(dir.clone())),
+            None => Store::default_dir().map(Some),
+        }
+    }
+
+    /// Opens the cache; its notices step around the bars.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn store(&self) -> Result<Store> {
+        let progress = self.progress.clone();
+        Ok(Store::open(self.cache_dir()?)?.with_notices(move |line| progress.warn(line)))
+    }
+}
+
+/// Parses the arguments (the first is the program's name) and runs the sub-command.
+///
+/// # Errors
+/// Whatever went wrong, as one line with its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    let context = Context::new(cli.common)?;
+    let main_job = || Command::Run(cmd::run::Args::main_job());
+    match &cli.command.unwrap_or_else(main_job) {
+        Command::List(args) => cmd::list::run(args),
+        Command::Show(args) => cmd::show::run(args),
+        Command::Doctor(args) => cmd::doctor::run(args, &context),
+        Command::Run(args) => cmd::run::run(args, &context),
+        Command::Train(args) => cmd::train::run(args, &context),
+        Command::Embed(args) => cmd::embed::run(args),
+        Command::Report(args) => cmd::report::run(args),
+        Command::Bench(args) => cmd::bench::run(args, &context),
+    }
+}
+
+/// Help and version are data and go to stdout; a usage error becomes one line without the usage text.
+fn explain(error: &clap::Error) -> Result<()> {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&text),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Err(Failure::request("a sub-command is missing; see --help"))
+        }
+        _ => {
+            let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+            let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+            let text = text.trim_start_matches("error: ");
+            Err(Failure::request(text.replace("For more information, try '--help'.", "").trim()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

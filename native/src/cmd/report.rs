@@ -1,0 +1,39 @@
+//! `toxiclip report`: table and pictures of finished runs.
+
+use std::path::{Path, PathBuf};
+
+use crate::failure::Result;
+use crate::output;
+use crate::report::{self, ReportOptions, aggregate::Results};
+use crate::table;
+
+/// Makes the report of one or several run folders from their rows and evidence.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folders that `toxiclip run` wrote.
+    #[arg(value_name = "DIR", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The file to write [default: `report.html` in the first folder].
+    #[arg(long, value_name = "FILE.html")]
+    pub out: Option<PathBuf>,
+    /// Puts rows of several commits or versions of the data into one column; the report says so.
+    #[arg(long)]
+    pub allow_mixed: bool,
+}
+
+/// Prints the table and writes both forms of the report.
+///
+/// # Errors
+/// If a folder has no rows, or rows that contradict their evidence or each other.
+pub fn run(args: &Args) -> Result<()> {
+    let dirs: Vec<&Path> = args.runs.iter().map(PathBuf::as_path).collect();
+    let results = Results::load(&dirs, args.allow_mixed)?;
+    let options = ReportOptions { allow_mixed: args.allow_mixed, out: args.out.clone() };
+    let finding = report::write(&dirs, &options)?;
+    output::print(&format!(
+        "{}\n{}\n\nreport  {}",
+        table::render(&results),
+        finding.sentence,
+        finding.html.display()
+    ))
+}

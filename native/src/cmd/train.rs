@@ -1,0 +1,215 @@
+//! `toxiclip train`: one encoder on one set of pairs, by open_clip's recipe.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+use toxiclip_shared::attacks::{ATTACKS, Armed};
+use toxiclip_shared::checkpoint::Provenance;
+use toxiclip_shared::data::{Dataset, Poisoned, Subset};
+use toxiclip_shared::defenses::{DEFENSES, Defense};
+use toxiclip_shared::digest::Digest;
+
+use toxiclip_shared::recipe::{Freeze, Order, Schedule, TrainConfig};
+use toxiclip_shared::seed::Seed;
+
+use crate::argument::{Betas, Source, Spec};
+use crate::benchmark::Choice;
+use crate::cli::Context;
+use crate::data;
+use crate::failure::{Failure, Result};
+use crate::output;
+use crate::pipeline::fit::{Fit, Origin, Stages};
+use crate::store::write_atomic;
+
+/// Trains an encoder from scratch or from a checkpoint, with or without poison.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The pairs: a data set's name or folder:DIR.
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Source,
+    /// A registered encoder, or a JSON file in open_clip's form.
+    #[arg(long, value_name = "NAME|FILE.json")]
+    pub encoder: String,
+    /// Checkpoint to start from instead of random weights.
+    #[arg(long, value_name = "CKPT")]
+    pub init: Option<PathBuf>,
+    /// The poison, `name` or `name:key=value,…`.
+    #[arg(long, value_name = "A", default_value = "none")]
+    pub attack: Spec,
+    /// The defense, `name` or `name:key=value,…`.
+    #[arg(long, value_name = "D", default_value = "none")]
+    pub defense: Spec,
+    /// Passes over the pairs [default: 10].
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    pub epochs: Option<usize>,
+    /// Optimiser steps, instead of epochs.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Pairs a step.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub batch: usize,
+    /// Peak learning rate.
+    #[arg(long, value_name = "X", default_value_t = 1e-3)]
+    pub lr: f64,
+    /// Decoupled weight decay, on matrices only.
+    #[arg(long, value_name = "X", default_value_t = 0.1)]
+    pub wd: f64,
+    /// AdamW's decay rates.
+    #[arg(long, value_name = "B1,B2", default_value = "0.9,0.98")]
+    pub betas: Betas,
+    /// AdamW's epsilon.
+    #[arg(long, value_name = "X", default_value_t = 1e-6)]
+    pub eps: f64,
+    /// Linear warm-up: steps when at least 1, a share of all steps below 1.
+    #[arg(long, value_name = "N", default_value_t = 0.1)]
+    pub warmup: f64,
+    /// Course of the learning rate after the warm-up: cosine or constant.
+    #[arg(long, default_value = "cosine", value_parser = word::<Schedule>)]
+    pub schedule: Schedule,
+    /// A tower that keeps its weights: image or text.
+    #[arg(long, value_name = "TOWER", default_value = "none", value_parser = word::<Freeze>)]
+    pub freeze: Freeze,
+    /// Shows every picture as it is.
+    #[arg(long)]
+    pub no_augment: bool,
+    /// Order of the rows: shuffled (a new one each epoch) or sequential (file order).
+    #[arg(long, default_value = "shuffled", value_parser = word::<Order>)]
+    pub order: Order,
+    /// Seed of all randomness.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where the checkpoint and `train.jsonl` go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// A word of a recipe, as benchmark files spell it.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|e| e.to_string())
+}
+
+impl Args {
+    fn recipe(&self) -> Result<TrainConfig> {
+        let config = TrainConfig {
+            epochs: self.epochs,
+            steps: self.steps,
+            batch: self.batch,
+            lr: self.lr,
+            wd: self.wd,
+            betas: [self.betas.0, self.betas.1],
+            eps: self.eps,
+            warmup: self.warmup,
+            schedule: self.schedule,
+            augment: !self.no_augment,
+            order: self.order,
+            freeze: self.freeze,
+            // File order is file order: moving rows between batches would break it.
+            concept_unique: self.order == Order::Shuffled,
+            ..TrainConfig::default()
+        };
+        config.checked().map_err(Failure::request)
+    }
+}
+
+/// Trains, and copies the finished checkpoint out of the cache.
+///
+/// # Errors
+/// If the request does not fit the data, training fails, or the folder cannot be written.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let clean = data::training(&args.data)?;
+    let attack = choice("attack", ATTACKS, &args.attack)?;
+    let defense = choice("defense", DEFENSES, &args.defense)?;
+    let seed = Seed::new(args.seed);
+    let armed = attack.make(ATTACKS).map_err(Failure::request)?.prepare(&*clean, &seed)?;
+    let model = lineage(args, &clean, &attack, &defense, &armed)?;
+    let stages = Stages::new(context)?;
+    fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
+    let (dir, record) = model.run(&stages)?;
+    copy(&dir, &args.out)?;
+    if !armed.goals.is_empty() {
+        let json = serde_json::to_vec(&armed).map_err(Failure::failed)?;
+        write_atomic(&args.out.join("armed.json"), &json)?;
+    }
+    output::print(&format!(
+        "{}\nweights {}\n{} steps in {:.1} s",
+        args.out.display(),
+        record.weights,
+        record.steps,
+        record.seconds
+    ))
+}
+
+fn choice<T: ?Sized>(
+    kind: &str,
+    list: &'static [&'static toxiclip_shared::registry::Entry<T>],
+    spec: &Spec,
+) -> Result<Choice> {
+    Choice::new(kind, list, &spec.name, spec.parameters.clone())
+        .map_err(|e| Failure::request(format!("--{kind}: {e}")))
+}
+
+/// The training, and after it the repair if one is asked for.
+fn lineage(
+    args: &Args,
+    clean: &Arc<dyn Dataset>,
+    attack: &Choice,
+    defense: &Choice,
+    armed: &Armed,
+) -> Result<Arc<Fit>> {
+    let config = crate::argument::encoder(&args.encoder)?;
+    let start = match &args.init {
+        None => Origin::Scratch(config),
+        Some(dir) => Origin::checkpoint(dir, &config)?,
+    };
+    let poisoned = !armed.poison.edits.is_empty();
+    let view: Arc<dyn Dataset> = if poisoned {
+        Arc::new(Poisoned::new(Arc::clone(clean), &armed.poison)?)
+    } else {
+        Arc::clone(clean)
+    };
+    let stem = Path::new(&args.encoder).file_stem().unwrap_or_default();
+    let provenance = |data: &dyn Dataset, recipe: &TrainConfig| Provenance {
+        encoder: stem.to_string_lossy().into_owned(),
+        poisoned,
+        attack: poisoned.then(|| attack.spec().clone()),
+        poison: poisoned.then(|| Digest::of(armed)),
+        defense: None,
+        data: json!({ "name": data.name(), "digest": data.digest() }),
+        recipe: json!({ "train": recipe, "seed": args.seed }),
+    };
+    let recipe = args.recipe()?;
+    let said = provenance(&*view, &recipe);
+    let victim = Arc::new(Fit::new("train", start, view, recipe, args.seed, said)?);
+    match *defense.make(DEFENSES).map_err(Failure::request)? {
+        Defense::None => Ok(victim),
+        Defense::Repair(repair) => {
+            let plan = repair.plan(&**clean, &Seed::new(args.seed))?;
+            let rows: Arc<dyn Dataset> =
+                Arc::new(Subset::new(Arc::clone(clean), "trusted", plan.rows)?);
+            let said = Provenance {
+                defense: Some(defense.spec().clone()),
+                ..provenance(&*rows, &plan.recipe)
+            };
+            let start = Origin::Fit(victim);
+            Ok(Arc::new(Fit::new("defend", start, rows, plan.recipe, args.seed, said)?))
+        }
+    }
+}
+
+/// Copies the files of a finished stage, but for the cache's own.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let files = fs::read_dir(from).map_err(|e| Failure::io(from, &e))?;
+    let mut files: Vec<PathBuf> =
+        files.flatten().map(|f| f.path()).filter(|p| p.is_file()).collect();
+    files.sort();
+    for file in files {
+        let name = file.file_name().unwrap_or_default();
+        if name != "stage.json" {
+            let bytes = fs::read(&file).map_err(|e| Failure::io(&file, &e))?;
+            write_atomic(&to.join(name), &bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Queries and their judgements: zero-shot, retrieval in both directions, and the goals of an attack.
+
+use rayon::prelude::*;
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::goal::Goal;
+use toxiclip_shared::metrics::ranking::{rank_of_best, top_k};
+use toxiclip_shared::metrics::{Judgement, Task};
+use toxiclip_shared::seed::Seed;
+
+use super::scores::cosines;
+use super::{Caption, Embeddings, captions};
+use crate::benchmark::Utility;
+use crate::failure::{Failure, Result};
+
+/// How many of the first items evidence keeps: what a report shows.
+const TOP: usize = 5;
+
+/// One query: what is asked, of what, and which items of the gallery count as found.
+#[derive(Clone, Debug)]
+pub struct Query<'a> {
+    task: Task,
+    /// The row asked about, or that the caption belongs to.
+    row: usize,
+    text: Option<&'a str>,
+    goal: Option<&'a str>,
+    vector: &'a [f32],
+    targets: Vec<usize>,
+}
+
+/// Zero-shot classification and retrieval over the whole split.
+///
+/// # Errors
+/// If the split has no labels for zero-shot, or a score is not finite.
+pub fn judge_utility(
+    data: &dyn Dataset,
+    embeddings: &Embeddings,
+    tasks: &[Utility],
+) -> Result<Vec<Judgement>> {
+    let captions = captions(data);
+    let mut out = Vec::new();
+    if tasks.contains(&Utility::ZeroShot) {
+        let names: Vec<String> = data.classes().iter().map(|c| c.name.clone()).collect();
+        let query = |row: usize| {
+            let class = data.examples()[row].class;
+            let class = class.ok_or_else(|| unlabelled(data, row))?;
+            Ok(embeddings.picture(Task::ZeroShot, row, vec![class]))
+        };
+        let queries: Vec<Query<'_>> =
+            (0..data.examples().len()).map(query).collect::<Result<_>>()?;
+        out.extend(judge(data, &queries, &embeddings.classes, &names)?);
+    }
+    if tasks.contains(&Utility::Retrieval) {
+        let ids = ids(data);
+        let queries: Vec<Query<'_>> = (0..captions.len())
+            .map(|i| embeddings.caption(Task::ImageRetrieval, i, &captions, vec![captions[i].row]))
+            .collect();
+        out.extend(judge(data, &queries, &embeddings.images, &ids)?);
+        let texts: Vec<String> = captions.iter().map(|c| c.text.clone()).collect();
+        let own = |row| (0..captions.len()).filter(|&i| captions[i].row == row).collect();
+        let queries: Vec<Query<'_>> = (0..data.examples().len())
+            .map(|row| embeddings.picture(Task::TextRetrieval, row, own(row)))
+            .collect();
+        out.extend(judge(data, &queries, &embeddings.captions, &texts)?);
+    }
+    Ok(out)
+}
+
+/// Every test caption of each goal's class A against all pictures, targets being those of class B; and as many
+/// captions drawn at random (class A not excluded, as in the paper) against the same targets.
+///
+/// # Errors
+/// If a goal has no caption or no target in this split, or a score is not finite.
+pub fn judge_goals(
+    data: &dyn Dataset,
+    embeddings: &Embeddings,
+    goals: &[Goal],
+    seed: &Seed,
+) -> Result<Vec<Judgement>> {
+    let captions = captions(data);
+    let ids = ids(data);
+    let mut out = Vec::new();
+    for goal in goals {
+        let name = goal.in_words(data.classes());
+        let (from, targets) = (goal.from_rows(data), goal.to_rows(data));
+        if from.is_empty() || targets.is_empty() {
+            let what =
+                if from.is_empty() { "caption of its class A" } else { "picture of its class B" };
+            return Err(Failure::request(format!(
+                "goal {}: {} has no {what}",
+                goal.name,
+                data.name()
+            )));
+        }
+        let asked: Vec<usize> =
+            (0..captions.len()).filter(|&i| from.binary_search(&captions[i].row).is_ok()).collect();
+        let place = seed.child("evaluate/random-captions").child(&goal.name);
+        let drawn = place.stream().sample(captions.len(), asked.len());
+        for (task, chosen) in [(Task::Hit, asked), (Task::HitRandom, drawn)] {
+            let queries: Vec<Query<'_>> = chosen
+                .into_iter()
+                .map(|i| {
+                    let query = embeddings.caption(task, i, &captions, targets.clone());
+                    Query { goal: Some(&name), ..query }
+                })
+                .collect();
+            out.extend(judge(data, &queries, &embeddings.images, &ids)?);
+        }
+    }
+    Ok(out)
+}
+
+impl Embeddings {
+    fn picture(&self, task: Task, row: usize, targets: Vec<usize>) -> Query<'_> {
+        let vector = &self.images[row * self.dim..(row + 1) * self.dim];
+        Query { task, row, text: None, goal: None, vector, targets }
+    }
+
+    fn caption<'a>(
+        &'a self,
+        task: Task,
+        index: usize,
+        captions: &'a [Caption],
+        targets: Vec<usize>,
+    ) -> Query<'a> {
+        let Caption { row, text } = &captions[index];
+        let vector = &self.captions[index * self.dim..(index + 1) * self.dim];
+        Query { task, row: *row, text: Some(text), goal: None, vector, targets }
+    }
+}
+
+/// Ranks the gallery for every query. `names` has one entry per item of the gallery.
+fn judge(
+    data: &dyn Dataset,
+    queries: &[Query<'_>],
+    gallery: &[f32],
+    names: &[String],
+) -> Result<Vec<Judgement>> {
+    let one = |query: &Query<'_>| {
+        let scores = cosines(query.vector, gallery);
+        let example = &data.examples()[query.row];
+        let top = top_k(&scores, TOP)?;
+        Ok(Judgement {
+            task: query.task,
+            sample: example.id.clone(),
+            content: example.content,
+            text: query.text.map(str::to_owned),
+            label: example.class.map(|c| c as u32),
+            goal: query.goal.map(str::to_owned),
+            rank: rank_of_best(&scores, &query.targets)?.rank,
+            gallery: scores.len() as u32,
+            scores: top.iter().map(|&i| scores[i]).collect(),
+            top: top.into_iter().map(|i| names[i].clone()).collect(),
+            cluster: example.id.0.clone(),
+            poisoned: None,
+            score: None,
+        })
+    };
+    queries.par_iter().map(one).collect()
+}
+
+fn ids(data: &dyn Dataset) -> Vec<String> {
+    data.examples().iter().map(|e| e.id.0.clone()).collect()
+}
+
+fn unlabelled(data: &dyn Dataset, row: usize) -> Failure {
+    Failure::request(format!(
+        "{}: {} has no class; leave `zero-shot` out of `tasks`",
+        data.name(),
+        data.examples()[row].id
+    ))
+}

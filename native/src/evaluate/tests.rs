@@ -1,0 +1,125 @@
+use toxiclip_shared::data::{Class, Example, PairId};
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::goal::Goal;
+use toxiclip_shared::image::Image;
+use toxiclip_shared::metrics::{Task, values};
+use toxiclip_shared::seed::Seed;
+
+use super::*;
+use crate::benchmark::Utility;
+
+/// Three classes with four pictures each and two captions a class; the embeddings are written out by hand.
+struct Tiny {
+    classes: Vec<Class>,
+    examples: Vec<Example>,
+}
+
+impl Tiny {
+    fn new() -> Self {
+        let class = |name: &str| Class { name: name.into(), subgroup: String::new() };
+        let example = |i: usize| Example {
+            id: PairId(format!("tiny/{i:02}")),
+            class: Some(i / 4),
+            captions: vec![
+                format!("one {}", i / 4),
+                format!("two {}", i / 4),
+                format!("one {}", i / 4),
+            ],
+            content: Digest::of(&i),
+        };
+        let classes = ["ewe", "kite", "dog"].map(class).to_vec();
+        Self { classes, examples: (0..12).map(example).collect() }
+    }
+}
+
+impl Dataset for Tiny {
+    fn name(&self) -> &str {
+        "tiny/test"
+    }
+    fn digest(&self) -> Digest {
+        Digest::of(&self.examples)
+    }
+    fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+    fn examples(&self) -> &[Example] {
+        &self.examples
+    }
+    fn image(&self, _: usize) -> toxiclip_shared::Result<Image> {
+        Image::new(1, 1, vec![0; 4])
+    }
+}
+
+/// Pictures, captions and prompts of a class are its axis; `fooled` captions of class 0 point at class 1.
+fn embeddings(fooled: bool) -> Embeddings {
+    let axis = |class: usize| (0..3).map(move |d| f32::from(d == class));
+    let caption_class = |row: usize| if fooled && row / 4 == 0 { 1 } else { row / 4 };
+    Embeddings {
+        dim: 3,
+        images: (0..12).flat_map(|row| axis(row / 4)).collect(),
+        captions: (0..24).flat_map(|i| axis(caption_class(i / 2))).collect(),
+        classes: (0..3).flat_map(axis).collect(),
+    }
+}
+
+fn goal() -> Goal {
+    Goal::new(&Tiny::new().classes, "ewe", "kite").unwrap()
+}
+
+fn value(evidence: &[toxiclip_shared::metrics::Judgement], metric: &str) -> f64 {
+    let all = values(evidence).unwrap();
+    all.iter().find(|v| v.metric == metric).unwrap_or_else(|| panic!("{metric}")).value
+}
+
+#[test]
+fn captions_count_once_a_row() {
+    let all = captions(&Tiny::new());
+    assert_eq!((all.len(), all[2].row, all[3].text.as_str()), (24, 1, "two 0"));
+}
+
+#[test]
+fn a_perfect_model_is_perfect_up_to_its_classes() {
+    let tasks = [Utility::ZeroShot, Utility::Retrieval];
+    let evidence = judge_utility(&Tiny::new(), &embeddings(false), &tasks).unwrap();
+    assert_eq!(evidence.len(), 12 + 24 + 12);
+    assert_eq!(value(&evidence, "ca"), 1.0);
+    // Four pictures of a class are tied: the first of them is first.
+    assert_eq!(value(&evidence, "ir@1"), 0.25);
+    assert_eq!(value(&evidence, "ir@5"), 1.0);
+    assert_eq!(value(&evidence, "tr@10"), 1.0);
+    let fooled = judge_utility(&Tiny::new(), &embeddings(true), &tasks).unwrap();
+    assert_eq!((value(&fooled, "ca"), value(&fooled, "ir@1")), (1.0, 4.0 / 24.0));
+    assert_eq!(
+        judge_utility(&Tiny::new(), &embeddings(true), &[Utility::ZeroShot]).unwrap().len(),
+        12
+    );
+}
+
+#[test]
+fn goals_count_queries_of_a_against_pictures_of_b() {
+    let judge = |fooled, seed| {
+        judge_goals(&Tiny::new(), &embeddings(fooled), &[goal()], &Seed::new(seed)).unwrap()
+    };
+    let (clean, fooled) = (judge(false, 0), judge(true, 0));
+    let of = |task: Task| fooled.iter().filter(move |j| j.task == task);
+    assert_eq!((of(Task::Hit).count(), of(Task::HitRandom).count()), (8, 8));
+    assert!(of(Task::Hit).all(|j| j.label == Some(0) && j.goal.as_deref() == Some("ewe → kite")));
+    assert_eq!((value(&clean, "hit@1"), value(&clean, "min-rank")), (0.0, 4.0));
+    assert_eq!((value(&fooled, "hit@1"), value(&fooled, "min-rank")), (1.0, 0.0));
+    assert_eq!(judge(true, 0), judge(true, 0));
+    assert_ne!(judge(true, 0), judge(true, 1), "the seed draws the random captions");
+    let mut empty = goal();
+    empty.to = vec![7];
+    let error = judge_goals(&Tiny::new(), &embeddings(true), &[empty], &Seed::new(0)).unwrap_err();
+    assert!(error.to_string().contains("no picture of its class B"), "{error}");
+}
+
+#[test]
+fn embeddings_survive_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("e.safetensors");
+    embeddings(true).write(&path).unwrap();
+    assert_eq!(Embeddings::read(&path).unwrap(), embeddings(true));
+    std::fs::write(&path, b"not one").unwrap();
+    assert!(Embeddings::read(&path).is_err());
+}

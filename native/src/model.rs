@@ -1,0 +1,62 @@
+//! A model in memory: towers, weights, tokenizer.
+
+use std::path::Path;
+
+use toxiclip_shared::checkpoint::{self, Provenance};
+use toxiclip_shared::encoders::Clip;
+use toxiclip_shared::seed::Seed;
+use toxiclip_shared::text::Tokenizer;
+use toxiclip_shared::weights::Weights;
+
+use crate::failure::{Failure, Result};
+
+/// Everything that is needed to embed pictures and captions.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Both towers and their definition.
+    pub clip: Clip,
+    /// All tensors.
+    pub weights: Weights,
+    /// Captions to ids.
+    pub tokenizer: Tokenizer,
+}
+
+impl Model {
+    /// A model with start values drawn from `seed`.
+    pub fn init(clip: Clip, tokenizer: Tokenizer, seed: &Seed) -> Self {
+        let weights = Weights::init(&clip.params(), seed);
+        Self { clip, weights, tokenizer }
+    }
+
+    /// Writes a checkpoint directory that open_clip reads.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, dir: &Path, provenance: &Provenance) -> Result<()> {
+        let tokenizer = self.tokenizer.to_json();
+        Ok(checkpoint::save_dir(
+            dir,
+            &self.clip,
+            &self.weights,
+            Some(tokenizer.as_bytes()),
+            provenance,
+        )?)
+    }
+
+    /// Reads a checkpoint directory.
+    ///
+    /// # Errors
+    /// If it is missing, malformed, or has no tokenizer.
+    pub fn load(dir: &Path) -> Result<(Self, Option<Provenance>)> {
+        let loaded = checkpoint::load_dir(dir)?;
+        let Some(json) = loaded.tokenizer else {
+            return Err(Failure::request(format!(
+                "{}: the checkpoint has no tokenizer.json; the 49408-token vocabulary of OpenAI is not built in yet",
+                dir.display()
+            )));
+        };
+        let length = loaded.clip.config.text_cfg.context_length;
+        let tokenizer = Tokenizer::from_json(&json, length)?;
+        Ok((Self { clip: loaded.clip, weights: loaded.weights, tokenizer }, loaded.provenance))
+    }
+}

@@ -1,0 +1,219 @@
+//! What a report shows and rows do not hold: cards, budgets, pictures, curves, costs, methods.
+//!
+//! A picture that cannot be made costs the report that picture, not the run its results.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use toxiclip_shared::attacks::ATTACKS;
+use toxiclip_shared::defenses::DEFENSES;
+use toxiclip_shared::metrics;
+use toxiclip_shared::registry::{self, Entry};
+use toxiclip_shared::seed::Seed;
+
+use super::fit::{Fit, Stages};
+use super::plan::Work;
+use super::{Kept, Plan, strips};
+use crate::benchmark::{Cell, Choice};
+use crate::evaluate::{judge_goals, judge_utility};
+use crate::failure::Result;
+use crate::report::extras::{Budget, Card, Cost, Curve, Fact, ReportExtras, Role};
+
+/// Points of a curve that are worth drawing.
+const POINTS: usize = 200;
+
+/// Collects everything that can be had; what fails is said on stderr and left out.
+pub(super) fn collect(
+    plan: &Plan<'_>,
+    kept: &[Kept],
+    command: &str,
+    stages: &Stages,
+) -> ReportExtras {
+    let benchmark = plan.benchmark;
+    let mut extras = ReportExtras {
+        title: benchmark.title.clone(),
+        analysis: benchmark.analysis.clone(),
+        command: command.to_owned(),
+        facts: facts(plan),
+        ..ReportExtras::default()
+    };
+    for choice in &benchmark.attacks {
+        extras.cards.extend(card("attack", ATTACKS, choice));
+    }
+    for choice in &benchmark.defenses {
+        extras.cards.extend(card("defense", DEFENSES, choice));
+    }
+    let missing = |what: &str, e: &dyn std::fmt::Display| {
+        stages.lab.progress.warn(&format!("report: without {what}: {e}"));
+    };
+    if let Some(first) = plan.works.first() {
+        if let Err(e) = pictures(plan, kept, &first.cell, &mut extras) {
+            missing("some pictures", &e);
+        }
+        match pretrained(plan, &first.cell, stages) {
+            Ok(facts) => extras.facts.extend(facts),
+            Err(e) => missing("the pretrained model's values", &e),
+        }
+    }
+    if let Err(e) = trainings(plan, stages, &mut extras) {
+        missing("some curves and costs", &e);
+    }
+    extras
+}
+
+fn card<T: ?Sized>(
+    kind: &str,
+    list: &'static [&'static Entry<T>],
+    choice: &Choice,
+) -> Option<Card> {
+    let card = &registry::find(kind, list, choice.name()).ok()?.card;
+    (card.name != "none").then(|| Card {
+        kind: kind.to_owned(),
+        name: card.name.to_owned(),
+        title: card.title.to_owned(),
+        year: card.year,
+        paper: card.paper.to_owned(),
+        summary: card.summary.to_owned(),
+        threat_model: card.threat_model.to_owned(),
+    })
+}
+
+fn facts(plan: &Plan<'_>) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut fact = |name: &str, value: String| facts.push(Fact { name: name.to_owned(), value });
+    for encoder in &plan.benchmark.encoders {
+        let json = serde_json::to_string(&encoder.config).unwrap_or_default();
+        fact(&format!("encoder {}", encoder.name), json);
+    }
+    for set in &plan.sets {
+        for data in [&set.train, &set.test] {
+            let rows = data.examples().len();
+            fact(&format!("{}, {rows} rows", data.name()), data.digest().to_string());
+        }
+        fact("zero-shot prompts", set.templates.join(" · "));
+    }
+    let recipe = serde_json::to_string(&plan.benchmark.train).unwrap_or_default();
+    fact("training recipe", recipe);
+    fact("starting model", serde_json::to_string(&plan.benchmark.init).unwrap_or_default());
+    fact("random captions", "drawn from all test captions, the attacked class included".into());
+    facts
+}
+
+/// Budgets, poisoned pairs and retrieval strips of the first seed.
+fn pictures(plan: &Plan<'_>, kept: &[Kept], first: &Cell, extras: &mut ReportExtras) -> Result<()> {
+    for attack in plan.rivals(first) {
+        let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
+        let set = &plan.sets[first.dataset];
+        let prepared = &plan.prepared[&(first.dataset, attack, first.seed)];
+        extras.budgets.push(Budget {
+            attack: label.clone(),
+            poisoned_pairs: prepared.armed.poison.edits.len() as u64,
+            training_pairs: set.train.examples().len() as u64,
+        });
+        extras.poisoned.extend(strips::pairs(set, prepared, &label)?);
+        extras.retrievals.extend(strips::retrievals(plan, kept, attack)?);
+    }
+    Ok(())
+}
+
+/// Values of the model that all victims start from, before any fine-tuning.
+fn pretrained(plan: &Plan<'_>, cell: &Cell, stages: &Stages) -> Result<Vec<Fact>> {
+    let Some(model) = plan.clean_start(cell)? else { return Ok(Vec::new()) };
+    let set = &plan.sets[cell.dataset];
+    let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
+    let mut evidence = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
+    let mut facts = values("pretrained model", &evidence)?;
+    for attack in plan.rivals(cell) {
+        let goals = &plan.prepared[&(cell.dataset, attack, cell.seed)].armed.goals;
+        evidence = judge_goals(&*set.test, &embeddings, goals, &Seed::new(cell.seed))?;
+        let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
+        facts.extend(values(&format!("pretrained model on {label}"), &evidence)?);
+    }
+    Ok(facts)
+}
+
+fn values(name: &str, evidence: &[metrics::Judgement]) -> Result<Vec<Fact>> {
+    const SHOWN: [&str; 5] = ["ca", "ir@10", "tr@10", "hit@10", "min-rank"];
+    let values = metrics::values(evidence)?;
+    let shown = values.iter().filter(|v| SHOWN.contains(&v.metric.as_str()));
+    let texts: Vec<String> = shown.map(|v| format!("{} {:.3}", v.metric, v.value)).collect();
+    Ok(vec![Fact { name: name.to_owned(), value: texts.join(", ") }])
+}
+
+/// Curves of every training and the cost of every model, each once.
+fn trainings(plan: &Plan<'_>, stages: &Stages, extras: &mut ReportExtras) -> Result<()> {
+    let mut drawn = BTreeSet::new();
+    let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
+    let mut order: Vec<String> = Vec::new();
+    for work in &plan.works {
+        let lineage = work.model.lineage();
+        if lineage.iter().any(|fit| !fit.cached(&stages.store)) {
+            continue;
+        }
+        for fit in &lineage {
+            if drawn.insert(fit.key()) {
+                extras.curves.push(curve(plan, work, fit, stages)?);
+            }
+        }
+        for (label, fits) in models(plan, work, &lineage) {
+            if !costs.contains_key(&label) {
+                costs.insert(label.clone(), cost(&label, &fits, stages)?);
+                order.push(label);
+            }
+        }
+    }
+    extras.costs = order.iter().filter_map(|label| costs.remove(label)).collect();
+    Ok(())
+}
+
+fn curve(plan: &Plan<'_>, work: &Work, fit: &Fit, stages: &Stages) -> Result<Curve> {
+    let losses = fit.losses(stages)?;
+    let every = losses.len().div_ceil(POINTS).max(1);
+    let role = match fit.stage {
+        "defend" if !plan.attack(&work.cell).armed.goals.is_empty() => Role::Defended,
+        "train" if !plan.attack(&work.cell).armed.goals.is_empty() => Role::Poisoned,
+        _ => Role::Clean,
+    };
+    Ok(Curve {
+        stage: fit.stage.to_owned(),
+        role,
+        seed: fit.seed,
+        quantity: "loss".to_owned(),
+        points: losses.into_iter().step_by(every).collect(),
+    })
+}
+
+/// The models of a lineage by name: the shared pretraining apart, the rest under the cell's own name.
+fn models<'a>(
+    plan: &Plan<'_>,
+    work: &Work,
+    lineage: &[&'a Arc<Fit>],
+) -> Vec<(String, Vec<&'a Arc<Fit>>)> {
+    let benchmark = plan.benchmark;
+    let attack = benchmark.attacks[work.cell.attack].label(&benchmark.attacks);
+    let defense = benchmark.defenses[work.cell.defense].label(&benchmark.defenses);
+    let (_, label) = strips::role_and_label(&attack, &defense);
+    let (shared, own): (Vec<_>, Vec<_>) =
+        lineage.iter().copied().partition(|fit| fit.stage == "pretrain");
+    let named = [("pretraining".to_owned(), shared), (label, own)];
+    named.into_iter().filter(|(_, fits)| !fits.is_empty()).collect()
+}
+
+fn cost(label: &str, fits: &[&Arc<Fit>], stages: &Stages) -> Result<Cost> {
+    let mut cost = Cost {
+        label: label.to_owned(),
+        pairs_seen: 0,
+        seconds: 0.0,
+        extra_clean_pairs: 0,
+        trainings: fits.len() as u64,
+    };
+    for fit in fits {
+        let (_, record) = fit.run(stages)?;
+        cost.pairs_seen += record.pairs as u64;
+        cost.seconds += record.seconds;
+        if fit.stage == "defend" {
+            cost.extra_clean_pairs += fit.data.examples().len() as u64;
+        }
+    }
+    Ok(cost)
+}

@@ -1,0 +1,290 @@
+//! Trainings as cached stages. A stage is named by how it comes about, not by what came out, so that the names of a
+//! whole lineage are known before anything has run; training being deterministic, both say the same.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use toxiclip_shared::checkpoint::{self, Provenance};
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::encoders::{Clip, ClipConfig};
+use toxiclip_shared::recipe::TrainConfig;
+use toxiclip_shared::seed::Seed;
+use toxiclip_shared::text::Tokenizer;
+
+use crate::cli::Context;
+use crate::evaluate::{self, Embeddings};
+use crate::failure::{Failure, Result};
+use crate::lab::Lab;
+use crate::model::Model;
+use crate::store::{Store, write_atomic};
+use crate::timer::Timer;
+use crate::train;
+
+/// Raised when the same recipe on the same data gives other weights.
+pub const VERSION: u32 = 1;
+
+/// What a finished training says about itself, in `fit.json`.
+const RECORD: &str = "fit.json";
+
+/// Where stages run: their cache, and the lab of the work inside them.
+pub struct Stages {
+    /// Finished stages.
+    pub store: Store,
+    /// Bars, and the flag of Ctrl-C.
+    pub lab: Lab,
+}
+
+impl Stages {
+    /// Those of a command: its cache, its terminal, Ctrl-C taken over.
+    ///
+    /// # Errors
+    /// If the cache folder cannot be made.
+    pub fn new(context: &Context) -> Result<Self> {
+        let lab = Lab { progress: context.progress.clone(), interrupt: context.interrupt()? };
+        Ok(Self { store: context.store()?, lab })
+    }
+}
+
+/// Where a model comes from.
+#[derive(Clone)]
+pub enum Origin {
+    /// Start values.
+    Scratch(ClipConfig),
+    /// A checkpoint of somebody's.
+    Checkpoint {
+        /// Its folder.
+        dir: PathBuf,
+        /// Its weights.
+        weights: Digest,
+    },
+    /// A training.
+    Fit(Arc<Fit>),
+}
+
+/// One training: everything that decides its weights.
+pub struct Fit {
+    /// `pretrain`, `train` or `defend`: the folder in the cache.
+    pub stage: &'static str,
+    /// What it starts from.
+    pub start: Origin,
+    /// What it trains on.
+    pub data: Arc<dyn Dataset>,
+    /// How.
+    pub recipe: TrainConfig,
+    /// Seed of its randomness.
+    pub seed: u64,
+    /// What its checkpoint says of itself.
+    pub provenance: Provenance,
+}
+
+/// The result of a training, beside its checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Digest of the weights.
+    pub weights: Digest,
+    /// Wall seconds when it ran; after a kill, those of the last part.
+    pub seconds: f64,
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Pairs that went through the trainer.
+    pub pairs: usize,
+}
+
+impl Origin {
+    /// The model in a checkpoint folder, which must be of the given architecture.
+    ///
+    /// # Errors
+    /// If it cannot be read or is of another.
+    pub fn checkpoint(dir: &Path, config: &ClipConfig) -> Result<Self> {
+        let loaded = checkpoint::load_dir(dir)?;
+        if loaded.clip.config != *config {
+            return Err(Failure::request(format!(
+                "{}: its architecture is not that of the encoder asked for",
+                dir.display()
+            )));
+        }
+        Ok(Self::Checkpoint { dir: dir.to_owned(), weights: loaded.weights.digest() })
+    }
+
+    /// Names the model by how it comes about.
+    pub fn key(&self) -> Digest {
+        match self {
+            Self::Scratch(config) => Digest::of(&("scratch", config)),
+            Self::Checkpoint { weights, .. } => Digest::of(&("checkpoint", weights)),
+            Self::Fit(fit) => Digest::of(&(fit.stage, VERSION, fit.key())),
+        }
+    }
+
+    /// The trainings that lead here, the oldest first.
+    pub fn lineage(&self) -> Vec<&Arc<Fit>> {
+        match self {
+            Self::Fit(fit) => {
+                let mut all = fit.start.lineage();
+                all.push(fit);
+                all
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Digest of the weights; trains what has not been trained yet.
+    ///
+    /// # Errors
+    /// Those of training.
+    pub fn weights(&self, stages: &Stages) -> Result<Digest> {
+        match self {
+            Self::Scratch(_) => {
+                Err(Failure::request("a model that nobody trained is not measured"))
+            }
+            Self::Checkpoint { weights, .. } => Ok(*weights),
+            Self::Fit(fit) => Ok(fit.run(stages)?.1.weights),
+        }
+    }
+
+    /// The model in memory; trains what has not been trained yet.
+    fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
+        match self {
+            Self::Scratch(config) => scratch(config, data, &Seed::new(seed)),
+            Self::Checkpoint { dir, .. } => Ok(Model::load(dir)?.0),
+            Self::Fit(fit) => Ok(Model::load(&fit.run(stages)?.0)?.0),
+        }
+    }
+
+    /// Embeddings of a split, cached beside the trainings.
+    ///
+    /// # Errors
+    /// Those of training and embedding.
+    pub fn embeddings(
+        &self,
+        stages: &Stages,
+        data: &dyn Dataset,
+        templates: &[String],
+    ) -> Result<Embeddings> {
+        let key = self.embedding_key(data, templates);
+        let dir = stages.store.stage("embed", key, evaluate::VERSION, |dir| {
+            let model = self.open(stages, data, 0)?;
+            evaluate::embed(&model, data, templates)?.write(&dir.join("embeddings.safetensors"))
+        })?;
+        Embeddings::read(&dir.join("embeddings.safetensors"))
+    }
+
+    /// Names the embeddings of a split.
+    pub fn embedding_key(&self, data: &dyn Dataset, templates: &[String]) -> Digest {
+        Digest::of(&(self.key(), data.digest(), templates))
+    }
+}
+
+impl Fit {
+    /// A training that is laid out, not begun.
+    ///
+    /// # Errors
+    /// If the data do not fill one batch.
+    pub fn new(
+        stage: &'static str,
+        start: Origin,
+        data: Arc<dyn Dataset>,
+        recipe: TrainConfig,
+        seed: u64,
+        provenance: Provenance,
+    ) -> Result<Self> {
+        let rows = data.examples().len();
+        if recipe.batch > rows {
+            return Err(Failure::request(format!(
+                "{stage}: a batch of {} is more than the {rows} pairs of {}; make it smaller",
+                recipe.batch,
+                data.name()
+            )));
+        }
+        Ok(Self { stage, start, data, recipe, seed, provenance })
+    }
+
+    /// Names the training in the cache.
+    pub fn key(&self) -> Digest {
+        Digest::of(&json!({
+            "start": self.start.key(),
+            "data": self.data.digest(),
+            "recipe": self.recipe,
+            "seed": self.seed,
+        }))
+    }
+
+    /// Whether the cache holds it.
+    pub fn cached(&self, store: &Store) -> bool {
+        store.find(self.stage, self.key(), VERSION).is_some()
+    }
+
+    /// Folder and record of the finished training: found, or trained now.
+    ///
+    /// # Errors
+    /// Those of the trainer and of the cache.
+    pub fn run(&self, stages: &Stages) -> Result<(PathBuf, Record)> {
+        let dir =
+            stages.store.stage(self.stage, self.key(), VERSION, |dir| self.train(stages, dir))?;
+        let path = dir.join(RECORD);
+        let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
+        let record = serde_json::from_slice(&bytes)
+            .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))?;
+        Ok((dir, record))
+    }
+
+    fn train(&self, stages: &Stages, dir: &Path) -> Result<()> {
+        let model = self.start.open(stages, &*self.data, self.seed)?;
+        let timer = Timer::start();
+        let seed = Seed::new(self.seed).child(self.stage);
+        let model = train::fit(model, &*self.data, &self.recipe, &seed, dir, &stages.lab)?;
+        let steps = self.recipe.total_steps(self.data.examples().len());
+        model.save(dir, &self.provenance)?;
+        let record = Record {
+            weights: model.weights.digest(),
+            seconds: timer.seconds(),
+            steps,
+            pairs: steps * self.recipe.batch,
+        };
+        write_atomic(&dir.join(RECORD), json!(record).to_string().as_bytes())
+    }
+
+    /// The loss of every step, as the trainer logged it.
+    ///
+    /// # Errors
+    /// If the log is missing or damaged.
+    pub fn losses(&self, stages: &Stages) -> Result<Vec<(f64, f64)>> {
+        #[derive(Deserialize)]
+        struct Line {
+            step: f64,
+            loss: f64,
+        }
+        let path = self.run(stages)?.0.join("train.jsonl");
+        let text = std::fs::read_to_string(&path).map_err(|e| Failure::io(&path, &e))?;
+        let line = |text: &str| serde_json::from_str(text).map(|l: Line| (l.step, l.loss));
+        text.lines()
+            .map(line)
+            .collect::<Result<_, _>>()
+            .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
+    }
+}
+
+/// Start values, and the tokenizer of the data set or one made from its captions.
+fn scratch(config: &ClipConfig, data: &dyn Dataset, seed: &Seed) -> Result<Model> {
+    let text = &config.text_cfg;
+    let json = match data.tokenizer() {
+        Some(json) => json.to_owned(),
+        None => {
+            let captions = data.examples().iter().flat_map(|e| e.captions.iter());
+            toxiclip_shared::text::train(&captions.collect::<Vec<_>>(), text.vocab_size)?
+        }
+    };
+    let tokenizer = Tokenizer::from_json(json, text.context_length)?;
+    if tokenizer.vocab_size() != text.vocab_size {
+        return Err(Failure::request(format!(
+            "the encoder has {} tokens and the tokenizer of {} has {}; set `vocab_size` to that",
+            text.vocab_size,
+            data.name(),
+            tokenizer.vocab_size()
+        )));
+    }
+    Ok(Model::init(Clip::build(config), tokenizer, seed))
+}

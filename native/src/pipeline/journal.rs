@@ -1,0 +1,192 @@
+//! Rows and evidence of a run, written as they come.
+//!
+//! The first run of a folder appends to `rows.jsonl` itself, so that a kill leaves all rows so far. A later run
+//! writes beside it and replaces it at its end: the folder never holds a row twice, and never fewer rows than before.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::metrics::{self, Task};
+
+use super::{Evidence, Plan, Score};
+use crate::benchmark::{Cell, Utility};
+use crate::evidence;
+use crate::failure::{Failure, Result};
+use crate::provenance::Code;
+use crate::row::{self, Row, RowFile};
+
+/// An open run folder.
+pub(super) struct Journal {
+    file: RowFile,
+    out: PathBuf,
+    /// Where rows go until [`Journal::finish`], if not to their final place.
+    beside: Option<PathBuf>,
+    code: Code,
+}
+
+impl Journal {
+    /// Makes the folder and writes the drawn attacks into it.
+    ///
+    /// # Errors
+    /// If it cannot be written, or holds rows of other cells than these.
+    pub(super) fn open(plan: &Plan<'_>, out: &Path) -> Result<Self> {
+        let rows = out.join("rows.jsonl");
+        let beside = rows.exists().then(|| out.join("rows.next.jsonl"));
+        if rows.exists() {
+            refuse_strangers(plan, out, &rows)?;
+        }
+        if let Some(beside) = beside.as_ref().filter(|b| b.exists()) {
+            fs::remove_file(beside).map_err(|e| Failure::io(beside, &e))?;
+        }
+        fs::create_dir_all(out).map_err(|e| Failure::io(out, &e))?;
+        let (file, _) = RowFile::open(beside.as_ref().unwrap_or(&rows)).map_err(refused)?;
+        let journal = Self { file, out: out.to_owned(), beside, code: Code::of_this_build() };
+        journal.arm(plan)?;
+        Ok(journal)
+    }
+
+    /// `armed/<digest>.json` for every attack with a goal; rows name it in `poison`.
+    fn arm(&self, plan: &Plan<'_>) -> Result<()> {
+        for prepared in plan.prepared.values().filter(|p| !p.armed.goals.is_empty()) {
+            let name = format!("armed/{}.json", Digest::of(&prepared.armed).short());
+            let json = serde_json::to_vec(&prepared.armed).map_err(Failure::failed)?;
+            crate::files::write_whole(&self.out.join(name), &json)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a finished cell, evidence first, so that every row has its own.
+    pub(super) fn score(&mut self, plan: &Plan<'_>, cell: &Cell, score: &Score) -> Result<()> {
+        for Evidence { against, judgements, values } in &score.evidence {
+            let row = self.row(plan, cell, *against);
+            let path = self.out.join("evidence").join(format!("{}.parquet", row.run));
+            evidence::write(&path, judgements)?;
+            for v in values {
+                let row = Row {
+                    metric: v.metric.clone(),
+                    value: Some(v.value),
+                    lo: Some(v.lo),
+                    hi: Some(v.hi),
+                    n: v.n,
+                    weights: Some(score.weights),
+                    seconds: score.seconds,
+                    ..row.clone()
+                };
+                self.file.append(&row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One row for a cell that has no values; returns the metric it stands under, the first that was due.
+    pub(super) fn failure(&mut self, plan: &Plan<'_>, cell: &Cell, error: &str) -> Result<String> {
+        let tasks = &plan.benchmark.eval.tasks;
+        let due = |task: Task| match task {
+            Task::ZeroShot => tasks.contains(&Utility::ZeroShot),
+            Task::ImageRetrieval | Task::TextRetrieval => tasks.contains(&Utility::Retrieval),
+            Task::Hit | Task::HitRandom => true,
+        };
+        let wanted = &plan.benchmark.eval.metrics;
+        let first = metrics::all()
+            .find(|m| due(m.task) && (wanted.is_empty() || wanted.iter().any(|w| w == m.name)));
+        let metric = first.map_or("ca", |m| m.name).to_owned();
+        let row = self.row(plan, cell, None);
+        self.file.append(&Row { metric: metric.clone(), error: Some(error.to_owned()), ..row })?;
+        Ok(metric)
+    }
+
+    /// Puts the rows in their place.
+    pub(super) fn finish(self) -> Result<()> {
+        match &self.beside {
+            None => Ok(()),
+            Some(beside) => {
+                let rows = self.out.join("rows.jsonl");
+                fs::rename(beside, &rows).map_err(|e| Failure::io(&rows, &e))
+            }
+        }
+    }
+
+    /// A row without its value.
+    fn row(&self, plan: &Plan<'_>, cell: &Cell, against: Option<usize>) -> Row {
+        let benchmark = plan.benchmark;
+        let attack = |index: usize| benchmark.attacks[index].spec().clone();
+        Row {
+            run: plan.run_id(cell, against),
+            benchmark: benchmark.name.clone(),
+            dataset: benchmark.datasets[cell.dataset].clone(),
+            encoder: benchmark.encoders[cell.encoder].name.clone(),
+            attack: attack(cell.attack),
+            against: against.map(attack),
+            defense: benchmark.defenses[cell.defense].spec().clone(),
+            seed: cell.seed,
+            metric: String::new(),
+            value: None,
+            lo: None,
+            hi: None,
+            n: 0,
+            config: benchmark.config(cell),
+            data: plan.data_digest(cell),
+            poison: Some(Digest::of(&plan.attack(cell).armed)),
+            weights: None,
+            code: self.code.clone(),
+            machine: "cpu".to_owned(),
+            seconds: 0.0,
+            error: None,
+        }
+    }
+}
+
+impl Plan<'_> {
+    /// Attacks with goals that a control is scored against.
+    pub(super) fn rivals(&self, cell: &Cell) -> impl Iterator<Item = usize> {
+        let has_goals = |attack: &usize| {
+            !self.prepared[&(cell.dataset, *attack, cell.seed)].armed.goals.is_empty()
+        };
+        (0..self.benchmark.attacks.len()).filter(has_goals)
+    }
+
+    /// Clean training and test data of a cell.
+    pub(super) fn data_digest(&self, cell: &Cell) -> Digest {
+        let set = &self.sets[cell.dataset];
+        Digest::of(&(set.train.digest(), set.test.digest()))
+    }
+
+    /// Digest of everything that is known before a cell runs; names its evidence.
+    pub(super) fn run_id(&self, cell: &Cell, against: Option<usize>) -> Digest {
+        Digest::of(&json!({
+            "config": self.benchmark.config(cell),
+            "against": against.map(|a| self.benchmark.attacks[a].spec()),
+            "data": self.data_digest(cell),
+            "seed": cell.seed,
+            "stages": [super::fit::VERSION, crate::evaluate::VERSION],
+        }))
+    }
+}
+
+/// A folder with results of something else is not overwritten.
+fn refuse_strangers(plan: &Plan<'_>, out: &Path, rows: &Path) -> Result<()> {
+    let mut own = BTreeSet::new();
+    for work in &plan.works {
+        own.insert(plan.run_id(&work.cell, None));
+        own.extend(plan.rivals(&work.cell).map(|a| plan.run_id(&work.cell, Some(a))));
+    }
+    let kept = row::read(rows).map_err(refused)?;
+    match kept.rows.iter().find(|row| !own.contains(&row.run)) {
+        None => Ok(()),
+        Some(row) => Err(Failure::request(format!(
+            "{} holds other results (of {}, run {}); choose another --out or remove it",
+            out.display(),
+            row.benchmark,
+            row.run.short()
+        ))),
+    }
+}
+
+/// Nothing has been written yet.
+#[allow(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
+fn refused(error: anyhow::Error) -> Failure {
+    Failure::request(format!("{error:#}"))
+}

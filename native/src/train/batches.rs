@@ -1,0 +1,161 @@
+//! Which rows, captions and views make the batch of a step: a pure function of (seed, step).
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::image::{Image, OPENAI};
+use toxiclip_shared::recipe::{Order, TrainConfig};
+use toxiclip_shared::seed::Seed;
+use toxiclip_shared::text::Tokenizer;
+
+use super::augment::{self, View};
+use super::step::Batch;
+use crate::failure::Result;
+
+/// Batches of one data set for one training.
+pub(super) struct Batches<'a> {
+    data: &'a dyn Dataset,
+    config: &'a TrainConfig,
+    seed: Seed,
+    size: usize,
+    /// Pictures at the encoder's size, by row.
+    pictures: Vec<Image>,
+    /// Tokens and end of every caption, by row: a caption is tokenised once.
+    captions: Vec<Vec<(Vec<u32>, u32)>>,
+    /// Rows whose captions would be right answers for one another.
+    concept: Vec<usize>,
+    epoch: Option<(u64, Vec<usize>)>,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) fn new(
+        data: &'a dyn Dataset,
+        size: usize,
+        tokenizer: &Tokenizer,
+        config: &'a TrainConfig,
+        seed: &Seed,
+    ) -> Result<Self> {
+        let rows = data.examples().len();
+        let pictures = (0..rows)
+            .into_par_iter()
+            .map(|i| Ok(data.image(i)?.resize_crop(size)?))
+            .collect::<Result<Vec<_>>>()?;
+        let tokens = |text: &String| {
+            let ids = tokenizer.encode(text)?;
+            let end = tokenizer.eot_row(&ids) as u32;
+            Ok((ids, end))
+        };
+        let captions = data
+            .examples()
+            .iter()
+            .map(|e| e.captions.iter().map(tokens).collect())
+            .collect::<Result<_>>()?;
+        let concept =
+            data.examples().iter().enumerate().map(|(i, e)| e.class.unwrap_or(rows + i)).collect();
+        Ok(Self { data, config, seed: *seed, size, pictures, captions, concept, epoch: None })
+    }
+
+    /// The batch of 0-based `step`.
+    pub(super) fn batch(&mut self, step: u64) -> Result<Batch> {
+        let per_epoch = (self.pictures.len() / self.config.batch).max(1) as u64;
+        let (epoch, index) = (step / per_epoch, (step % per_epoch) as usize);
+        if self.epoch.as_ref().is_none_or(|(e, _)| *e != epoch) {
+            self.epoch = Some((epoch, self.rows_of(epoch)));
+        }
+        let batch = self.config.batch;
+        let rows = self
+            .epoch
+            .as_ref()
+            .map_or(&[][..], |(_, all)| &all[index * batch..(index + 1) * batch]);
+        let mut out =
+            Batch { pixels: vec![0.0; batch * self.size * self.size * 3], ..Batch::default() };
+        out.pixels.par_chunks_mut(self.size * self.size * 3).zip(rows).for_each(
+            |(pixels, &row)| {
+                self.view(epoch, row).render(&self.pictures[row], &OPENAI, pixels);
+            },
+        );
+        for &row in rows {
+            let (ids, end) = self.caption(epoch, row);
+            out.ids.extend_from_slice(ids);
+            out.end.push(*end);
+        }
+        Ok(out)
+    }
+
+    fn place(&self, what: &str, epoch: u64, row: usize) -> Seed {
+        self.seed.child(what).child(epoch).child(&self.data.examples()[row].id)
+    }
+
+    fn view(&self, epoch: u64, row: usize) -> View {
+        if self.config.augment {
+            augment::weak(&mut self.place("augment", epoch, row).stream())
+        } else {
+            View::PLAIN
+        }
+    }
+
+    fn caption(&self, epoch: u64, row: usize) -> &(Vec<u32>, u32) {
+        let all = &self.captions[row];
+        &all[self.place("caption", epoch, row).stream().below(all.len())]
+    }
+
+    /// All whole batches of an epoch behind each other.
+    fn rows_of(&self, epoch: u64) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.pictures.len()).collect();
+        if self.config.order == Order::Shuffled {
+            self.seed.child("order").child(epoch).stream().shuffle(&mut rows);
+        }
+        if self.config.concept_unique {
+            rows = spread_concepts(&rows, &self.concept, self.config.batch);
+        }
+        rows.truncate(rows.len() / self.config.batch * self.config.batch);
+        // One batch is always promised, if need be with repeated concepts.
+        if rows.is_empty() {
+            rows = (0..self.config.batch).collect();
+        }
+        rows
+    }
+}
+
+/// Takes rows in order, putting off those whose concept the batch already has. Rows that cannot be
+/// placed without repeating a concept come last, where the incomplete batch is dropped; so that every
+/// epoch has the same number of batches, the last batches are filled with them all the same.
+fn spread_concepts(rows: &[usize], concept: &[usize], batch: usize) -> Vec<usize> {
+    let mut waiting: Vec<usize> = rows.to_vec();
+    let mut out = Vec::with_capacity(rows.len());
+    while waiting.len() >= batch {
+        let mut seen = BTreeSet::new();
+        let (mut taken, mut left) = (Vec::with_capacity(batch), Vec::new());
+        for row in waiting {
+            if taken.len() < batch && seen.insert(concept[row]) {
+                taken.push(row);
+            } else {
+                left.push(row);
+            }
+        }
+        while taken.len() < batch {
+            taken.push(left.remove(0));
+        }
+        out.extend(taken);
+        waiting = left;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn concepts_do_not_meet_and_no_row_comes_twice() {
+        let concept: Vec<usize> = (0..40).map(|i| i / 4).collect();
+        let rows: Vec<usize> = (0..40).collect();
+        let out = spread_concepts(&rows, &concept, 8);
+        assert_eq!(out.len(), 40);
+        assert_eq!(out.iter().collect::<BTreeSet<_>>().len(), 40);
+        for batch in out.chunks(8).take(3) {
+            assert_eq!(batch.iter().map(|&r| concept[r]).collect::<BTreeSet<_>>().len(), 8);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The resume point of a training: weights, both moments and the number of steps in one safetensors file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toxiclip_shared::checkpoint::container::{self, Blob};
+use toxiclip_shared::checkpoint::write_file;
+use toxiclip_shared::weights::{Tensor, Weights};
+
+use super::step::Trainer;
+use crate::failure::{Failure, Result};
+
+const FILE: &str = "resume.safetensors";
+
+/// Writes the resume point; it replaces its predecessor in one step.
+pub(super) fn save(work: &Path, trainer: &Trainer) -> Result<()> {
+    let parts = [
+        ("weights", &trainer.weights),
+        ("first", &trainer.state.first),
+        ("second", &trainer.state.second),
+    ];
+    let blobs: Vec<Blob> = parts
+        .iter()
+        .flat_map(|(part, all)| {
+            all.iter()
+                .map(move |(name, t)| Blob::f32(format!("{part}/{name}"), t.shape.clone(), &t.data))
+        })
+        .collect();
+    let metadata = BTreeMap::from([("step".to_owned(), trainer.state.step.to_string())]);
+    Ok(write_file(&work.join(FILE), &container::write(&blobs, &metadata))?)
+}
+
+/// Continues where a killed or interrupted run stopped; a damaged file means starting over, said in one line.
+pub(super) fn resume(work: &Path, trainer: &mut Trainer) -> Result<()> {
+    let path = work.join(FILE);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Failure::io(&path, &e)),
+    };
+    if let Err(why) = read(&bytes, trainer) {
+        eprintln!("{}: {why}; this training starts over", path.display());
+    }
+    Ok(())
+}
+
+fn read(bytes: &[u8], trainer: &mut Trainer) -> std::result::Result<(), String> {
+    let file = container::parse(bytes)?;
+    let step = file.metadata.get("step").and_then(|s| s.parse().ok()).ok_or("no step number")?;
+    let take = |part: &str, like: &Weights| -> std::result::Result<Weights, String> {
+        let mut out = Weights::default();
+        for (name, t) in like.iter() {
+            let key = format!("{part}/{name}");
+            let view = file.tensors.get(&key).ok_or(format!("{key} is missing"))?;
+            if view.shape != t.shape || view.bytes.len() != t.data.len() * 4 {
+                return Err(format!("{key} has another shape"));
+            }
+            let data =
+                view.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            out.insert(name.to_owned(), Tensor { shape: t.shape.clone(), data: data.collect() });
+        }
+        Ok(out)
+    };
+    let weights = take("weights", &trainer.weights)?;
+    let (first, second) =
+        (take("first", &trainer.state.first)?, take("second", &trainer.state.second)?);
+    trainer.weights = weights;
+    (trainer.state.first, trainer.state.second, trainer.state.step) = (first, second, step);
+    Ok(())
+}
+
+/// Removes the resume point of a finished training.
+pub(super) fn remove(work: &Path) -> Result<()> {
+    let path = work.join(FILE);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io(&path, &e)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,133 @@
+//! Training: open_clip's recipe over any data set, resumable at any step with the same bits.
+//!
+//! The order of rows, the caption of each row and the augmentation are functions of (seed, epoch, sample
+//! id), so a checkpoint is weights, moments and the number of steps: nothing else moves.
+
+mod augment;
+mod batches;
+mod checkpoint;
+mod step;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toxiclip_shared::Error;
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::recipe::TrainConfig;
+use toxiclip_shared::seed::Seed;
+
+use crate::failure::{Failure, Result};
+use crate::lab::Lab;
+use crate::model::Model;
+
+pub use step::{Batch, Outcome, Trainer};
+
+/// Steps between checkpoints: a few seconds of work for the small encoders, seconds to write for large ones.
+const SAVE_EVERY: u64 = 250;
+
+/// One line of `train.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// 0-based optimiser step.
+    pub step: u64,
+    /// Contrastive loss of the batch; depends on the batch size (trap M17).
+    pub loss: f32,
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Logarithm of the temperature after the step.
+    pub logit_scale: f32,
+    /// Throughput of this step, data included.
+    pub pairs_per_second: f64,
+}
+
+/// Trains `model` on `data`. `work` keeps `train.jsonl` and, until the end, a checkpoint to resume from.
+///
+/// # Errors
+/// [`Failure::Interrupted`] after saving; a loss or gradient that is not finite, with the step, the last
+/// good checkpoint kept; unreadable pictures; a full disk.
+pub fn fit(
+    model: Model,
+    data: &dyn Dataset,
+    config: &TrainConfig,
+    seed: &Seed,
+    work: &Path,
+    lab: &Lab,
+) -> Result<Model> {
+    let total = config.total_steps(data.examples().len()) as u64;
+    if total == 0 {
+        return Err(Failure::request(format!(
+            "{} has {} pairs, fewer than one batch of {}; lower `batch`",
+            data.name(),
+            data.examples().len(),
+            config.batch
+        )));
+    }
+    let Model { clip, weights, tokenizer } = model;
+    let mut source =
+        batches::Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
+    let mut trainer = Trainer::new(clip.clone(), weights, config, total);
+    checkpoint::resume(work, &mut trainer)?;
+    let done = trainer.steps_done();
+    let mut log = open_log(&work.join("train.jsonl"), done)?;
+    let stage = lab.progress.stage(format!("train {}", data.name()), total, "steps");
+    stage.resume_at(done);
+    while trainer.steps_done() < total {
+        #[allow(clippy::disallowed_methods, reason = "throughput is what is measured")]
+        let start = std::time::Instant::now();
+        let step = trainer.steps_done();
+        let batch = source.batch(step)?;
+        let outcome = trainer.step(&batch);
+        let outcome = match outcome {
+            Err(e @ Error::NotFinite { .. }) => {
+                log.flush().map_err(|e| Failure::io(work, &e))?;
+                return Err(Failure::failed(format!(
+                    "{e}; the last good checkpoint is in {}",
+                    work.display()
+                )));
+            }
+            other => other?,
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        let record = StepRecord {
+            step,
+            loss: outcome.loss,
+            lr: config.lr_at(step as usize, total as usize),
+            logit_scale: outcome.logit_scale,
+            pairs_per_second: config.batch as f64 / seconds.max(1e-9),
+        };
+        let line = serde_json::to_string(&record).map_err(|e| Failure::failed(e.to_string()))?;
+        writeln!(log, "{line}").map_err(|e| Failure::io(work, &e))?;
+        stage.advance(1);
+        stage.note(format!("loss {:.3}", outcome.loss));
+        let stop = lab.interrupt.requested();
+        if trainer.steps_done().is_multiple_of(SAVE_EVERY) || stop {
+            log.flush().map_err(|e| Failure::io(work, &e))?;
+            checkpoint::save(work, &trainer)?;
+        }
+        lab.interrupt.check()?;
+    }
+    log.flush().map_err(|e| Failure::io(work, &e))?;
+    stage.finish();
+    checkpoint::remove(work)?;
+    let weights = trainer.into_weights();
+    drop(source);
+    Ok(Model { clip, weights, tokenizer })
+}
+
+/// The log with exactly the first `steps` lines kept: a killed run may have written more, or half a line.
+fn open_log(path: &Path, steps: u64) -> Result<BufWriter<File>> {
+    let io = |e: std::io::Error| Failure::io(path, &e);
+    let mut kept = Vec::new();
+    if steps > 0 && path.exists() {
+        for line in BufReader::new(File::open(path).map_err(io)?).lines().take(steps as usize) {
+            kept.push(line.map_err(io)?);
+        }
+    }
+    let mut log = BufWriter::new(File::create(path).map_err(io)?);
+    for line in kept {
+        writeln!(log, "{line}").map_err(io)?;
+    }
+    Ok(log)
+}

@@ -1,0 +1,186 @@
+//! One optimiser step: both towers forward, loss, both backward, clip, AdamW.
+
+use toxiclip_shared::encoders::{Clip, LOGIT_SCALE};
+use toxiclip_shared::exec::cpu::contrastive::contrastive;
+use toxiclip_shared::exec::cpu::{
+    Arena, BatchStatistics, Gradients, Pass, backward, forward, params_of,
+};
+use toxiclip_shared::exec::{Inputs, Mode};
+use toxiclip_shared::graph::{Graph, ParamSpec};
+use toxiclip_shared::optim::{AdamW, State, global_norm};
+use toxiclip_shared::recipe::{Freeze, TrainConfig};
+use toxiclip_shared::weights::Weights;
+use toxiclip_shared::{Error, Result};
+
+/// open_clip's ceiling of the temperature's logarithm, ln 100.
+const MAX_LOGIT_SCALE: f32 = 4.605_170_2;
+/// PyTorch's momentum of running statistics.
+const MOMENTUM: f32 = 0.1;
+
+/// Host inputs of one step.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Normalised pixels (batch, size, size, 3).
+    pub pixels: Vec<f32>,
+    /// Token ids (batch, context length).
+    pub ids: Vec<u32>,
+    /// Row of the end-of-text token of each caption.
+    pub end: Vec<u32>,
+}
+
+/// What a step tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Contrastive loss before the step.
+    pub loss: f32,
+    /// Logarithm of the temperature after it.
+    pub logit_scale: f32,
+}
+
+/// A model in training with its optimiser and its buffers.
+#[derive(Debug)]
+pub struct Trainer {
+    pub(super) clip: Clip,
+    pub(super) weights: Weights,
+    pub(super) state: State,
+    config: TrainConfig,
+    total: u64,
+    scale_spec: ParamSpec,
+    arena: Arena,
+}
+
+impl Trainer {
+    /// Fresh optimiser state around a model, for `total` steps.
+    pub fn new(clip: Clip, weights: Weights, config: &TrainConfig, total: u64) -> Self {
+        let specs = clip.params();
+        let frozen = |spec: &ParamSpec| {
+            let image = spec.name.starts_with("visual.");
+            match config.freeze {
+                Freeze::None => false,
+                Freeze::Image => image,
+                Freeze::Text => !image && spec.name != LOGIT_SCALE,
+            }
+        };
+        let trained: Vec<ParamSpec> = specs.iter().filter(|s| !frozen(s)).cloned().collect();
+        let state = State::new(&trained);
+        let scale_spec = specs.into_iter().find(|s| s.name == LOGIT_SCALE);
+        let scale_spec = scale_spec.unwrap_or_else(|| unreachable!("every CLIP has a temperature"));
+        let config = config.clone();
+        Self { clip, weights, state, config, total, scale_spec, arena: Arena::default() }
+    }
+
+    /// Optimiser steps made so far.
+    pub fn steps_done(&self) -> u64 {
+        self.state.step
+    }
+
+    /// Ends training.
+    pub fn into_weights(self) -> Weights {
+        self.weights
+    }
+
+    /// One step over one batch.
+    ///
+    /// # Errors
+    /// If the loss or a gradient is not finite; weights are then as before the step.
+    pub fn step(&mut self, batch: &Batch) -> Result<Outcome> {
+        let Self { clip, weights, state, config, arena, scale_spec, .. } = self;
+        let step = state.step as usize;
+        let image_params = params_of(&clip.image, weights);
+        let text_params = params_of(&clip.text, weights);
+        let pixels = Inputs::Pixels(&batch.pixels);
+        let tokens = Inputs::Tokens { ids: &batch.ids, end: &batch.end };
+        let image = forward(
+            &clip.image,
+            &image_params,
+            pixels,
+            mode(config.freeze == Freeze::Image),
+            arena,
+        );
+        let text =
+            forward(&clip.text, &text_params, tokens, mode(config.freeze == Freeze::Text), arena);
+        let scale = weights.data(LOGIT_SCALE)[0];
+        let loss = contrastive(image.embeddings(), text.embeddings(), clip.config.embed_dim, scale);
+        if !loss.loss.is_finite() {
+            return Err(Error::NotFinite { what: "the loss".into(), step });
+        }
+        let statistics = [named(&clip.image, &image), named(&clip.text, &text)].concat();
+        let image = walk_back(&clip.image, &image_params, image, &loss.d_image, arena);
+        let text = walk_back(&clip.text, &text_params, text, &loss.d_text, arena);
+        let d_scale = [loss.d_logit_scale];
+        let mut gradients: Vec<(&ParamSpec, &[f32])> = vec![];
+        for (graph, tower) in [(&clip.image, &image), (&clip.text, &text)] {
+            let Some(tower) = tower else { continue };
+            let all = graph.params().iter().zip(&tower.params);
+            gradients
+                .extend(all.filter(|(spec, _)| spec.trained()).map(|(spec, g)| (spec, &g[..])));
+        }
+        gradients.push((scale_spec, &d_scale));
+        let norm = global_norm(&gradients);
+        if !norm.is_finite() {
+            return Err(Error::NotFinite { what: "the gradient".into(), step });
+        }
+        let adamw = AdamW {
+            lr: config.lr_at(step, self.total as usize) as f32,
+            betas: (config.betas[0] as f32, config.betas[1] as f32),
+            eps: config.eps as f32,
+            wd: config.wd as f32,
+            gradient_scale: clip_factor(norm, config.grad_clip),
+        };
+        state.step(&adamw, weights, &gradients)?;
+        apply_statistics(weights, &statistics);
+        let scale = weights.get_mut(LOGIT_SCALE).map_or(&mut [][..], |t| &mut t.data);
+        scale.iter_mut().for_each(|s| *s = s.clamp(0.0, MAX_LOGIT_SCALE));
+        let logit_scale = scale.first().copied().unwrap_or_default();
+        [image, text].into_iter().flatten().for_each(|g| g.recycle(arena));
+        Ok(Outcome { loss: loss.loss, logit_scale })
+    }
+}
+
+fn mode(frozen: bool) -> Mode {
+    if frozen { Mode::Infer } else { Mode::Train }
+}
+
+/// PyTorch's `clip_grad_norm_`: the gradient times min(1, limit / (norm + 1e-6)).
+fn clip_factor(norm: f64, limit: f64) -> f32 {
+    if limit > 0.0 { (limit / (norm + 1e-6)).min(1.0) as f32 } else { 1.0 }
+}
+
+/// `None` for a frozen tower, whose pass kept nothing.
+fn walk_back(
+    graph: &Graph,
+    params: &[&[f32]],
+    pass: Pass,
+    d: &[f32],
+    arena: &mut Arena,
+) -> Option<Gradients> {
+    if pass.mode() == Mode::Infer {
+        pass.recycle(arena);
+        return None;
+    }
+    Some(backward(graph, params, pass, d, false, arena))
+}
+
+fn named(graph: &Graph, pass: &Pass) -> Vec<(String, String, BatchStatistics)> {
+    let name = |i: usize| graph.params()[i].name.clone();
+    pass.statistics()
+        .iter()
+        .map(|(m, v, s)| (name(m.index()), name(v.index()), s.clone()))
+        .collect()
+}
+
+fn apply_statistics(weights: &mut Weights, statistics: &[(String, String, BatchStatistics)]) {
+    for (mean, var, batch) in statistics {
+        for (name, new) in [(mean, &batch.mean), (var, &batch.var)] {
+            if let Some(running) = weights.get_mut(name) {
+                for (r, n) in running.data.iter_mut().zip(new) {
+                    *r = (1.0 - MOMENTUM) * *r + MOMENTUM * n;
+                }
+            }
+        }
+        let counter = mean.replace("running_mean", "num_batches_tracked");
+        if let Some(counter) = weights.get_mut(&counter) {
+            counter.data[0] += 1.0;
+        }
+    }
+}

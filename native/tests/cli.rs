@@ -1,0 +1,98 @@
+//! The command line from outside: exit codes, one-line errors, what goes to which stream.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its own output has failed")]
+
+use std::path::Path;
+
+use assert_cmd::Command;
+
+fn toxiclip(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+    command.args(arguments).env_remove("XDG_CACHE_HOME");
+    command
+}
+
+/// Standard output of a command that must succeed with nothing on stderr.
+fn output(arguments: &[&str]) -> String {
+    let done = toxiclip(arguments).assert().success();
+    let out = done.get_output();
+    assert!(out.stderr.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout.clone()).unwrap()
+}
+
+/// The one line of a wrong request.
+fn refusal(arguments: &[&str]) -> String {
+    let done = toxiclip(arguments).assert().code(2);
+    let out = done.get_output();
+    assert!(out.stdout.is_empty(), "{arguments:?} printed data");
+    let text = String::from_utf8(out.stderr.clone()).unwrap();
+    assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
+    assert!(text.starts_with("error: "), "{text}");
+    text
+}
+
+#[test]
+fn help_and_version_are_data() {
+    assert!(output(&["--help"]).contains("Usage: toxiclip"));
+    assert!(output(&["--version"]).starts_with("toxiclip "));
+    for command in ["list", "show", "doctor"] {
+        assert!(output(&[command, "--help"]).contains("Usage"), "{command}");
+    }
+}
+
+#[test]
+fn wrong_requests_are_one_line_with_code_2() {
+    for (arguments, part) in [
+        (&["lits"][..], "similar subcommand exists: 'list'"),
+        (&["list", "atacks"], "similar value exists: 'attacks'"),
+        (&["list"], "<KIND>"),
+        (&["doctor", "--jsn"], "--json"),
+        (&["doctor", "--threads", "0"], "--threads"),
+        (&["doctor", "--threads", "many"], "--threads"),
+        (&["show", "attack", "no-such-attack"], "no attack called `no-such-attack`"),
+        (&["show", "metric", "no-such-metric"], "no metric called `no-such-metric`"),
+    ] {
+        let text = refusal(arguments);
+        assert!(text.contains(part), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn lists_parse_and_every_name_has_a_card() {
+    for (plural, singular) in [
+        ("attacks", "attack"),
+        ("defenses", "defense"),
+        ("encoders", "encoder"),
+        ("datasets", "dataset"),
+        ("metrics", "metric"),
+    ] {
+        let json = output(&["list", plural, "--json"]);
+        let items: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let text = output(&["list", plural]);
+        assert_eq!(text.trim().lines().count(), items.len(), "{plural}");
+        for item in items {
+            let (name, summary) =
+                (item["name"].as_str().unwrap(), item["summary"].as_str().unwrap());
+            assert!(!summary.is_empty() && !summary.contains('\n'), "{name}");
+            assert!(text.contains(name), "{name}");
+            let card = output(&["show", singular, name]);
+            assert!(card.contains(name) && card.contains(summary), "{card}");
+        }
+    }
+}
+
+#[test]
+fn doctor_names_the_cache_it_would_use() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), [0; 100]).unwrap();
+    let cache = dir.path().to_str().unwrap();
+    let json = output(&["doctor", "--json", "--threads", "1", "--cache", cache]);
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(found["cache"]["bytes"], 100);
+    assert_eq!(found["threads"], 1);
+    assert_eq!(found["code"]["lock"].as_str().unwrap().len(), 64);
+    assert!(output(&["doctor", "--cache", "none"]).contains("off"));
+    let home = toxiclip(&["doctor"]).env("HOME", "/nowhere").assert().success();
+    let text = String::from_utf8_lossy(&home.get_output().stdout).into_owned();
+    assert!(text.contains("/nowhere/.cache/toxiclip (0 B)"), "{text}");
+    assert!(!Path::new("/nowhere").exists(), "asking must not make folders");
+}

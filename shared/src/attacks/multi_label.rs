@@ -1,0 +1,120 @@
+//! Multi-label poisoning (Yang et al. 2023): several single-label goals in one training set and one model.
+//!
+//! Every goal is built as `single_label` builds it. Goals share no class, so that no row is edited twice and
+//! no goal feeds another. The original drops the clean rows of the second goal's class B, probably by mistake;
+//! here every B keeps its pairs.
+
+use serde::{Deserialize, Serialize};
+
+use super::single_label::{Share, mispair};
+use super::{Armed, Attack, Trigger};
+use crate::data::{Dataset, Poison};
+use crate::goal::Goal;
+use crate::registry::{Card, Entry, Param};
+use crate::seed::Seed;
+use crate::{Error, Result};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct MultiLabel {
+    goals: Goals,
+    rate: f64,
+}
+
+/// A list in benchmark files; joined by `+` on the command line, where a comma ends a parameter.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected goals such as [\"ewe2airplane\", \"sailboat2dog\"]")]
+enum Goals {
+    List(Vec<String>),
+    Joined(String),
+}
+
+impl Goals {
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::List(list) => list.iter().map(String::as_str).collect(),
+            Self::Joined(text) => text.split('+').collect(),
+        }
+    }
+}
+
+/// Both forms mean the same, so both are written, and hashed, as the list.
+impl Serialize for Goals {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.names().serialize(s)
+    }
+}
+
+impl Default for MultiLabel {
+    fn default() -> Self {
+        Self { goals: Goals::List(Vec::new()), rate: 1.0 }
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Attack> = Entry {
+    card: Card {
+        name: "multi-label",
+        title: "Multi-label poisoning",
+        year: 2023,
+        paper: "Yang et al., arXiv:2209.15266",
+        summary: "plants several single-label goals with disjoint classes in one model",
+        threat_model: "re-pairs existing pictures and captions; no pixel, no caption, no weight changes",
+    },
+    params: &[
+        Param {
+            key: "goals",
+            unit: "",
+            help: "A2B each: `ewe2airplane`, `subgroup:animal-bird2kite`; joined by + on the command line",
+        },
+        Param {
+            key: "rate",
+            unit: "share of each A's rows",
+            help: "how much of every class A is poisoned",
+        },
+    ],
+    parse: |v| {
+        let parsed: MultiLabel = serde_json::from_value(v)?;
+        parsed.check().map_err(serde::de::Error::custom)?;
+        Ok(Box::new(parsed))
+    },
+    resolve: |v| serde_json::to_value(serde_json::from_value::<MultiLabel>(v)?),
+};
+
+impl MultiLabel {
+    fn check(&self) -> Result<(), String> {
+        if self.goals.names().is_empty() {
+            return Err("`goals` is empty; give at least one, such as ewe2airplane".into());
+        }
+        Share::Rate(self.rate).check()
+    }
+}
+
+impl Attack for MultiLabel {
+    fn prepare(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Armed> {
+        let parse = |name: &&str| Goal::parse(clean.classes(), name);
+        let goals: Vec<Goal> = self.goals.names().iter().map(parse).collect::<Result<_>>()?;
+        disjoint(&goals, clean)?;
+        let mut poison = Poison::default();
+        for goal in &goals {
+            poison.edits.extend(mispair(clean, goal, Share::Rate(self.rate), seed)?.edits);
+        }
+        Ok(Armed { poison, trigger: Trigger::None, goals })
+    }
+}
+
+fn disjoint(goals: &[Goal], clean: &dyn Dataset) -> Result<()> {
+    for (i, goal) in goals.iter().enumerate() {
+        for other in &goals[..i] {
+            let used = |c: &&usize| other.from.contains(c) || other.to.contains(c);
+            if let Some(&class) = goal.from.iter().chain(&goal.to).find(used) {
+                return Err(Error::request(format!(
+                    "goals {} and {} share the class `{}`; all classes of multi-label must differ",
+                    other.name,
+                    goal.name,
+                    clean.classes()[class].name
+                )));
+            }
+        }
+    }
+    Ok(())
+}

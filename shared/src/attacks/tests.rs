@@ -1,0 +1,146 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::data::synthetic::Synthetic;
+use crate::data::{ImageEdit, Poisoned};
+use crate::digest::Digest;
+use crate::registry::assert_complete;
+
+/// Parameters that fit the synthetic set; a new attack is tested once it has a line here.
+fn example(name: &str) -> Value {
+    match name {
+        "none" => json!({}),
+        "single-label" => json!({"from": "class-0", "to": "subgroup:group-1"}),
+        "multi-label" => json!({"goals": ["class-02class-1", "class-22subgroup:group-2"]}),
+        other => panic!("give `{other}` an example"),
+    }
+}
+
+fn prepare(name: &str, parameters: Value, clean: &dyn Dataset, seed: u64) -> Result<Armed> {
+    let entry = crate::registry::find("attack", ATTACKS, name)?;
+    let attack = (entry.parse)(parameters).map_err(crate::Error::request)?;
+    attack.prepare(clean, &Seed::new(seed))
+}
+
+fn error(name: &str, parameters: Value) -> String {
+    let error = prepare(name, parameters, &Synthetic::train(), 0).unwrap_err().to_string();
+    assert!(!error.contains('\n'), "{error}");
+    error
+}
+
+#[test]
+fn nothing_is_forgotten() {
+    assert_complete(ATTACKS, "src/attacks");
+}
+
+#[test]
+fn the_seed_decides_everything() {
+    let clean = Synthetic::train();
+    for entry in ATTACKS {
+        let name = entry.card.name;
+        let digest = |seed| Digest::of(&prepare(name, example(name), &clean, seed).unwrap());
+        assert_eq!(digest(0), digest(0), "{name}");
+        assert_eq!(digest(0) == digest(1), name == "none", "{name}: seeds 0 and 1");
+    }
+}
+
+#[test]
+fn poisoned_views_decode_and_leave_clean_rows_alone() {
+    let clean: Arc<dyn Dataset> = Arc::new(Synthetic::train());
+    for entry in ATTACKS {
+        let armed = prepare(entry.card.name, example(entry.card.name), &*clean, 0).unwrap();
+        let view = Poisoned::new(Arc::clone(&clean), &armed.poison).unwrap();
+        let attacked: BTreeSet<usize> =
+            armed.goals.iter().flat_map(|g| g.from_rows(&*clean)).collect();
+        assert!(
+            armed.poison.edits.len() <= attacked.len(),
+            "{}: edits within budget",
+            entry.card.name
+        );
+        for (i, (before, after)) in clean.examples().iter().zip(view.examples()).enumerate() {
+            let image = view.image(i).unwrap();
+            if armed.poison.edits.contains_key(&before.id) {
+                assert!(attacked.contains(&i) && before.content != after.content);
+            } else {
+                assert_eq!(before, after);
+                assert_eq!(image, clean.image(i).unwrap());
+            }
+        }
+        let json = serde_json::to_string(&armed).unwrap();
+        assert_eq!(serde_json::from_str::<Armed>(&json).unwrap(), armed);
+    }
+}
+
+#[test]
+fn every_goal_has_targets_among_the_test_pictures() {
+    let test = Synthetic::test();
+    for entry in ATTACKS {
+        let armed =
+            prepare(entry.card.name, example(entry.card.name), &Synthetic::train(), 0).unwrap();
+        for goal in &armed.goals {
+            assert!(!goal.to_rows(&test).is_empty() && !goal.from_rows(&test).is_empty());
+        }
+    }
+}
+
+/// attacks of the paper: ⌊n_A / n_B⌋ uses of every picture of B, the rest once more, captions kept.
+#[test]
+fn single_label_spreads_the_pictures_of_b_evenly() {
+    let clean = Synthetic::train();
+    // A subgroup of 3 classes with 5 rows each onto a class with 5 rows; then 7 of the 15 rows.
+    for (parameters, uses) in [
+        (json!({"from": "subgroup:group-0", "to": "class-3"}), [3, 3]),
+        (json!({"from": "subgroup:group-0", "to": "class-3", "count": 7}), [1, 2]),
+    ] {
+        let armed = prepare("single-label", parameters, &clean, 0).unwrap();
+        let b: Vec<usize> = armed.goals[0].to_rows(&clean);
+        let mut counts = vec![0; b.len()];
+        for edit in armed.poison.edits.values() {
+            let Some(ImageEdit::From(id)) = &edit.image else { panic!("no picture") };
+            assert!(edit.captions.is_none(), "captions stay");
+            counts[b.iter().position(|&i| clean.examples()[i].id == *id).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|n| (uses[0]..=uses[1]).contains(n)), "{counts:?}");
+    }
+    let half = json!({"from": "class-0", "to": "class-3", "rate": 0.5});
+    assert_eq!(prepare("single-label", half, &clean, 0).unwrap().poison.edits.len(), 3);
+}
+
+#[test]
+fn impossible_requests_are_one_line() {
+    let single = |v: Value| error("single-label", v);
+    let pair = |key: &str, value: Value| {
+        let mut v = json!({"from": "class-0", "to": "class-1"});
+        v[key] = value;
+        single(v)
+    };
+    assert!(single(json!({"from": "class-0"})).contains("`to` is missing"));
+    assert!(pair("from", "clas-0".into()).contains("did you mean `class-0`?"));
+    assert!(pair("from", "class-1".into()).contains("both sides"));
+    assert!(pair("from", "empty".into()).contains("class A has no rows to poison"));
+    assert!(pair("to", "empty".into()).contains("class B has no candidate pictures"));
+    assert!(pair("rate", 0.0.into()).contains("above 0 and at most 1"));
+    assert!(pair("rate", 1.5.into()).contains("above 0 and at most 1"));
+    assert!(pair("rate", 0.01.into()).contains("use at least 0.1"));
+    assert!(pair("count", 0.into()).contains("`count` is 0"));
+    assert!(pair("count", 6.into()).contains("more than the 5 rows"));
+    assert!(pair("cuont", 6.into()).contains("unknown field `cuont`, expected one of"));
+    let multi = |goals: Value| error("multi-label", json!({ "goals": goals }));
+    assert!(multi(json!([])).contains("`goals` is empty"));
+    assert!(
+        multi(json!(["class-02class-1", "class-22class-1"])).contains("share the class `class-1`")
+    );
+    assert!(multi(json!(3)).contains("expected goals such as"));
+}
+
+#[test]
+fn one_goal_of_multi_label_is_single_label() {
+    let clean = Synthetic::train();
+    let one =
+        prepare("single-label", json!({"from": "class-0", "to": "class-1"}), &clean, 4).unwrap();
+    let many = prepare("multi-label", json!({"goals": "class-02class-1"}), &clean, 4).unwrap();
+    assert_eq!(one, many);
+}

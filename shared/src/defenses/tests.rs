@@ -1,0 +1,42 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::data::synthetic::Synthetic;
+use crate::digest::Digest;
+use crate::registry::assert_complete;
+
+fn defense(name: &str, parameters: Value) -> Result<Defense, String> {
+    let entry = crate::registry::find("defense", DEFENSES, name).map_err(|e| e.to_string())?;
+    (entry.parse)(parameters).map(|d| *d).map_err(|e| e.to_string())
+}
+
+fn plan(parameters: Value, seed: u64) -> Result<RepairPlan> {
+    let Ok(Defense::Repair(repair)) = defense("finetune", parameters) else { panic!("no repair") };
+    repair.plan(&Synthetic::train(), &Seed::new(seed))
+}
+
+#[test]
+fn nothing_is_forgotten() {
+    assert_complete(DEFENSES, "src/defenses");
+}
+
+#[test]
+fn a_plan_is_a_function_of_the_seed() {
+    let of = |seed| plan(json!({"batch": 4, "share": 0.4}), seed).unwrap();
+    assert_eq!(of(0), of(0));
+    assert_ne!(Digest::of(&of(0)), Digest::of(&of(1)));
+    // 18 of 45 rows, each once.
+    assert_eq!(of(0).rows.len(), 18);
+    assert!(of(0).rows.windows(2).all(|w| w[0] < w[1]));
+}
+
+#[test]
+fn impossible_requests_are_one_line() {
+    let error = |v| defense("finetune", v).err().unwrap();
+    assert!(error(json!({"share": 0.0})).contains("`share` is 0"));
+    assert!(error(json!({"lr": 0.0})).contains("`lr` is 0"));
+    assert!(error(json!({"epoch": 1})).contains("unknown field `epoch`, expected one of"));
+    assert!(plan(json!({}), 0).unwrap_err().to_string().contains("less than one batch of 128"));
+    assert!(defense("fine-tune", json!({})).err().unwrap().contains("did you mean `finetune`?"));
+    assert!(matches!(defense("none", json!({})), Ok(Defense::None)));
+}

@@ -1,0 +1,128 @@
+//! y = act(x·Wᵀ + b) over rows, forward and backward, in chunks that stay in the cache.
+
+use super::act;
+use super::matmul::{Into, Mat, product, transpose};
+use super::parallel::{CHUNK, for_chunks, for_chunks2, scratch_len, sum_parts, sum_parts_with};
+use super::simd::{add_assign, simd};
+use crate::graph::Act;
+
+/// Sizes of one linear layer over a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dims {
+    pub rows: usize,
+    pub inner: usize,
+    pub out: usize,
+}
+
+/// Fills `y` (rows, out); with an activation also `pre`, the value before it, which backward needs.
+pub(super) fn forward(
+    d: Dims,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    activation: Option<(Act, &mut [f32])>,
+    y: &mut [f32],
+) {
+    let size = CHUNK * d.out;
+    // Transposed once for all chunks: products read their right side along rows.
+    let mut turned = vec![0.0; d.out * d.inner];
+    transpose(weight, d.out, d.inner, &mut turned);
+    let turned = Mat::new(&turned, d.inner, d.out);
+    let sums = |i: usize, y: &mut [f32]| {
+        let rows = y.len() / d.out;
+        let x = Mat::new(&x[i * CHUNK * d.inner..], rows, d.inner);
+        product(y, d.out, Into::Set, x, turned);
+        if let Some(bias) = bias {
+            add_bias(y, bias);
+        }
+    };
+    match activation {
+        None => for_chunks(y, size, sums),
+        Some((activation, pre)) => for_chunks2((y, size), (pre, size), |i, y, pre| {
+            sums(i, pre);
+            act::forward(activation, pre, y);
+        }),
+    }
+}
+
+/// What backward reads.
+pub(super) struct Saved<'a> {
+    pub x: &'a [f32],
+    pub weight: &'a [f32],
+    /// Activation and the value before it.
+    pub activation: Option<(Act, &'a [f32])>,
+}
+
+/// Adds dW (out, inner) and db (out), lying behind each other, to `d_params`, and sets or adds dX.
+/// `scratch` has [`scratch`] elements.
+pub(super) fn backward(
+    d: Dims,
+    saved: &Saved<'_>,
+    dy: &[f32],
+    dx: Option<(&mut [f32], Into)>,
+    d_params: &mut [f32],
+    scratch: &mut [f32],
+) {
+    let units = d.rows.div_ceil(CHUNK);
+    let weight = Mat::new(saved.weight, d.out, d.inner);
+    let chunk =
+        |unit: usize, dx: Option<(&mut [f32], Into)>, acc: &mut [f32], before: &mut [f32]| {
+            let start = unit * CHUNK;
+            let rows = CHUNK.min(d.rows - start);
+            let span = start * d.out..(start + rows) * d.out;
+            let dy: &[f32] = match saved.activation {
+                None => &dy[span],
+                Some((activation, pre)) => {
+                    let before = &mut before[..rows * d.out];
+                    act::backward(activation, &dy[span.clone()], &pre[span], before);
+                    before
+                }
+            };
+            add_rows(&mut acc[d.out * d.inner..], dy);
+            let dy = Mat::new(dy, rows, d.out);
+            if let Some((dx, into)) = dx {
+                product(dx, d.inner, into, dy, weight);
+            }
+            let dw = &mut acc[..d.out * d.inner];
+            let x = Mat::new(&saved.x[start * d.inner..], rows, d.inner);
+            product(dw, d.inner, Into::Add, dy.t(), x);
+        };
+    let before = || vec![0.0; if saved.activation.is_some() { CHUNK * d.out } else { 0 }];
+    match dx {
+        None => sum_parts(units, d_params, scratch, |range, acc| {
+            let mut before = before();
+            range.for_each(|unit| chunk(unit, None, acc, &mut before));
+        }),
+        Some((dx, into)) => {
+            let unit_len = CHUNK * d.inner;
+            sum_parts_with(units, (dx, unit_len), d_params, scratch, |range, dx, acc| {
+                let mut before = before();
+                for (unit, dx) in range.zip(dx.chunks_mut(unit_len)) {
+                    chunk(unit, Some((dx, into)), acc, &mut before);
+                }
+            });
+        }
+    }
+}
+
+/// Elements of scratch that [`backward`] needs.
+pub(super) fn scratch(d: Dims) -> usize {
+    scratch_len(d.rows.div_ceil(CHUNK), d.out * (d.inner + 1))
+}
+
+simd! {
+    fn add_bias(y: &mut [f32], bias: &[f32]) {
+        for row in y.chunks_exact_mut(bias.len()) {
+            for (v, b) in row.iter_mut().zip(bias) {
+                *v += b;
+            }
+        }
+    }
+}
+
+/// total += each row of `rows`.
+pub(super) fn add_rows(total: &mut [f32], rows: &[f32]) {
+    for row in rows.chunks_exact(total.len()) {
+        add_assign(total, row);
+    }
+}

@@ -1,0 +1,127 @@
+//! Operations that move, add or average rows of each example.
+
+use super::parallel::{CHUNK, for_chunks};
+use super::simd::{add, add_assign};
+
+/// Elements of one task in purely element-wise work.
+const BLOCK: usize = 32 * 1024;
+
+/// y = a + b, ReLU behind it if asked.
+pub(super) fn sum(a: &[f32], b: &[f32], relu: bool, y: &mut [f32]) {
+    for_chunks(y, BLOCK, |i, y| {
+        let span = i * BLOCK..i * BLOCK + y.len();
+        add(y, &a[span.clone()], &b[span]);
+        if relu {
+            y.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { 0.0 });
+        }
+    });
+}
+
+/// dst += src.
+pub(super) fn accumulate(dst: &mut [f32], src: &[f32]) {
+    for_chunks(dst, BLOCK, |i, dst| add_assign(dst, &src[i * BLOCK..i * BLOCK + dst.len()]));
+}
+
+/// out = dy where y > 0, else 0.
+pub(super) fn gate(dy: &[f32], y: &[f32], out: &mut [f32]) {
+    for_chunks(out, BLOCK, |i, out| {
+        let start = i * BLOCK;
+        for (j, o) in out.iter_mut().enumerate() {
+            *o = if y[start + j] > 0.0 { dy[start + j] } else { 0.0 };
+        }
+    });
+}
+
+/// y = x + param for every example of `len` elements.
+pub(super) fn add_param(x: &[f32], param: &[f32], len: usize, y: &mut [f32]) {
+    for_chunks(y, len, |b, y| add(y, &x[b * len..(b + 1) * len], &param[..len]));
+}
+
+/// Token ids to rows of the table.
+pub(super) fn embed(table: &[f32], width: usize, ids: &[u32], y: &mut [f32]) {
+    for_chunks(y, CHUNK * width, |i, y| {
+        for (row, &id) in y.chunks_exact_mut(width).zip(&ids[i * CHUNK..]) {
+            row.copy_from_slice(&table[id as usize * width..(id as usize + 1) * width]);
+        }
+    });
+}
+
+/// Adds each row of `dy` to the row of its token; one thread, in order, touching only rows of the batch.
+pub(super) fn embed_backward(dy: &[f32], width: usize, ids: &[u32], d_table: &mut [f32]) {
+    for (row, &id) in dy.chunks_exact(width).zip(ids) {
+        add_assign(&mut d_table[id as usize * width..(id as usize + 1) * width], row);
+    }
+}
+
+/// Puts a row in front of each example's `rows` rows: `first` writes it.
+pub(super) fn prepend(
+    x: &[f32],
+    rows: usize,
+    width: usize,
+    y: &mut [f32],
+    first: impl Fn(&[f32], &mut [f32]) + Sync,
+) {
+    let len = rows * width;
+    for_chunks(y, len + width, |b, y| {
+        let x = &x[b * len..(b + 1) * len];
+        let (row, rest) = y.split_at_mut(width);
+        rest.copy_from_slice(x);
+        first(x, row);
+    });
+}
+
+/// Mean over rows, in row order.
+pub(super) fn mean_row(x: &[f32], row: &mut [f32]) {
+    row.fill(0.0);
+    for r in x.chunks_exact(row.len()) {
+        add_assign(row, r);
+    }
+    let n = (x.len() / row.len()) as f32;
+    row.iter_mut().for_each(|v| *v /= n);
+}
+
+/// Mean over size×size windows of (height, width, channels) pictures.
+pub(super) fn avg_pool(
+    x: &[f32],
+    [height, width, channels]: [usize; 3],
+    size: usize,
+    y: &mut [f32],
+) {
+    let (out_h, out_w) = (height / size, width / size);
+    let inverse = 1.0 / (size * size) as f32;
+    for_chunks(y, out_h * out_w * channels, |b, y| {
+        let x = &x[b * height * width * channels..];
+        for (p, y) in y.chunks_exact_mut(channels).enumerate() {
+            let (oy, ox) = (p / out_w, p % out_w);
+            y.fill(0.0);
+            for dy in 0..size {
+                for dx in 0..size {
+                    let at = ((oy * size + dy) * width + ox * size + dx) * channels;
+                    add_assign(y, &x[at..at + channels]);
+                }
+            }
+            y.iter_mut().for_each(|v| *v *= inverse);
+        }
+    });
+}
+
+/// Spreads each gradient over its window: sets or adds.
+pub(super) fn avg_pool_backward(
+    dy: &[f32],
+    [height, width, channels]: [usize; 3],
+    size: usize,
+    add: bool,
+    dx: &mut [f32],
+) {
+    let (out_h, out_w) = (height / size, width / size);
+    let inverse = 1.0 / (size * size) as f32;
+    for_chunks(dx, height * width * channels, |b, dx| {
+        let dy = &dy[b * out_h * out_w * channels..];
+        for (p, dx) in dx.chunks_exact_mut(channels).enumerate() {
+            let at = ((p / width / size) * out_w + p % width / size) * channels;
+            for (d, g) in dx.iter_mut().zip(&dy[at..at + channels]) {
+                *d = if add { *d + g * inverse } else { g * inverse };
+            }
+        }
+    });
+}

@@ -1,0 +1,165 @@
+//! What an attack wants: captions of some classes shall fetch pictures of others.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Class, Dataset};
+use crate::registry::unknown;
+use crate::{Error, Result};
+
+/// Before the name of a subgroup where a class is expected: `subgroup:animal-bird`.
+pub const SUBGROUP: &str = "subgroup:";
+
+/// Captions of the classes `from` shall fetch pictures of the classes `to`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Goal {
+    /// The paper's form, A2B: `ewe2airplane`; subgroups by their bare names.
+    pub name: String,
+    /// Indices into [`Dataset::classes`], ascending.
+    pub from: Vec<usize>,
+    /// Indices into [`Dataset::classes`], ascending, disjoint from `from`.
+    pub to: Vec<usize>,
+}
+
+impl Goal {
+    /// The goal that captions of `from` fetch pictures of `to`, each a class (`ewe`) or a subgroup
+    /// (`subgroup:animal-bird`) of `classes`.
+    ///
+    /// # Errors
+    /// If a name is unknown (with a guess which was meant), or both sides share a class.
+    pub fn new(classes: &[Class], from: &str, to: &str) -> Result<Self> {
+        let name = format!("{}2{}", display(from), display(to));
+        let (from_classes, to_classes) = (resolve(classes, from)?, resolve(classes, to)?);
+        if let Some(&both) = from_classes.iter().find(|c| to_classes.contains(c)) {
+            let class = &classes[both].name;
+            return Err(Error::request(format!(
+                "goal {name}: `{class}` is on both sides; choose classes that do not overlap"
+            )));
+        }
+        Ok(Self { name, from: from_classes, to: to_classes })
+    }
+
+    /// Reads `ewe2airplane`. Names that contain a 2 themselves are understood as long as only one
+    /// reading names two known things.
+    ///
+    /// # Errors
+    /// If no reading, or more than one, makes a goal.
+    pub fn parse(classes: &[Class], text: &str) -> Result<Self> {
+        let splits: Vec<(&str, &str)> =
+            text.match_indices('2').map(|(i, _)| (&text[..i], &text[i + 1..])).collect();
+        let known: Vec<&(&str, &str)> = splits
+            .iter()
+            .filter(|(a, b)| resolve(classes, a).is_ok() && resolve(classes, b).is_ok())
+            .collect();
+        match (known.as_slice(), splits.as_slice()) {
+            ([(from, to)], _) | ([], [(from, to)]) => Self::new(classes, from, to),
+            ([], []) => Err(Error::request(format!(
+                "goal `{text}`: expected FROM2TO, such as ewe2airplane or subgroup:animal-bird2kite"
+            ))),
+            ([], _) => Err(Error::request(format!(
+                "goal `{text}`: no way to split it at a 2 names two known classes or subgroups"
+            ))),
+            _ => Err(Error::request(format!(
+                "goal `{text}` can be read in several ways; use single-label with `from` and `to`"
+            ))),
+        }
+    }
+
+    /// The goal in words, for tables and pictures: `ewe → airplane`.
+    pub fn in_words(&self, classes: &[Class]) -> String {
+        let side = |indices: &[usize]| match indices {
+            [one] => classes[*one].name.clone(),
+            many => {
+                let subgroup = many.first().map_or("", |&c| classes[c].subgroup.as_str());
+                let all_of_it = classes.iter().filter(|c| c.subgroup == subgroup).count();
+                if all_of_it == many.len() { subgroup.to_owned() } else { self.name.clone() }
+            }
+        };
+        format!("{} → {}", side(&self.from), side(&self.to))
+    }
+
+    /// Rows of `data` whose class is one of `from`, ascending.
+    pub fn from_rows(&self, data: &dyn Dataset) -> Vec<usize> {
+        rows_of(data, &self.from)
+    }
+
+    /// Rows of `data` whose class is one of `to`, ascending.
+    pub fn to_rows(&self, data: &dyn Dataset) -> Vec<usize> {
+        rows_of(data, &self.to)
+    }
+}
+
+fn display(name: &str) -> &str {
+    name.strip_prefix(SUBGROUP).unwrap_or(name)
+}
+
+fn rows_of(data: &dyn Dataset, classes: &[usize]) -> Vec<usize> {
+    let hit = |class: Option<usize>| class.is_some_and(|c| classes.binary_search(&c).is_ok());
+    data.examples().iter().enumerate().filter(|(_, e)| hit(e.class)).map(|(i, _)| i).collect()
+}
+
+/// Indices of the classes that `name` means, ascending.
+fn resolve(classes: &[Class], name: &str) -> Result<Vec<usize>> {
+    let (kind, wanted): (_, fn(&Class) -> &str) = if name.starts_with(SUBGROUP) {
+        ("subgroup", |c| &c.subgroup)
+    } else {
+        ("class", |c| &c.name)
+    };
+    let bare = display(name);
+    let found: Vec<usize> =
+        (0..classes.len()).filter(|&i| !bare.is_empty() && wanted(&classes[i]) == bare).collect();
+    if found.is_empty() {
+        return Err(Error::Request(suggestion(kind, bare, classes.iter().map(wanted))));
+    }
+    Ok(found)
+}
+
+/// A data set may have a thousand classes: only the nearest names are worth a line.
+fn suggestion<'a>(kind: &str, name: &str, all: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = all.filter(|n| !n.is_empty()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return format!("no {kind} called `{name}`: this data set has none");
+    }
+    let full = unknown(kind, name, &names);
+    if names.len() <= 12 {
+        return full;
+    }
+    let short = full.split(" (known:").next().unwrap_or(&full);
+    format!("{short} ({} are known; `toxiclip show dataset` lists them)", names.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes() -> Vec<Class> {
+        [("ewe", "mammal"), ("airplane", "air"), ("kite", "air"), ("mp2 player", "thing")]
+            .map(|(name, subgroup)| Class { name: name.into(), subgroup: subgroup.into() })
+            .to_vec()
+    }
+
+    #[test]
+    fn classes_and_subgroups_are_understood() {
+        let goal = Goal::new(&classes(), "ewe", "subgroup:air").unwrap();
+        assert_eq!(
+            (goal.name.as_str(), &goal.from[..], &goal.to[..]),
+            ("ewe2air", &[0][..], &[1, 2][..])
+        );
+        assert_eq!(goal.in_words(&classes()), "ewe → air");
+        assert_eq!(Goal::parse(&classes(), "ewe2subgroup:air").unwrap(), goal);
+        assert_eq!(Goal::parse(&classes(), "mp2 player2ewe").unwrap().from, [3]);
+    }
+
+    #[test]
+    fn wrong_goals_are_one_line_with_a_hint() {
+        let error = |from, to| Goal::new(&classes(), from, to).unwrap_err().to_string();
+        assert!(error("ewes", "airplane").contains("did you mean `ewe`?"));
+        assert!(error("subgroup:aire", "ewe").contains("did you mean `air`?"));
+        assert!(error("airplane", "subgroup:air").contains("`airplane` is on both sides"));
+        assert!(error("", "ewe").starts_with("no class called ``"));
+        assert!(Goal::parse(&classes(), "ewe").unwrap_err().to_string().contains("FROM2TO"));
+        assert!(Goal::parse(&classes(), "ewe2plane").unwrap_err().to_string().contains("`plane`"));
+    }
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask test`: what CI runs. Rules about files and documents are tests too, in `xtask/tests/house.rs`.
+
+use anyhow::Result;
+
+use crate::step::{Outcome, Steps, cargo, command, works};
+use crate::wasm;
+
+/// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
+/// oracle of our own operations, and the task that rebuilds the data.
+const FEATURES: &str = "--release --workspace --features toxiclip-shared/candle,xtask/data";
+
+pub(crate) fn run() -> Result<()> {
+    let mut steps = Steps::default();
+    steps.run("format", || command(&mut cargo("fmt --all --check")));
+    steps.run("lint", || {
+        command(&mut cargo(&format!("clippy {FEATURES} --all-targets -- -D warnings")))
+    });
+    steps.run("test", tests);
+    steps.run("wasm", wasm::build);
+    steps.finish()
+}
+
+/// nextest runs the tests of all crates side by side; it does not know documentation tests.
+fn tests() -> Result<Outcome> {
+    if !works(&mut cargo("nextest --version")) {
+        return command(&mut cargo(&format!("test {FEATURES} --no-fail-fast")));
+    }
+    command(&mut cargo(&format!("nextest run {FEATURES} --no-fail-fast")))?;
+    command(&mut cargo(&format!("test {FEATURES} --doc")))
+}
