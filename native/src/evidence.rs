@@ -81,8 +81,8 @@ fn encode_group(group: SerializedRowGroupWriter<'_, Vec<u8>>, all: &[Judgement])
     group.optional::<ByteArrayType>(all.iter().map(|j| j.text.as_deref().map(bytes)))?;
     group.optional::<Int32Type>(all.iter().map(|j| j.label.map(u32::cast_signed)))?;
     group.optional::<ByteArrayType>(all.iter().map(|j| j.goal.as_deref().map(bytes)))?;
-    group.required::<Int32Type>(all.iter().map(|j| j.rank.cast_signed()).collect())?;
-    group.required::<Int32Type>(all.iter().map(|j| j.gallery.cast_signed()).collect())?;
+    group.required::<Int32Type>(all.iter().map(|j| j.rank.cast_signed()))?;
+    group.required::<Int32Type>(all.iter().map(|j| j.gallery.cast_signed()))?;
     group.texts(json(all.iter().map(|j| &j.top))?)?;
     group.texts(json(all.iter().map(|j| &j.scores))?)?;
     group.texts(all.iter().map(|j| j.cluster.clone()))?;
@@ -108,11 +108,11 @@ struct Group<'a>(SerializedRowGroupWriter<'a, Vec<u8>>);
 
 impl Group<'_> {
     fn texts(&mut self, texts: impl Iterator<Item = String>) -> Result<()> {
-        self.required::<ByteArrayType>(texts.map(|t| ByteArray::from(t.into_bytes())).collect())
+        self.required::<ByteArrayType>(texts.map(|t| ByteArray::from(t.into_bytes())))
     }
 
-    fn required<T: DataType>(&mut self, values: Vec<T::T>) -> Result<()> {
-        self.column::<T>(&values, None)
+    fn required<T: DataType>(&mut self, values: impl Iterator<Item = T::T>) -> Result<()> {
+        self.column::<T>(&values.collect::<Vec<T::T>>(), None)
     }
 
     fn optional<T: DataType>(&mut self, values: impl Iterator<Item = Option<T::T>>) -> Result<()> {

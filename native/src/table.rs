@@ -6,19 +6,18 @@ use crate::report::lines::{COLUMNS, Line, lines};
 /// All lines as plain text, one per model, under a head; ends with the notes of the results.
 pub fn render(results: &Results) -> String {
     let lines = lines(results);
-    let several = |of: fn(&Line) -> &str| lines.iter().any(|l| of(l) != of(&lines[0]));
-    let fixed: [(&str, fn(&Line) -> &str); 2] =
-        [("dataset", |l| l.dataset.as_str()), ("encoder", |l| l.encoder.as_str())];
-    let fixed: Vec<_> = fixed.into_iter().filter(|(_, of)| several(*of)).collect();
+    let group = |l: &Line| [l.dataset.clone(), l.encoder.clone()];
+    let differs = |i: usize| lines.iter().any(|l| group(l)[i] != group(&lines[0])[i]);
+    let fixed: Vec<usize> = (0..2).filter(|i| differs(*i)).collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let names = fixed.iter().map(|(name, _)| *name).chain(["attack", "defense"]);
+    let names = fixed.iter().map(|i| ["dataset", "encoder"][*i]).chain(["attack", "defense"]);
     rows.push(names.chain(COLUMNS.map(|(head, _)| head)).map(str::to_owned).collect());
     for line in &lines {
         let attack = match &line.scored {
             Some(scored) if line.attack == "none" => format!("none (on {scored})"),
             _ => line.attack.clone(),
         };
-        let names = fixed.iter().map(|(_, of)| of(line).to_owned());
+        let names = fixed.iter().map(|i| group(line)[*i].clone());
         rows.push(names.chain([attack, line.defense.clone()]).chain(line.texts()).collect());
     }
     let mut out = align(&rows);

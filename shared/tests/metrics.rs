@@ -1,5 +1,7 @@
 //! Metrics against golden values from NumPy and SciPy (`golden/metrics.py`).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toxiclip_shared::data::PairId;

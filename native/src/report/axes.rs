@@ -9,7 +9,7 @@ pub(super) const WIDTH: f64 = 520.0;
 /// Height of the drawing.
 pub(super) const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 22.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 50.0;
 

@@ -64,7 +64,10 @@ pub(super) fn methods(c: &Content<'_>) -> Markup {
         section #methods {
             h2 { "Methods and digests" }
             dl.facts {
-                @for (name, value) in facts(c) { dt { (name) } dd { (value) } }
+                @for (name, value) in facts(c) {
+                    dt { (name) }
+                    dd { @if is_digest(&value) { code { (value) } } @else { (value) } }
+                }
             }
             h3 { "Definitions" }
             dl.facts { @for metric in definitions() { (definition(metric)) } }
@@ -98,6 +101,10 @@ fn facts(c: &Content<'_>) -> Vec<(String, String)> {
         add(&format!("data {}", row.dataset), row.data.to_string());
     }
     facts
+}
+
+fn is_digest(value: &str) -> bool {
+    value.len() >= 40 && value.bytes().take(40).all(|b| b.is_ascii_hexdigit())
 }
 
 /// The metrics that the table's heads link to, each once.

@@ -45,6 +45,8 @@ pub struct ReportOptions {
 pub struct Finding {
     /// The finding in one or two sentences of words and numbers.
     pub sentence: String,
+    /// The table for the terminal, from the same aggregation (see [`crate::table`]).
+    pub table: String,
     /// The page.
     pub html: PathBuf,
     /// The Markdown file.
@@ -76,7 +78,8 @@ pub fn write(run_dirs: &[&Path], options: &ReportOptions) -> Result<Finding> {
             .notes
             .push(format!("the page has {size:.1} MB; fewer pictures would make it lighter"));
     }
+    let table = crate::table::render(&results);
     write_whole(&html, page.as_bytes())?;
     write_whole(&markdown, text.as_bytes())?;
-    Ok(Finding { sentence, html, markdown, notes: results.notes })
+    Ok(Finding { sentence, table, html, markdown, notes: results.notes })
 }

@@ -23,10 +23,10 @@ pub fn rank_interval(e: &Estimate) -> String {
     format!("[{:.1}, {:.1}]{of}", e.interval.lo, e.interval.hi)
 }
 
-/// `93 %`; one decimal below ten per cent.
+/// `93 %`, which does not break over lines; one decimal below ten per cent.
 pub fn percent(share: f64) -> String {
     let p = 100.0 * share;
-    if p > 0.0 && p < 9.95 { format!("{p:.1} %") } else { format!("{p:.0} %") }
+    if p > 0.0 && p < 9.95 { format!("{p:.1}\u{a0}%") } else { format!("{p:.0}\u{a0}%") }
 }
 
 /// `2,012`.
@@ -70,7 +70,7 @@ mod tests {
         );
         assert_eq!(
             [percent(0.0), percent(0.013), percent(0.934), percent(1.0)],
-            ["0 %", "1.3 %", "93 %", "100 %"]
+            ["0\u{a0}%", "1.3\u{a0}%", "93\u{a0}%", "100\u{a0}%"]
         );
         assert_eq!(
             [duration(1.26), duration(200.4), duration(3900.0)],

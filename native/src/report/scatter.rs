@@ -35,7 +35,7 @@ pub(super) fn figure(lines: &[&Line], command: &str) -> Option<Markup> {
             h3 { (title) }
             (legend())
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(description(&points)) {
-                (axes.draw(&format!("utility: {UTILITY} (share of captions)"), &format!("attack success: {HIT} (share of queries)")))
+                (axes.draw(&format!("utility: {UTILITY} (share)"), &format!("attack success: {HIT} (share)")))
                 @for mark in points.iter().filter_map(|p| baseline(p, &axes)) { (mark) }
                 @for p in &points { (whiskers(p, &axes)) }
                 @for mark in points.iter().filter_map(|p| arrow(p, &points, &axes)) { (mark) }
@@ -59,14 +59,15 @@ fn title(points: &[Point<'_>]) -> String {
     let Some(worst) = attack.max_by(|a, b| a.y.value.total_cmp(&b.y.value)) else {
         return "Attack success and utility".into();
     };
-    let clean = worst.line.clean_hit.as_ref().map(|c| format!(" instead of {}", percent(c.value)));
+    let clean = worst.line.clean_hit.as_ref();
+    let clean = clean.map(|c| format!(" (clean model {})", percent(c.value)));
     let defended = points
         .iter()
         .filter(|p| p.line.role == Role::Defended && p.line.attack == worst.line.attack)
         .min_by(|a, b| a.y.value.total_cmp(&b.y.value))
-        .map(|p| format!("; {} brings it to {}", p.line.defense, percent(p.y.value)));
+        .map(|p| format!("; after {} {} remain", p.line.defense, percent(p.y.value)));
     format!(
-        "{} is hit by {} of its queries{}{}",
+        "{} succeeds on {} of its queries{}{}",
         worst.line.attack,
         percent(worst.y.value),
         clean.unwrap_or_default(),
@@ -137,6 +138,12 @@ fn whiskers(p: &Point<'_>, axes: &Axes) -> Markup {
     html! { path class=(format!("whisker {}", p.line.role.class())) d=(path) {} }
 }
 
+/// The undefended attack that a defended point answers.
+fn undefended<'a>(to: &Point<'_>, points: &'a [Point<'a>]) -> Option<&'a Point<'a>> {
+    let same = |p: &&Point<'_>| p.line.role == Role::Poisoned && p.line.attack == to.line.attack;
+    points.iter().find(same).filter(|_| to.line.role == Role::Defended)
+}
+
 fn arrow(to: &Point<'_>, points: &[Point<'_>], axes: &Axes) -> Option<Markup> {
     if to.line.role != Role::Defended {
         return None;
@@ -166,25 +173,72 @@ fn arrow(to: &Point<'_>, points: &[Point<'_>], axes: &Axes) -> Option<Markup> {
     })
 }
 
-/// Beside each point, on the side with room, moved down where two labels would touch.
+/// Where a label may stand relative to its point: to the right or left, and by how much its base line is moved.
+const CANDIDATES: [(bool, f64); 8] = [
+    (true, -9.0),
+    (false, -9.0),
+    (true, 21.0),
+    (false, 21.0),
+    (true, -25.0),
+    (false, -25.0),
+    (true, 37.0),
+    (false, 37.0),
+];
+
+/// A rectangle of the drawing: left, right, top, bottom.
+type Area = (f64, f64, f64, f64);
+
+/// For each point the first candidate place that covers no mark and no label placed before it.
 fn label_places(points: &[Point<'_>], axes: &Axes) -> Vec<(f64, f64, &'static str)> {
-    let mut order: Vec<usize> = (0..points.len()).collect();
-    order.sort_by(|a, b| points[*b].y.value.total_cmp(&points[*a].y.value));
-    let mut places = vec![(0.0, 0.0, "start"); points.len()];
-    let mut taken: Vec<(f64, f64, f64)> = Vec::new();
-    for i in order {
-        let (x, y) = (axes.x.at(points[i].x.value), axes.y.at(points[i].y.value));
-        let width = 7.5 * name(points[i].line, points).chars().count() as f64;
-        let rightwards = x + 12.0 + width < WIDTH - 4.0;
-        let left = if rightwards { x + 12.0 } else { x - 12.0 - width };
-        let mut base = (y - 8.0).max(14.0);
-        while taken.iter().any(|t| (t.2 - base).abs() < 15.0 && left < t.1 && t.0 < left + width) {
-            base += 4.0;
-        }
-        taken.push((left, left + width, base));
-        places[i] = if rightwards { (left, base, "start") } else { (x - 12.0, base, "end") };
+    let mut taken: Vec<Area> = points.iter().flat_map(|p| marks(p, axes)).collect();
+    taken.extend(points.iter().flat_map(|p| arrow_areas(p, points, axes)));
+    let mut places = Vec::new();
+    for p in points {
+        let (x, y) = (axes.x.at(p.x.value), axes.y.at(p.y.value));
+        // A letter is about 8.6 units wide in the larger text of small screens.
+        let width = 8.6 * name(p.line, points).chars().count() as f64;
+        let area = |(right, down): (bool, f64)| {
+            let left = if right { x + 12.0 } else { x - 12.0 - width };
+            (left, left + width, y + down - 12.0, y + down + 4.0)
+        };
+        let collisions = |place: &(bool, f64)| {
+            let a = area(*place);
+            let outside = a.0 < 60.0 || a.1 > WIDTH || a.2 < 0.0 || a.3 > HEIGHT - 52.0;
+            let hits = taken.iter().filter(|t| a.0 < t.1 && t.0 < a.1 && a.2 < t.3 && t.2 < a.3);
+            hits.count() + if outside { 100 } else { 0 }
+        };
+        let best = CANDIDATES.into_iter().min_by_key(collisions).unwrap_or(CANDIDATES[0]);
+        taken.push(area(best));
+        places.push(match best.0 {
+            true => (x + 12.0, y + best.1, "start"),
+            false => (x - 12.0, y + best.1, "end"),
+        });
     }
     places
+}
+
+/// Small areas along the arrow to a defended point.
+fn arrow_areas(to: &Point<'_>, points: &[Point<'_>], axes: &Axes) -> Vec<Area> {
+    let Some(from) = undefended(to, points) else { return Vec::new() };
+    let (x0, y0) = (axes.x.at(from.x.value), axes.y.at(from.y.value));
+    let (x1, y1) = (axes.x.at(to.x.value), axes.y.at(to.y.value));
+    let at = |i: u32| {
+        let t = f64::from(i) / 30.0;
+        let (x, y) = (x0 + t * (x1 - x0), y0 + t * (y1 - y0));
+        (x - 5.0, x + 5.0, y - 5.0, y + 5.0)
+    };
+    (0..=30).map(at).collect()
+}
+
+/// What a point covers: its shape, both whiskers, its baseline.
+fn marks(p: &Point<'_>, axes: &Axes) -> Vec<Area> {
+    let (x, y) = (axes.x.at(p.x.value), axes.y.at(p.y.value));
+    let (left, right) = (axes.x.at(p.x.interval.lo), axes.x.at(p.x.interval.hi));
+    let (low, high) = (axes.y.at(p.y.interval.lo), axes.y.at(p.y.interval.hi));
+    let around = |y: f64| (x - 8.0, x + 8.0, y - 7.0, y + 7.0);
+    let mut out = vec![around(y), (left, right, y - 4.0, y + 4.0), (x - 4.0, x + 4.0, high, low)];
+    out.extend(p.line.random_hit.as_ref().map(|r| around(axes.y.at(r.value))));
+    out
 }
 
 fn csv(points: &[Point<'_>]) -> String {

@@ -97,7 +97,6 @@ fn strip(ranking: &Ranking, gallery: u32) -> Markup {
                 @for item in &ranking.items {
                     li {
                         span class=(if item.target { "picture target" } else { "picture" }) { (image(&item.picture)) }
-                        br;
                         @if item.target { strong { "target" } } @else { (short(&item.picture.alt)) }
                     }
                 }
