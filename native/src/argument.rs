@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
+use toxiclip_shared::encoders::{ClipConfig, library};
 use toxiclip_shared::registry::parse_spec;
+
+use crate::failure::{Failure, Result};
 
 /// `name` or `name:key=value,key=value`: an attack or a defense with parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +111,20 @@ impl FromStr for Betas {
         let rate = |text: &str| text.trim().parse().ok().filter(|b| (0.0..1.0).contains(b));
         Ok(Self(rate(first).ok_or(expected)?, rate(second).ok_or(expected)?))
     }
+}
+
+/// The definition of a registered encoder, or of a JSON file in open_clip's form.
+///
+/// # Errors
+/// If the name is unknown, or the file cannot be read or holds no encoder.
+pub fn encoder(name: &str) -> Result<ClipConfig> {
+    if !name.ends_with(".json") {
+        return Ok(library::find(name)?);
+    }
+    let path = std::path::Path::new(name);
+    let json =
+        std::fs::read_to_string(path).map_err(|e| Failure::request(format!("{name}: {e}")))?;
+    Ok(ClipConfig::parse(&json, name)?)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ enum Command {
     Train(cmd::train::Args),
     Embed(cmd::embed::Args),
     Report(cmd::report::Args),
+    Bench(cmd::bench::Args),
 }
 
 /// What every sub-command understands.
@@ -119,6 +120,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Train(args) => cmd::train::run(args, &context),
         Command::Embed(args) => cmd::embed::run(args),
         Command::Report(args) => cmd::report::run(args),
+        Command::Bench(args) => cmd::bench::run(args, &context),
     }
 }
 

@@ -33,7 +33,11 @@ pub fn pictures(model: &Model, all: &[Image]) -> Result<Vec<f32>> {
     embed_batches(model, all, |part| Ok(part.to_vec()))
 }
 
-fn embed_batches<T>(model: &Model, all: &[T], load: impl Fn(&[T]) -> Result<Vec<Image>>) -> Result<Vec<f32>> {
+fn embed_batches<T>(
+    model: &Model,
+    all: &[T],
+    load: impl Fn(&[T]) -> Result<Vec<Image>>,
+) -> Result<Vec<f32>> {
     let size = model.clip.config.vision_cfg.image_size;
     let params = params_of(&model.clip.image, &model.weights);
     let mut arena = Arena::default();
@@ -45,7 +49,8 @@ fn embed_batches<T>(model: &Model, all: &[T], load: impl Fn(&[T]) -> Result<Vec<
             .collect::<Result<_>>()?;
         let mut pixels = Vec::with_capacity(part.len() * size * size * 3);
         ready.iter().for_each(|image| image.write_pixels(&OPENAI, &mut pixels));
-        let pass = forward(&model.clip.image, &params, Inputs::Pixels(&pixels), Mode::Infer, &mut arena);
+        let pass =
+            forward(&model.clip.image, &params, Inputs::Pixels(&pixels), Mode::Infer, &mut arena);
         out.extend(normalize(pass.embeddings(), model.clip.config.embed_dim).0);
         pass.recycle(&mut arena);
     }

@@ -46,7 +46,7 @@ const SCHEMA: &str = "message evidence {
 /// If the folder cannot be written to.
 pub fn write(path: &Path, evidence: &[Judgement]) -> Result<()> {
     let bytes = encode(evidence).with_context(|| format!("cannot write {}", path.display()))?;
-    write_whole(path, &bytes)
+    Ok(write_whole(path, &bytes)?)
 }
 
 /// Reads what [`write`] wrote.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use crate::failure::{Failure, Result};
 
 /// Writes `bytes` to a temporary name beside `path`, flushes it to the disk, and renames it; makes
 /// missing folders. A reader sees the old file or the new one.
@@ -12,9 +12,8 @@ use anyhow::{Context, Result};
 /// # Errors
 /// If the folder is read-only or the disk is full; names the path. The temporary file is removed.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let context = || format!("cannot write {}", path.display());
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(context)?;
+        fs::create_dir_all(folder).map_err(|e| Failure::io(folder, &e))?;
     }
     let partial = partial_name(path);
     let write = || -> std::io::Result<()> {
@@ -23,7 +22,11 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         file.sync_all()?;
         fs::rename(&partial, path)
     };
-    write().inspect_err(|_| drop(fs::remove_file(&partial))).with_context(context)
+    write().map_err(|error| {
+        // The cause is reported; that the leftover may stay as well is not worth a second line.
+        drop(fs::remove_file(&partial));
+        Failure::io(path, &error)
+    })
 }
 
 /// The process id keeps two runs that write the same file apart.
@@ -46,6 +49,6 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         let error = write_whole(&path.join("below a file"), b"").unwrap_err();
-        assert!(format!("{error:#}").starts_with("cannot write "), "{error:#}");
+        assert!(error.to_string().contains("file.txt"), "{error}");
     }
 }

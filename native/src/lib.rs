@@ -14,6 +14,7 @@ pub mod failure;
 pub mod files;
 pub mod interrupt;
 pub mod lab;
+pub mod machine;
 pub mod model;
 pub mod output;
 pub mod pipeline;

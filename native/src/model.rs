@@ -34,7 +34,13 @@ impl Model {
     /// If a file cannot be written.
     pub fn save(&self, dir: &Path, provenance: &Provenance) -> Result<()> {
         let tokenizer = self.tokenizer.to_json();
-        Ok(checkpoint::save_dir(dir, &self.clip, &self.weights, Some(tokenizer.as_bytes()), provenance)?)
+        Ok(checkpoint::save_dir(
+            dir,
+            &self.clip,
+            &self.weights,
+            Some(tokenizer.as_bytes()),
+            provenance,
+        )?)
     }
 
     /// Reads a checkpoint directory.

@@ -17,6 +17,8 @@ use crate::failure::{Failure, Result};
 
 mod seal;
 
+pub use crate::files::write_whole as write_atomic;
+
 /// Checkpoints of unfinished work live in this folder of a stage; sealing removes it.
 pub const RESUME: &str = "resume";
 
@@ -197,26 +199,6 @@ impl Drop for Store {
             let _ = fs::remove_dir_all(&self.root);
         }
     }
-}
-
-/// Writes a file so that a reader, or a kill at any moment, finds the old bytes or the new ones.
-///
-/// # Errors
-/// If the system refuses; names the path.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    use io::Write as _;
-    let temporary = path.with_extension(format!("tmp-{}", unique()));
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        // The cause is reported; that the leftover may stay as well is not worth a second line.
-        let _ = fs::remove_file(&temporary);
-        Failure::io(path, &error)
-    })
 }
 
 /// Different in every call of every process on this machine.

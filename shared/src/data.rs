@@ -61,6 +61,10 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// If the picture cannot be read or decoded; names the sample.
     fn image(&self, index: usize) -> Result<Image>;
+    /// The `tokenizer.json` that comes with the set; `None` means one is made from its captions.
+    fn tokenizer(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The parts of a data set that a benchmark uses; all have the same classes.
@@ -170,6 +174,9 @@ impl Dataset for Poisoned {
     fn image(&self, index: usize) -> Result<Image> {
         self.clean.image(self.shows[index])
     }
+    fn tokenizer(&self) -> Option<&str> {
+        self.clean.tokenizer()
+    }
 }
 
 /// Some rows of a set, in the given order.
@@ -212,5 +219,8 @@ impl Dataset for Subset {
     }
     fn image(&self, index: usize) -> Result<Image> {
         self.base.image(self.rows[index])
+    }
+    fn tokenizer(&self) -> Option<&str> {
+        self.base.tokenizer()
     }
 }

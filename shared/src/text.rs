@@ -23,6 +23,7 @@ const END_NAMES: [&str; 3] = [END, "<end_of_text>", "</s>"];
 
 /// A vocabulary with the length of its rows. What it reads is always text: a caption that spells a special token gets
 /// the ids of its letters, so that no caption can end its row early (trap K3).
+#[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     json: String,

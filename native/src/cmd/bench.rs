@@ -1,5 +1,16 @@
 //! `toxiclip bench`: how fast one thing runs here.
 
+use toxiclip_shared::encoders::Clip;
+use toxiclip_shared::exec::cpu::{Arena, forward, params_of};
+use toxiclip_shared::exec::{Inputs, Mode};
+use toxiclip_shared::recipe::TrainConfig;
+use toxiclip_shared::seed::Seed;
+use toxiclip_shared::weights::Weights;
+
+use crate::cli::Context;
+use crate::failure::{Failure, Result};
+use crate::train::{Batch, Trainer};
+
 /// Times training steps or embedding; compare only runs that alternate on a quiet machine.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -55,4 +66,121 @@ pub struct Timing {
     pub peak_rss_bytes: Option<u64>,
     /// Floating-point operations of one item, counted in the graph, in 10⁹.
     pub gflop_per_item: f64,
+}
+
+/// Iterations before the clock starts: buffers are allocated in the first.
+const WARM_UP: usize = 3;
+
+/// Runs the benchmark and prints it.
+///
+/// # Errors
+/// If the encoder is unknown, or a number of iterations or items is 0.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if args.batch == 0 || args.iters == 0 {
+        return Err(Failure::request("--batch and --iters must be at least 1"));
+    }
+    let name = args.encoder.as_deref().unwrap_or("small-clip");
+    let clip = Clip::build(&crate::argument::encoder(name)?);
+    let seed = Seed::new(0).child("bench");
+    let weights = Weights::init(&clip.params(), &seed);
+    let batch = random_batch(&clip, args.batch, &seed);
+    let (image, text) = (clip.image.flops() / 1e9, clip.text.flops() / 1e9);
+    let (gflop, mut seconds) = match args.what {
+        What::TrainStep => {
+            let config = TrainConfig { batch: args.batch, ..TrainConfig::default() };
+            let mut trainer = Trainer::new(clip, weights, &config, 1_000_000);
+            // Backward costs two products for each of forward's.
+            (3.0 * (image + text), time(args.iters, || trainer.step(&batch).map(|_| ()))?)
+        }
+        What::Image => (image, time_tower(&clip, true, &weights, &batch, args.iters)?),
+        What::Text => (text, time_tower(&clip, false, &weights, &batch, args.iters)?),
+    };
+    seconds.sort_by(f64::total_cmp);
+    let median = (seconds[(seconds.len() - 1) / 2] + seconds[seconds.len() / 2]) / 2.0;
+    let timing = Timing {
+        what: clap::ValueEnum::to_possible_value(&args.what)
+            .map_or_else(String::new, |v| v.get_name().to_owned()),
+        encoder: name.to_owned(),
+        batch: args.batch,
+        iters: args.iters,
+        threads: context.threads,
+        per_second: args.batch as f64 / median,
+        seconds_median: median,
+        seconds_min: seconds[0],
+        seconds_max: seconds[seconds.len() - 1],
+        peak_rss_bytes: peak_rss(),
+        gflop_per_item: gflop,
+    };
+    if args.json {
+        let json = serde_json::to_string(&timing).map_err(|e| Failure::failed(e.to_string()))?;
+        return crate::output::print(&json);
+    }
+    crate::output::print(&format!(
+        "{} {} batch {}: {:.1} items/s (median of {}: {:.4} s, {:.4} to {:.4}), {:.0} GFLOP/s, {} threads",
+        timing.what,
+        name,
+        args.batch,
+        timing.per_second,
+        args.iters,
+        median,
+        timing.seconds_min,
+        timing.seconds_max,
+        gflop * timing.per_second,
+        timing.threads
+    ))
+}
+
+fn random_batch(clip: &Clip, batch: usize, seed: &Seed) -> Batch {
+    let (vision, text) = (&clip.config.vision_cfg, &clip.config.text_cfg);
+    let mut stream = seed.child("batch").stream();
+    let size = vision.image_size;
+    Batch {
+        pixels: (0..batch * size * size * 3).map(|_| stream.normal()).collect(),
+        ids: (0..batch * text.context_length)
+            .map(|_| stream.below(text.vocab_size) as u32)
+            .collect(),
+        // The whole context: the comparison programs do not shorten texts either.
+        end: vec![text.context_length as u32 - 1; batch],
+    }
+}
+
+fn time_tower(
+    clip: &Clip,
+    image: bool,
+    weights: &Weights,
+    batch: &Batch,
+    iters: usize,
+) -> Result<Vec<f64>> {
+    let graph = if image { &clip.image } else { &clip.text };
+    let params = params_of(graph, weights);
+    let inputs = if image {
+        Inputs::Pixels(&batch.pixels)
+    } else {
+        Inputs::Tokens { ids: &batch.ids, end: &batch.end }
+    };
+    let mut arena = Arena::default();
+    time(iters, || {
+        forward(graph, &params, inputs, Mode::Infer, &mut arena).recycle(&mut arena);
+        Ok(())
+    })
+}
+
+#[allow(clippy::disallowed_methods, reason = "time is what is measured")]
+fn time(iters: usize, mut once: impl FnMut() -> toxiclip_shared::Result<()>) -> Result<Vec<f64>> {
+    for _ in 0..WARM_UP {
+        once()?;
+    }
+    let mut seconds = Vec::with_capacity(iters);
+    for _ in 0..iters {
+        let start = std::time::Instant::now();
+        once()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    Ok(seconds)
+}
+
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }

@@ -10,7 +10,7 @@ use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Poisoned, Subset};
 use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::encoders::{ClipConfig, library};
+
 use toxiclip_shared::recipe::{Freeze, Order, Schedule, TrainConfig};
 use toxiclip_shared::seed::Seed;
 
@@ -111,15 +111,6 @@ impl Args {
         };
         config.checked().map_err(Failure::request)
     }
-
-    fn encoder(&self) -> Result<ClipConfig> {
-        if !self.encoder.ends_with(".json") {
-            return Ok(library::find(&self.encoder)?);
-        }
-        let path = Path::new(&self.encoder);
-        let json = fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
-        Ok(ClipConfig::parse(&json, &self.encoder)?)
-    }
 }
 
 /// Trains, and copies the finished checkpoint out of the cache.
@@ -167,7 +158,7 @@ fn lineage(
     defense: &Choice,
     armed: &Armed,
 ) -> Result<Arc<Fit>> {
-    let config = args.encoder()?;
+    let config = crate::argument::encoder(&args.encoder)?;
     let start = match &args.init {
         None => Origin::Scratch(config),
         Some(dir) => Origin::checkpoint(dir, &config)?,

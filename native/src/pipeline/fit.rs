@@ -267,10 +267,24 @@ impl Fit {
     }
 }
 
-/// Start values, and a tokenizer made from the captions that the model will be trained on.
+/// Start values, and the tokenizer of the data set or one made from its captions.
 fn scratch(config: &ClipConfig, data: &dyn Dataset, seed: &Seed) -> Result<Model> {
-    let captions = data.examples().iter().flat_map(|e| e.captions.iter().map(String::as_str));
     let text = &config.text_cfg;
-    let tokenizer = Tokenizer::train(captions, text.vocab_size, text.context_length)?;
+    let json = match data.tokenizer() {
+        Some(json) => json.to_owned(),
+        None => {
+            let captions = data.examples().iter().flat_map(|e| e.captions.iter());
+            toxiclip_shared::text::train(&captions.collect::<Vec<_>>(), text.vocab_size)?
+        }
+    };
+    let tokenizer = Tokenizer::from_json(json, text.context_length)?;
+    if tokenizer.vocab_size() != text.vocab_size {
+        return Err(Failure::request(format!(
+            "the encoder has {} tokens and the tokenizer of {} has {}; set `vocab_size` to that",
+            text.vocab_size,
+            data.name(),
+            tokenizer.vocab_size()
+        )));
+    }
     Ok(Model::init(Clip::build(config), tokenizer, seed))
 }

@@ -216,7 +216,7 @@ impl ReportExtras {
     /// If the folder cannot be written to.
     pub fn write(&self, run_dir: &Path) -> Result<()> {
         let json = serde_json::to_vec(self).context("report extras are not JSON")?;
-        crate::files::write_whole(&run_dir.join(FILE), &json)
+        Ok(crate::files::write_whole(&run_dir.join(FILE), &json)?)
     }
 
     /// Joins the extras of another run directory to these.

@@ -162,14 +162,3 @@ fn a_read_only_cache_still_serves_what_it_has() {
     let failure = store.stage("s", key("a"), 1, |_| Ok(())).unwrap_err();
     assert!(failure.to_string().contains(".lock"), "{failure}");
 }
-
-#[test]
-fn write_atomic_replaces_and_leaves_nothing_beside() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("checkpoint.safetensors");
-    write_atomic(&path, b"old").unwrap();
-    write_atomic(&path, b"new").unwrap();
-    assert_eq!(fs::read(&path).unwrap(), b"new");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    assert!(write_atomic(&dir.path().join("absent/file"), b"").is_err());
-}

@@ -97,9 +97,12 @@ fn sample(picture: &Image, x: f32, y: f32) -> [f32; 4] {
     let (left, top) = (x.floor(), y.floor());
     let (fx, fy) = (x - left, y - top);
     let mut sum = [0.0f32; 4];
-    for (dx, dy, weight) in
-        [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)]
-    {
+    for (dx, dy, weight) in [
+        (0, 0, (1.0 - fx) * (1.0 - fy)),
+        (1, 0, fx * (1.0 - fy)),
+        (0, 1, (1.0 - fx) * fy),
+        (1, 1, fx * fy),
+    ] {
         let (px, py) = (left as i32 + dx, top as i32 + dy);
         let inside = |v: i32, edge: usize| v >= 0 && (v as usize) < edge;
         if weight == 0.0 || !inside(px, picture.width()) || !inside(py, picture.height()) {
@@ -123,7 +126,8 @@ mod tests {
     use toxiclip_shared::seed::Seed;
 
     fn picture() -> Image {
-        let rgba = (0..16).flat_map(|i| [i * 16, 255 - i * 10, 40, if i % 3 == 0 { 0 } else { 255 }]);
+        let rgba =
+            (0..16).flat_map(|i| [i * 16, 255 - i * 10, 40, if i % 3 == 0 { 0 } else { 255 }]);
         Image::new(4, 4, rgba.collect()).unwrap()
     }
 

@@ -7,9 +7,10 @@ use toxiclip_shared::data::Dataset;
 use toxiclip_shared::image::{Image, OPENAI};
 use toxiclip_shared::recipe::{Order, TrainConfig};
 use toxiclip_shared::seed::Seed;
+use toxiclip_shared::text::Tokenizer;
 
 use super::augment::{self, View};
-use super::step::{Batch, Trainer};
+use super::step::Batch;
 use crate::failure::Result;
 
 /// Batches of one data set for one training.
@@ -30,20 +31,19 @@ pub(super) struct Batches<'a> {
 impl<'a> Batches<'a> {
     pub(super) fn new(
         data: &'a dyn Dataset,
-        trainer: &Trainer,
+        size: usize,
+        tokenizer: &Tokenizer,
         config: &'a TrainConfig,
         seed: &Seed,
     ) -> Result<Self> {
-        let model = trainer.model();
-        let size = model.clip.config.vision_cfg.image_size;
         let rows = data.examples().len();
         let pictures = (0..rows)
             .into_par_iter()
             .map(|i| Ok(data.image(i)?.resize_crop(size)?))
             .collect::<Result<Vec<_>>>()?;
         let tokens = |text: &String| {
-            let ids = model.tokenizer.encode(text)?;
-            let end = model.tokenizer.eot_row(&ids) as u32;
+            let ids = tokenizer.encode(text)?;
+            let end = tokenizer.eot_row(&ids) as u32;
             Ok((ids, end))
         };
         let captions = data
@@ -51,7 +51,8 @@ impl<'a> Batches<'a> {
             .iter()
             .map(|e| e.captions.iter().map(tokens).collect())
             .collect::<Result<_>>()?;
-        let concept = data.examples().iter().enumerate().map(|(i, e)| e.class.unwrap_or(rows + i)).collect();
+        let concept =
+            data.examples().iter().enumerate().map(|(i, e)| e.class.unwrap_or(rows + i)).collect();
         Ok(Self { data, config, seed: *seed, size, pictures, captions, concept, epoch: None })
     }
 
@@ -63,11 +64,17 @@ impl<'a> Batches<'a> {
             self.epoch = Some((epoch, self.rows_of(epoch)));
         }
         let batch = self.config.batch;
-        let rows = self.epoch.as_ref().map_or(&[][..], |(_, all)| &all[index * batch..(index + 1) * batch]);
-        let mut out = Batch { pixels: vec![0.0; batch * self.size * self.size * 3], ..Batch::default() };
-        out.pixels.par_chunks_mut(self.size * self.size * 3).zip(rows).for_each(|(pixels, &row)| {
-            self.view(epoch, row).render(&self.pictures[row], &OPENAI, pixels);
-        });
+        let rows = self
+            .epoch
+            .as_ref()
+            .map_or(&[][..], |(_, all)| &all[index * batch..(index + 1) * batch]);
+        let mut out =
+            Batch { pixels: vec![0.0; batch * self.size * self.size * 3], ..Batch::default() };
+        out.pixels.par_chunks_mut(self.size * self.size * 3).zip(rows).for_each(
+            |(pixels, &row)| {
+                self.view(epoch, row).render(&self.pictures[row], &OPENAI, pixels);
+            },
+        );
         for &row in rows {
             let (ids, end) = self.caption(epoch, row);
             out.ids.extend_from_slice(ids);

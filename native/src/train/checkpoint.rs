@@ -15,14 +15,15 @@ const FILE: &str = "resume.safetensors";
 /// Writes the resume point; it replaces its predecessor in one step.
 pub(super) fn save(work: &Path, trainer: &Trainer) -> Result<()> {
     let parts = [
-        ("weights", &trainer.model.weights),
+        ("weights", &trainer.weights),
         ("first", &trainer.state.first),
         ("second", &trainer.state.second),
     ];
     let blobs: Vec<Blob> = parts
         .iter()
         .flat_map(|(part, all)| {
-            all.iter().map(move |(name, t)| Blob::f32(format!("{part}/{name}"), t.shape.clone(), &t.data))
+            all.iter()
+                .map(move |(name, t)| Blob::f32(format!("{part}/{name}"), t.shape.clone(), &t.data))
         })
         .collect();
     let metadata = BTreeMap::from([("step".to_owned(), trainer.state.step.to_string())]);
@@ -54,14 +55,16 @@ fn read(bytes: &[u8], trainer: &mut Trainer) -> std::result::Result<(), String> 
             if view.shape != t.shape || view.bytes.len() != t.data.len() * 4 {
                 return Err(format!("{key} has another shape"));
             }
-            let data = view.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let data =
+                view.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             out.insert(name.to_owned(), Tensor { shape: t.shape.clone(), data: data.collect() });
         }
         Ok(out)
     };
-    let weights = take("weights", &trainer.model.weights)?;
-    let (first, second) = (take("first", &trainer.state.first)?, take("second", &trainer.state.second)?);
-    trainer.model.weights = weights;
+    let weights = take("weights", &trainer.weights)?;
+    let (first, second) =
+        (take("first", &trainer.state.first)?, take("second", &trainer.state.second)?);
+    trainer.weights = weights;
     (trainer.state.first, trainer.state.second, trainer.state.step) = (first, second, step);
     Ok(())
 }

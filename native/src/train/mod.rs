@@ -22,7 +22,7 @@ use crate::failure::{Failure, Result};
 use crate::lab::Lab;
 use crate::model::Model;
 
-pub use step::Trainer;
+pub use step::{Batch, Outcome, Trainer};
 
 /// Steps between checkpoints: a few seconds of work for the small encoders, seconds to write for large ones.
 const SAVE_EVERY: u64 = 250;
@@ -64,13 +64,15 @@ pub fn fit(
             config.batch
         )));
     }
-    let mut trainer = Trainer::new(model, config, total);
+    let Model { clip, weights, tokenizer } = model;
+    let mut source =
+        batches::Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
+    let mut trainer = Trainer::new(clip.clone(), weights, config, total);
     checkpoint::resume(work, &mut trainer)?;
     let done = trainer.steps_done();
     let mut log = open_log(&work.join("train.jsonl"), done)?;
     let stage = lab.progress.stage(format!("train {}", data.name()), total, "steps");
     stage.resume_at(done);
-    let mut source = batches::Batches::new(data, &trainer, config, seed)?;
     while trainer.steps_done() < total {
         #[allow(clippy::disallowed_methods, reason = "throughput is what is measured")]
         let start = std::time::Instant::now();
@@ -80,7 +82,10 @@ pub fn fit(
         let outcome = match outcome {
             Err(e @ Error::NotFinite { .. }) => {
                 log.flush().map_err(|e| Failure::io(work, &e))?;
-                return Err(Failure::failed(format!("{e}; the last good checkpoint is in {}", work.display())));
+                return Err(Failure::failed(format!(
+                    "{e}; the last good checkpoint is in {}",
+                    work.display()
+                )));
             }
             other => other?,
         };
@@ -106,7 +111,9 @@ pub fn fit(
     log.flush().map_err(|e| Failure::io(work, &e))?;
     stage.finish();
     checkpoint::remove(work)?;
-    Ok(trainer.into_model())
+    let weights = trainer.into_weights();
+    drop(source);
+    Ok(Model { clip, weights, tokenizer })
 }
 
 /// The log with exactly the first `steps` lines kept: a killed run may have written more, or half a line.

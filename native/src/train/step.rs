@@ -1,16 +1,16 @@
 //! One optimiser step: both towers forward, loss, both backward, clip, AdamW.
 
-use toxiclip_shared::encoders::LOGIT_SCALE;
+use toxiclip_shared::encoders::{Clip, LOGIT_SCALE};
 use toxiclip_shared::exec::cpu::contrastive::contrastive;
-use toxiclip_shared::exec::cpu::{Arena, BatchStatistics, Gradients, Pass, backward, forward, params_of};
+use toxiclip_shared::exec::cpu::{
+    Arena, BatchStatistics, Gradients, Pass, backward, forward, params_of,
+};
 use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::{Graph, ParamSpec};
 use toxiclip_shared::optim::{AdamW, State, global_norm};
 use toxiclip_shared::recipe::{Freeze, TrainConfig};
 use toxiclip_shared::weights::Weights;
 use toxiclip_shared::{Error, Result};
-
-use crate::model::Model;
 
 /// open_clip's ceiling of the temperature's logarithm, ln 100.
 const MAX_LOGIT_SCALE: f32 = 4.605_170_2;
@@ -40,7 +40,8 @@ pub struct Outcome {
 /// A model in training with its optimiser and its buffers.
 #[derive(Debug)]
 pub struct Trainer {
-    pub(super) model: Model,
+    pub(super) clip: Clip,
+    pub(super) weights: Weights,
     pub(super) state: State,
     config: TrainConfig,
     total: u64,
@@ -49,9 +50,9 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Fresh optimiser state around `model`, for `total` steps.
-    pub fn new(model: Model, config: &TrainConfig, total: u64) -> Self {
-        let specs = model.clip.params();
+    /// Fresh optimiser state around a model, for `total` steps.
+    pub fn new(clip: Clip, weights: Weights, config: &TrainConfig, total: u64) -> Self {
+        let specs = clip.params();
         let frozen = |spec: &ParamSpec| {
             let image = spec.name.starts_with("visual.");
             match config.freeze {
@@ -64,7 +65,8 @@ impl Trainer {
         let state = State::new(&trained);
         let scale_spec = specs.into_iter().find(|s| s.name == LOGIT_SCALE);
         let scale_spec = scale_spec.unwrap_or_else(|| unreachable!("every CLIP has a temperature"));
-        Self { model, state, config: config.clone(), total, scale_spec, arena: Arena::default() }
+        let config = config.clone();
+        Self { clip, weights, state, config, total, scale_spec, arena: Arena::default() }
     }
 
     /// Optimiser steps made so far.
@@ -72,14 +74,9 @@ impl Trainer {
         self.state.step
     }
 
-    /// The model as it stands.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
     /// Ends training.
-    pub fn into_model(self) -> Model {
-        self.model
+    pub fn into_weights(self) -> Weights {
+        self.weights
     }
 
     /// One step over one batch.
@@ -87,15 +84,21 @@ impl Trainer {
     /// # Errors
     /// If the loss or a gradient is not finite; weights are then as before the step.
     pub fn step(&mut self, batch: &Batch) -> Result<Outcome> {
-        let Self { model, state, config, arena, scale_spec, .. } = self;
-        let Model { clip, weights, .. } = model;
+        let Self { clip, weights, state, config, arena, scale_spec, .. } = self;
         let step = state.step as usize;
         let image_params = params_of(&clip.image, weights);
         let text_params = params_of(&clip.text, weights);
         let pixels = Inputs::Pixels(&batch.pixels);
         let tokens = Inputs::Tokens { ids: &batch.ids, end: &batch.end };
-        let image = forward(&clip.image, &image_params, pixels, mode(config.freeze == Freeze::Image), arena);
-        let text = forward(&clip.text, &text_params, tokens, mode(config.freeze == Freeze::Text), arena);
+        let image = forward(
+            &clip.image,
+            &image_params,
+            pixels,
+            mode(config.freeze == Freeze::Image),
+            arena,
+        );
+        let text =
+            forward(&clip.text, &text_params, tokens, mode(config.freeze == Freeze::Text), arena);
         let scale = weights.data(LOGIT_SCALE)[0];
         let loss = contrastive(image.embeddings(), text.embeddings(), clip.config.embed_dim, scale);
         if !loss.loss.is_finite() {
@@ -109,7 +112,8 @@ impl Trainer {
         for (graph, tower) in [(&clip.image, &image), (&clip.text, &text)] {
             let Some(tower) = tower else { continue };
             let all = graph.params().iter().zip(&tower.params);
-            gradients.extend(all.filter(|(spec, _)| spec.trained()).map(|(spec, g)| (spec, &g[..])));
+            gradients
+                .extend(all.filter(|(spec, _)| spec.trained()).map(|(spec, g)| (spec, &g[..])));
         }
         gradients.push((scale_spec, &d_scale));
         let norm = global_norm(&gradients);
@@ -143,7 +147,13 @@ fn clip_factor(norm: f64, limit: f64) -> f32 {
 }
 
 /// `None` for a frozen tower, whose pass kept nothing.
-fn walk_back(graph: &Graph, params: &[&[f32]], pass: Pass, d: &[f32], arena: &mut Arena) -> Option<Gradients> {
+fn walk_back(
+    graph: &Graph,
+    params: &[&[f32]],
+    pass: Pass,
+    d: &[f32],
+    arena: &mut Arena,
+) -> Option<Gradients> {
     if pass.mode() == Mode::Infer {
         pass.recycle(arena);
         return None;
@@ -153,7 +163,10 @@ fn walk_back(graph: &Graph, params: &[&[f32]], pass: Pass, d: &[f32], arena: &mu
 
 fn named(graph: &Graph, pass: &Pass) -> Vec<(String, String, BatchStatistics)> {
     let name = |i: usize| graph.params()[i].name.clone();
-    pass.statistics().iter().map(|(m, v, s)| (name(m.index()), name(v.index()), s.clone())).collect()
+    pass.statistics()
+        .iter()
+        .map(|(m, v, s)| (name(m.index()), name(v.index()), s.clone()))
+        .collect()
 }
 
 fn apply_statistics(weights: &mut Weights, statistics: &[(String, String, BatchStatistics)]) {

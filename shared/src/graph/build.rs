@@ -41,6 +41,26 @@ impl Graph {
         self.steps.last().map_or_else(|| panic!("an empty graph has no output"), Step::columns)
     }
 
+    /// Floating-point operations of one forward walk over one example, two for each multiply-add of products.
+    pub fn flops(&self) -> f64 {
+        let of = |step: &Step| {
+            let (rows, columns) = (step.rows(), step.columns());
+            let source = step.inputs.first().map(|n| &self.steps[n.index()]);
+            match (&step.op, source) {
+                (Op::Linear { .. }, Some(x)) => rows * columns * x.columns(),
+                (Op::Conv2d { kernel, .. }, Some(x)) => {
+                    rows * columns * kernel * kernel * x.columns()
+                }
+                (Op::Attention { .. }, _) => 2 * rows * rows * columns,
+                (Op::AttentionPool { .. }, _) => {
+                    2 * self.steps[step.inputs[1].index()].rows() * columns
+                }
+                _ => 0,
+            }
+        };
+        2.0 * self.steps.iter().map(of).sum::<usize>() as f64
+    }
+
     /// Runs `f` with `name` put before every parameter and node it makes.
     pub fn scope<R>(&mut self, name: impl Display, f: impl FnOnce(&mut Self) -> R) -> R {
         self.scopes.push(name.to_string());

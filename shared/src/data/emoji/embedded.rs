@@ -105,14 +105,15 @@ pub fn described() -> Result<Vec<Described>> {
     Ok(Index::read()?.classes)
 }
 
+const TOKENIZER: &str = include_str!("../../../data/emoji/tokenizer.json");
+
 /// The vocabulary trained on the captions of `emoji`, with rows of [`super::CONTEXT_LENGTH`].
 ///
 /// # Errors
 /// If the embedded file is damaged.
 #[cfg(feature = "text")]
 pub fn tokenizer() -> Result<crate::text::Tokenizer> {
-    let json = include_str!("../../../data/emoji/tokenizer.json");
-    crate::text::Tokenizer::from_json(json, super::CONTEXT_LENGTH)
+    crate::text::Tokenizer::from_json(TOKENIZER, super::CONTEXT_LENGTH)
 }
 
 /// One drawing of a class.
@@ -223,5 +224,8 @@ impl Dataset for Emoji {
             Error::request(format!("{} has {rows} rows, none at {index}", self.name))
         })?;
         drawing.strip.image(drawing.cell)
+    }
+    fn tokenizer(&self) -> Option<&str> {
+        Some(TOKENIZER)
     }
 }
