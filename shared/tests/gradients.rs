@@ -101,7 +101,7 @@ fn worst_deviation(name: &str, mode: Mode, spoil: f64) -> f64 {
             }
             let norm = norm_of(gradient);
             assert!(norm > 0.0, "{name}: {} got no gradient", spec.name);
-            let h = 1e-3;
+            let h = 2e-4;
             let mut at = |sign: f64| {
                 let before = case.weights.get(&spec.name).unwrap().clone();
                 let data = &mut case.weights.get_mut(&spec.name).unwrap().data;
@@ -154,7 +154,7 @@ fn pixels_get_the_slope_too() {
     let gradients = backward(&clip.image, &params, pass, &case.direction, true, &mut arena);
     let gradient = gradients.pixels.unwrap();
     let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-    let h = 1e-3;
+    let h = 2e-4;
     let clean = case.pixels.clone();
     let mut at = |sign: f64| {
         for ((v, c), g) in case.pixels.iter_mut().zip(&clean).zip(gradient.iter()) {

@@ -246,7 +246,7 @@ impl Walk<'_> {
         dy: &[f32],
         (weight, bias): (ParamRows, Option<ParamRows>),
     ) {
-        let mut scratch = self.arena.take(linear::scratch(d));
+        let mut scratch = self.arena.take(linear::parts_len(d));
         let mut both = self.arena.zeros(d.out * (d.inner + 1));
         let mut dx = self.target(step.inputs[0], d.rows * d.inner);
         let into = dx.as_mut().map(|(dx, into)| (&mut dx[..], *into));
@@ -282,7 +282,7 @@ impl Walk<'_> {
                 (all, None),
             );
         }
-        let mut scratch = self.arena.take(d.scratch());
+        let mut scratch = self.arena.take(d.parts_len());
         let mut dx = self.target(node, x.len());
         let into = dx.as_mut().map(|(dx, into)| (&mut dx[..], *into));
         conv::backward(d, (x, weight), dy, into, &mut self.of_params[id.index()], &mut scratch);

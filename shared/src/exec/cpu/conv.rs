@@ -3,6 +3,7 @@
 
 use super::matmul::{Into, Mat, product, transpose};
 use super::parallel::{for_chunks, scratch_len, sum_parts, sum_parts_with};
+use super::scratch;
 
 /// Unfolded rows that are multiplied at a time.
 const ROWS: usize = 256;
@@ -48,7 +49,7 @@ impl Dims {
     }
 
     /// Elements of scratch that [`backward`] needs.
-    pub(super) fn scratch(&self) -> usize {
+    pub(super) fn parts_len(&self) -> usize {
         scratch_len(self.batch.div_ceil(self.group()), self.output[2] * self.window())
     }
 }
@@ -57,19 +58,21 @@ impl Dims {
 pub(super) fn forward(d: Dims, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let [_, _, out] = d.output;
     let window = d.window();
-    let mut turned = vec![0.0; out * window];
-    transpose(weight, out, window, &mut turned);
-    let turned = Mat::new(&turned, window, out);
-    // A task covers several groups so that its scratch is made once.
+    // A task covers several groups, so that threads meet less often.
     let pictures = d.group() * 4;
-    for_chunks(y, pictures * d.out_len(), |i, y| {
-        let x = &x[i * pictures * d.in_len()..];
-        let mut columns = vec![0.0; ROWS.min(y.len() / out) * window];
-        for (r, y) in y.chunks_mut(ROWS * out).enumerate() {
-            let rows = y.len() / out;
-            unfold(d, x, r * ROWS, &mut columns[..rows * window]);
-            product(y, out, Into::Set, Mat::new(&columns, rows, window), turned);
-        }
+    scratch::with(out * window, |turned| {
+        transpose(weight, out, window, turned);
+        let turned = Mat::new(turned, window, out);
+        for_chunks(y, pictures * d.out_len(), |i, y| {
+            let x = &x[i * pictures * d.in_len()..];
+            scratch::with(ROWS.min(y.len() / out) * window, |columns| {
+                for (r, y) in y.chunks_mut(ROWS * out).enumerate() {
+                    let rows = y.len() / out;
+                    unfold(d, x, r * ROWS, &mut columns[..rows * window]);
+                    product(y, out, Into::Set, Mat::new(columns, rows, window), turned);
+                }
+            });
+        });
     });
 }
 
@@ -80,19 +83,19 @@ pub(super) fn backward(
     dy: &[f32],
     dx: Option<(&mut [f32], Into)>,
     d_weight: &mut [f32],
-    scratch: &mut [f32],
+    parts: &mut [f32],
 ) {
     let units = d.batch.div_ceil(d.group());
     let pictures = |range: &std::ops::Range<usize>| {
         range.start * d.group()..(range.end * d.group()).min(d.batch)
     };
     match dx {
-        None => sum_parts(units, d_weight, scratch, |range, acc| {
+        None => sum_parts(units, d_weight, parts, |range, acc| {
             part(d, pictures(&range), (x, weight), dy, None, acc);
         }),
         Some((dx, into)) => {
             let unit_len = d.group() * d.in_len();
-            sum_parts_with(units, (dx, unit_len), d_weight, scratch, |range, dx, acc| {
+            sum_parts_with(units, (dx, unit_len), d_weight, parts, |range, dx, acc| {
                 if into == Into::Set {
                     dx.fill(0.0);
                 }
@@ -114,18 +117,19 @@ fn part(
     let (out, window) = (d.output[2], d.window());
     let x = &x[pictures.start * d.in_len()..pictures.end * d.in_len()];
     let dy = &dy[pictures.start * d.out_len()..pictures.end * d.out_len()];
-    let mut columns = vec![0.0; ROWS.min(dy.len() / out) * window];
-    for (r, dy) in dy.chunks(ROWS * out).enumerate() {
-        let rows = dy.len() / out;
-        let columns = &mut columns[..rows * window];
-        unfold(d, x, r * ROWS, columns);
-        let dy = Mat::new(dy, rows, out);
-        product(d_weight, window, Into::Add, dy.t(), Mat::new(columns, rows, window));
-        if let Some(dx) = dx.as_deref_mut() {
-            product(columns, window, Into::Set, dy, Mat::new(weight, out, window));
-            fold(d, columns, r * ROWS, dx);
+    scratch::with(ROWS.min(dy.len() / out) * window, |columns| {
+        for (r, dy) in dy.chunks(ROWS * out).enumerate() {
+            let rows = dy.len() / out;
+            let columns = &mut columns[..rows * window];
+            unfold(d, x, r * ROWS, columns);
+            let dy = Mat::new(dy, rows, out);
+            product(d_weight, window, Into::Add, dy.t(), Mat::new(columns, rows, window));
+            if let Some(dx) = dx.as_deref_mut() {
+                product(columns, window, Into::Set, dy, Mat::new(weight, out, window));
+                fold(d, columns, r * ROWS, dx);
+            }
         }
-    }
+    });
 }
 
 /// For each output position from `first` on: where its window lies, cut at the edges.

@@ -3,6 +3,7 @@
 use super::act;
 use super::matmul::{Into, Mat, product, transpose};
 use super::parallel::{CHUNK, for_chunks, for_chunks2, scratch_len, sum_parts, sum_parts_with};
+use super::scratch;
 use super::simd::{add_assign, simd};
 use crate::graph::Act;
 
@@ -25,24 +26,25 @@ pub(super) fn forward(
 ) {
     let size = CHUNK * d.out;
     // Transposed once for all chunks: products read their right side along rows.
-    let mut turned = vec![0.0; d.out * d.inner];
-    transpose(weight, d.out, d.inner, &mut turned);
-    let turned = Mat::new(&turned, d.inner, d.out);
-    let sums = |i: usize, y: &mut [f32]| {
-        let rows = y.len() / d.out;
-        let x = Mat::new(&x[i * CHUNK * d.inner..], rows, d.inner);
-        product(y, d.out, Into::Set, x, turned);
-        if let Some(bias) = bias {
-            add_bias(y, bias);
+    scratch::with(d.out * d.inner, |turned| {
+        transpose(weight, d.out, d.inner, turned);
+        let turned = Mat::new(turned, d.inner, d.out);
+        let sums = |i: usize, y: &mut [f32]| {
+            let rows = y.len() / d.out;
+            let x = Mat::new(&x[i * CHUNK * d.inner..], rows, d.inner);
+            product(y, d.out, Into::Set, x, turned);
+            if let Some(bias) = bias {
+                add_bias(y, bias);
+            }
+        };
+        match activation {
+            None => for_chunks(y, size, sums),
+            Some((activation, pre)) => for_chunks2((y, size), (pre, size), |i, y, pre| {
+                sums(i, pre);
+                act::forward(activation, pre, y);
+            }),
         }
-    };
-    match activation {
-        None => for_chunks(y, size, sums),
-        Some((activation, pre)) => for_chunks2((y, size), (pre, size), |i, y, pre| {
-            sums(i, pre);
-            act::forward(activation, pre, y);
-        }),
-    }
+    });
 }
 
 /// What backward reads.
@@ -54,14 +56,14 @@ pub(super) struct Saved<'a> {
 }
 
 /// Adds dW (out, inner) and db (out), lying behind each other, to `d_params`, and sets or adds dX.
-/// `scratch` has [`scratch`] elements.
+/// `parts` has [`parts_len`] elements.
 pub(super) fn backward(
     d: Dims,
     saved: &Saved<'_>,
     dy: &[f32],
     dx: Option<(&mut [f32], Into)>,
     d_params: &mut [f32],
-    scratch: &mut [f32],
+    parts: &mut [f32],
 ) {
     let units = d.rows.div_ceil(CHUNK);
     let weight = Mat::new(saved.weight, d.out, d.inner);
@@ -87,26 +89,28 @@ pub(super) fn backward(
             let x = Mat::new(&saved.x[start * d.inner..], rows, d.inner);
             product(dw, d.inner, Into::Add, dy.t(), x);
         };
-    let before = || vec![0.0; if saved.activation.is_some() { CHUNK * d.out } else { 0 }];
+    let before = if saved.activation.is_some() { CHUNK * d.out } else { 0 };
     match dx {
-        None => sum_parts(units, d_params, scratch, |range, acc| {
-            let mut before = before();
-            range.for_each(|unit| chunk(unit, None, acc, &mut before));
+        None => sum_parts(units, d_params, parts, |range, acc| {
+            scratch::with(before, |before| {
+                range.for_each(|unit| chunk(unit, None, acc, before));
+            });
         }),
         Some((dx, into)) => {
             let unit_len = CHUNK * d.inner;
-            sum_parts_with(units, (dx, unit_len), d_params, scratch, |range, dx, acc| {
-                let mut before = before();
-                for (unit, dx) in range.zip(dx.chunks_mut(unit_len)) {
-                    chunk(unit, Some((dx, into)), acc, &mut before);
-                }
+            sum_parts_with(units, (dx, unit_len), d_params, parts, |range, dx, acc| {
+                scratch::with(before, |before| {
+                    for (unit, dx) in range.zip(dx.chunks_mut(unit_len)) {
+                        chunk(unit, Some((dx, into)), acc, before);
+                    }
+                });
             });
         }
     }
 }
 
 /// Elements of scratch that [`backward`] needs.
-pub(super) fn scratch(d: Dims) -> usize {
+pub(super) fn parts_len(d: Dims) -> usize {
     scratch_len(d.rows.div_ceil(CHUNK), d.out * (d.inner + 1))
 }
 

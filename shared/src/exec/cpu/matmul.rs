@@ -10,6 +10,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::scratch;
+
 /// A row-major matrix inside a slice, or its transpose.
 #[derive(Clone, Copy, Debug)]
 pub struct Mat<'a> {
@@ -64,14 +66,24 @@ pub fn product(dst: &mut [f32], stride: usize, into: Into, a: Mat<'_>, b: Mat<'_
     if m == 0 || n == 0 {
         return;
     }
-    Arch::new().dispatch(Product { dst, stride, into, a, b });
+    let depth = k.min(DEPTH);
+    // Made out here: a closure inside the dispatch would be compiled without its vector instructions.
+    scratch::with(VECTORS * MAX_LANES * depth, |panel| {
+        scratch::with(MAX_ROWS * depth, |block| {
+            Arch::new().dispatch(Product { dst, stride, into, a, b, panel, block });
+        });
+    });
 }
 
-/// Vectors of a tile's row.
+/// Vectors of a tile's row, fewer at the right edge.
 const VECTORS: usize = 3;
 
-/// Rows of the summed axis that are copied together: a panel of 48 columns then fills half of a 2 MB cache at most.
+/// Rows of the summed axis that are copied together: a panel of 48 columns then fills a fifth of a 2 MB cache.
 const DEPTH: usize = 2048;
+
+/// Lanes and rows of the largest tile.
+const MAX_LANES: usize = 16;
+const MAX_ROWS: usize = 8;
 
 struct Product<'a> {
     dst: &'a mut [f32],
@@ -79,6 +91,10 @@ struct Product<'a> {
     into: Into,
     a: Mat<'a>,
     b: Mat<'a>,
+    /// Some columns of b side by side.
+    panel: &'a mut [f32],
+    /// The last rows of a, filled up with zeros.
+    block: &'a mut [f32],
 }
 
 impl WithSimd for Product<'_> {
@@ -93,38 +109,48 @@ impl WithSimd for Product<'_> {
 
 impl Product<'_> {
     #[inline(always)]
-    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let Self { dst, stride, into, a, b } = self;
-        let ((m, k), (_, n)) = (a.shape(), b.shape());
-        let width = VECTORS * S::F32_LANES;
-        let mut panel = vec![0.0; width * k.min(DEPTH)];
-        let mut block = vec![0.0; ROWS * k.min(DEPTH)];
-        for j in (0..n).step_by(width) {
-            let columns = width.min(n - j);
-            for p in (0..k.max(1)).step_by(DEPTH) {
-                let depth = DEPTH.min(k - p);
-                copy_panel(&b, (p, depth), (j, columns), width, &mut panel);
-                let panel = S::as_simd_f32s(&panel[..depth * width]).0;
-                let fresh = p == 0 && into == Into::Set;
-                for i in (0..m).step_by(ROWS) {
-                    let rows = ROWS.min(m - i);
-                    let a = block_of::<ROWS>(&a, (i, rows), (p, depth), &mut block);
-                    let tile = &mut dst[i * stride + j..];
-                    if rows == ROWS && columns == width {
-                        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-                        if !fresh {
-                            for (r, sums) in sums.iter_mut().enumerate() {
-                                let row = S::as_simd_f32s(&tile[r * stride..r * stride + width]).0;
-                                sums.copy_from_slice(&row[..VECTORS]);
-                            }
+    fn run<S: Simd, const ROWS: usize>(mut self, simd: S) {
+        let (_, n) = self.b.shape();
+        let mut j = 0;
+        while j < n {
+            let left = (n - j).div_ceil(S::F32_LANES);
+            match left {
+                1 => self.columns::<S, ROWS, 1>(simd, j),
+                2 => self.columns::<S, ROWS, 2>(simd, j),
+                _ => self.columns::<S, ROWS, 3>(simd, j),
+            }
+            j += left.min(VECTORS) * S::F32_LANES;
+        }
+    }
+
+    /// All rows of `V` vectors of columns from `j` on.
+    #[inline(always)]
+    fn columns<S: Simd, const ROWS: usize, const V: usize>(&mut self, simd: S, j: usize) {
+        let ((m, k), (_, n)) = (self.a.shape(), self.b.shape());
+        let width = V * S::F32_LANES;
+        let columns = width.min(n - j);
+        for p in (0..k.max(1)).step_by(DEPTH) {
+            let depth = DEPTH.min(k - p);
+            copy_panel(&self.b, (p, depth), (j, columns), width, self.panel);
+            let panel = S::as_simd_f32s(&self.panel[..depth * width]).0;
+            let fresh = p == 0 && self.into == Into::Set;
+            for i in (0..m).step_by(ROWS) {
+                let rows = ROWS.min(m - i);
+                let a = block_of::<ROWS>(&self.a, (i, rows), (p, depth), self.block);
+                let tile = &mut self.dst[i * self.stride + j..];
+                let mut sums = [[simd.splat_f32s(0.0); V]; ROWS];
+                if !fresh {
+                    for (sums, row) in sums.iter_mut().zip(tile.chunks(self.stride)).take(rows) {
+                        for (sum, part) in sums.iter_mut().zip(row[..columns].chunks(S::F32_LANES))
+                        {
+                            *sum = simd.partial_load_f32s(part);
                         }
-                        let sums = multiply::<S, ROWS>(simd, a, panel, sums);
-                        for (r, sums) in sums.iter().enumerate() {
-                            let row = &mut tile[r * stride..r * stride + width];
-                            S::as_mut_simd_f32s(row).0.copy_from_slice(sums);
-                        }
-                    } else {
-                        edge::<S, ROWS>(simd, a, panel, (tile, stride, fresh), (rows, columns));
+                    }
+                }
+                let sums = multiply::<S, ROWS, V>(simd, a, panel, sums);
+                for (sums, row) in sums.iter().zip(tile.chunks_mut(self.stride)).take(rows) {
+                    for (sum, part) in sums.iter().zip(row[..columns].chunks_mut(S::F32_LANES)) {
+                        simd.partial_store_f32s(part, *sum);
                     }
                 }
             }
@@ -132,50 +158,23 @@ impl Product<'_> {
     }
 }
 
-/// A tile that reaches beyond the matrix: computed whole in a buffer, and its inner part written.
-#[inline(always)]
-fn edge<S: Simd, const ROWS: usize>(
-    simd: S,
-    a: Block<'_, ROWS>,
-    panel: &[S::f32s],
-    (tile, stride, fresh): (&mut [f32], usize, bool),
-    (rows, columns): (usize, usize),
-) {
-    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-    if !fresh {
-        for (r, sums) in sums.iter_mut().enumerate().take(rows) {
-            let row = &tile[r * stride..r * stride + columns];
-            for (v, part) in row.chunks(S::F32_LANES).enumerate() {
-                sums[v] = simd.partial_load_f32s(part);
-            }
-        }
-    }
-    let sums = multiply::<S, ROWS>(simd, a, panel, sums);
-    for (r, sums) in sums.iter().enumerate().take(rows) {
-        let row = &mut tile[r * stride..r * stride + columns];
-        for (v, part) in row.chunks_mut(S::F32_LANES).enumerate() {
-            simd.partial_store_f32s(part, sums[v]);
-        }
-    }
-}
-
 /// sums += a·panel, one element of the summed axis after the other.
 #[inline(always)]
-fn multiply<S: Simd, const ROWS: usize>(
+fn multiply<S: Simd, const ROWS: usize, const V: usize>(
     simd: S,
     a: Block<'_, ROWS>,
     panel: &[S::f32s],
-    mut sums: [[S::f32s; VECTORS]; ROWS],
-) -> [[S::f32s; VECTORS]; ROWS] {
+    mut sums: [[S::f32s; V]; ROWS],
+) -> [[S::f32s; V]; ROWS] {
     let mut step = |b: &[S::f32s], a: [f32; ROWS]| {
         for r in 0..ROWS {
             let x = simd.splat_f32s(a[r]);
-            for v in 0..VECTORS {
+            for v in 0..V {
                 sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
             }
         }
     };
-    let panel = panel.chunks_exact(VECTORS);
+    let panel = panel.chunks_exact(V);
     match a {
         Block::Rows(rows) => {
             let depth = panel.len();
@@ -205,12 +204,12 @@ enum Block<'a, const ROWS: usize> {
 
 /// Rows `i..i + rows` of a, in place if all exist, else copied with zeros into `buffer`.
 #[inline(always)]
-fn block_of<'a, const ROWS: usize>(
-    a: &Mat<'a>,
+fn block_of<'b, const ROWS: usize>(
+    a: &Mat<'b>,
     (i, rows): (usize, usize),
     (p, depth): (usize, usize),
-    buffer: &'a mut [f32],
-) -> Block<'a, ROWS> {
+    buffer: &'b mut [f32],
+) -> Block<'b, ROWS> {
     if a.transposed {
         if rows == ROWS {
             return Block::Columns(&a.data[p * a.stride + i..], a.stride);

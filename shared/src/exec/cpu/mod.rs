@@ -17,6 +17,7 @@ mod linear;
 pub mod matmul;
 mod parallel;
 mod rows;
+mod scratch;
 pub(crate) mod simd;
 
 pub use arena::{Arena, Buffer};
