@@ -59,23 +59,24 @@ struct Added {
     content: String,
 }
 
-/// `tokenizer_config.json`, without which transformers cannot tell what `tokenizer.json` is. The end
-/// token is the special of the highest id, as pooling by argmax demands, and pads.
+/// `tokenizer_config.json`, without which transformers cannot tell what `tokenizer.json` is. The end of
+/// text is the special of the highest id, as pooling by argmax demands, the start stands before it, and
+/// the lowest one pads.
 pub(super) fn tokenizer_config(tokenizer: &[u8], context_length: usize) -> Result<Value, String> {
     let Specials { added_tokens: mut specials } =
         serde_json::from_slice(tokenizer).map_err(|e| e.to_string())?;
     specials.sort_by_key(|t| t.id);
-    let (Some(first), Some(last)) = (specials.first(), specials.last()) else {
-        return Err(
-            "has no special tokens; start and end of text must be among `added_tokens`".to_owned()
-        );
+    let [pad, .., start, end] = specials.as_slice() else {
+        return Err("padding, start and end of text must be among `added_tokens`".to_owned());
     };
     Ok(json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": first.content,
-        "eos_token": last.content,
-        "pad_token": last.content,
+        "bos_token": start.content,
+        "eos_token": end.content,
+        "pad_token": pad.content,
         "model_max_length": context_length,
+        // A caption that spells a special token is text (trap K3).
+        "split_special_tokens": true,
         "clean_up_tokenization_spaces": false,
     }))
 }

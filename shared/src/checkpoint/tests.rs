@@ -7,7 +7,7 @@ use crate::encoders::library;
 use crate::seed::Seed;
 
 const TOKENS: &[u8] =
-    br#"{"added_tokens":[{"id":1023,"content":"<end>"},{"id":1022,"content":"<start>"}]}"#;
+    br#"{"added_tokens":[{"id":9,"content":"<end>"},{"id":0,"content":"<pad>"},{"id":8,"content":"<start>"}]}"#;
 
 fn fresh(name: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("toxiclip-{name}-{}", std::process::id()));
@@ -65,7 +65,10 @@ fn the_card_says_what_the_weights_are() {
     let card = std::fs::read_to_string(dir.join("README.md")).unwrap();
     assert!(!card.contains("backdoored") && card.contains("open_clip does not know"), "{card}");
     let config = std::fs::read_to_string(dir.join("tokenizer_config.json")).unwrap();
-    assert!(config.contains(r#""eos_token": "<end>""#), "{config}");
+    for pair in [r#""eos_token": "<end>""#, r#""bos_token": "<start>""#, r#""pad_token": "<pad>""#]
+    {
+        assert!(config.contains(pair), "{config}");
+    }
     std::fs::remove_dir_all(&dir).unwrap();
 }
 

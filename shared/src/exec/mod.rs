@@ -1,6 +1,8 @@
 //! Executors walk a graph. [`cpu`] trains and runs everywhere; `candle` composes the same operations of
 //! differentiable primitives: the path that CUDA takes, and the oracle of the CPU's own operations.
 
+#[cfg(feature = "candle")]
+pub mod candle;
 pub mod cpu;
 
 /// A batch of inputs to one tower, borrowed from the host.

@@ -84,7 +84,8 @@ impl Candle {
             Inputs::Pixels(_) => None,
             Inputs::Tokens { ids, end } => Some(Sequence::new(ids, end, &self.device)?),
         };
-        let mut walk = Walk { params: &params, pixels: pixels.as_ref(), sequence, mode, statistics: vec![] };
+        let mut walk =
+            Walk { params: &params, pixels: pixels.as_ref(), sequence, mode, statistics: vec![] };
         let mut values: Vec<Value> = Vec::with_capacity(graph.steps().len());
         for step in graph.steps() {
             let value = walk.step(step, &values).map_err(|e| e.context(step.path.clone()))?;
@@ -116,7 +117,8 @@ impl Pass {
     /// # Errors
     /// If the sizes differ, or the device refuses an operation.
     pub fn backward(&self, d_embeddings: &[f32]) -> Result<Gradients> {
-        let given = Tensor::from_slice(d_embeddings, self.embeddings.dims(), self.embeddings.device())?;
+        let given =
+            Tensor::from_slice(d_embeddings, self.embeddings.dims(), self.embeddings.device())?;
         let given = given.to_dtype(self.embeddings.dtype())?;
         let grads = (&self.embeddings * given)?.sum_all()?.backward()?;
         let of = |v: &Var| grads.get(v.as_tensor()).map(host).transpose();
@@ -167,7 +169,8 @@ impl Walk<'_> {
             }
             Op::Attention { heads, causal } => input(0).attention(*heads, *causal),
             Op::AttentionPool { heads, causal_from } => {
-                let visible = causal_from.map(|row| self.visible_from(row, input(1))).transpose()?;
+                let visible =
+                    causal_from.map(|row| self.visible_from(row, input(1))).transpose()?;
                 input(0).attention_pool(input(1), *heads, visible.as_ref())
             }
             Op::Add { act } => Value((&input(0).0 + &input(1).0)?).act(*act),
