@@ -24,7 +24,7 @@ enum Task {
     Test,
     /// Rebuild the embedded emoji data from their npm packages.
     Data {
-        /// Build into a temporary folder and compare byte for byte with the committed files.
+        /// Build in memory and compare byte for byte with the committed files.
         #[arg(long)]
         check: bool,
     },

@@ -52,10 +52,10 @@ impl IconSet {
     }
 
     /// The SVG of the first of `names` that the set draws under its own name or an alias.
-    pub(crate) fn svg<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
-        let own = names.clone().find_map(|n| self.icons.icons.get(n));
+    pub(crate) fn svg(&self, names: &[String]) -> Option<String> {
+        let own = names.iter().find_map(|n| self.icons.icons.get(n));
         let icon = own.or_else(|| {
-            let alias = names.clone().find_map(|n| self.icons.aliases.get(n));
+            let alias = names.iter().find_map(|n| self.icons.aliases.get(n));
             // A mirrored alias would be another drawing than the one it names.
             alias.filter(|a| !a.flipped).and_then(|a| self.icons.icons.get(&a.parent))
         })?;

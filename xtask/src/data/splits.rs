@@ -36,7 +36,7 @@ pub(crate) fn draw(concepts: &Concepts, drawings: &Drawings) -> Result<HeldOut> 
         .map(|i| {
             let (id, cells) = &complete[i];
             let pick = seed.child("val").child(id).stream().below(cells.len());
-            (id.clone(), name(cells[pick].clone()))
+            (id.clone(), name(cells[pick]))
         })
         .collect();
     Ok(HeldOut { val: val.into_values().collect(), test: test.into_values().collect() })
