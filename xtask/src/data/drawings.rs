@@ -85,10 +85,8 @@ impl Source {
                 let bytes = files.get(&concept.code);
                 bytes.map(|b| std::str::from_utf8(b).map(str::to_owned)).transpose()?
             }
-            Self::Icons(set) => {
-                set.svg(names.of(&concept.id, &concept.code).iter().map(String::as_str))
-            }
-            Self::ExactIcons(set) => set.svg(std::iter::once(concept.id.replace('-', "").as_str())),
+            Self::Icons(set) => set.svg(&names.of(&concept.id, &concept.code)),
+            Self::ExactIcons(set) => set.svg(&[concept.id.replace('-', "")]),
         };
         svg.map(|text| render::svg(&text)).transpose()
     }
