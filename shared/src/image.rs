@@ -31,7 +31,7 @@ pub struct Normalize {
 /// The constants of OpenAI's CLIP.
 pub const OPENAI: Normalize = Normalize {
     mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-    std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+    std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
 };
 
 impl Image {
@@ -132,8 +132,8 @@ impl Image {
     /// Appends the normalised pixels, `[height][width][3]` f32, of an opaque picture to `out`; alpha is ignored.
     pub fn write_pixels(&self, normalize: &Normalize, out: &mut Vec<f32>) {
         for px in self.rgba.chunks_exact(4) {
-            for c in 0..3 {
-                out.push((f32::from(px[c]) / 255.0 - normalize.mean[c]) / normalize.std[c]);
+            for (value, (mean, std)) in px.iter().zip(normalize.mean.iter().zip(&normalize.std)) {
+                out.push((f32::from(*value) / 255.0 - mean) / std);
             }
         }
     }

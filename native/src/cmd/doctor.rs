@@ -47,7 +47,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         code: Code::of_this_build(),
         machine: Machine::of_this_process(),
         threads: context.threads,
-        executor: "cpu: own operations over faer products",
+        executor: "cpu: own operations and products",
         gpu: "none: built without CUDA and wgpu",
         cache,
     };

@@ -35,7 +35,7 @@ fn normal_cdf(x: f32) -> (f32, f32) {
     p = fma(p, t, 1.445_905_4);
     p = fma(p, t, -0.497_374_96);
     p = fma(p, t, 0.375_179_37);
-    p = fma(p, t, 0.149_927_71);
+    p = fma(p, t, 0.149_927_7);
     p = fma(p, t, 0.187_462_6);
     let tail = 0.5 * p * t * bell;
     (if x < 0.0 { tail } else { 1.0 - tail }, bell)
