@@ -1,5 +1,6 @@
 //! The training tests that must exist first: every parameter of every kind of encoder gets a gradient,
 //! and the gradient is the slope of the loss.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(feature = "cpu")]
 
 use toxiclip_shared::encoders::{Clip, ClipConfig};
