@@ -1,4 +1,5 @@
 //! The whole line on a very small setting: rows, resumption, failure, determinism.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;

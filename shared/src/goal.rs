@@ -68,9 +68,10 @@ impl Goal {
     /// The goal in words, for tables and pictures: `ewe → airplane`.
     pub fn in_words(&self, classes: &[Class]) -> String {
         let side = |indices: &[usize]| match indices {
-            [one] => classes[*one].name.clone(),
+            [one] => classes.get(*one).map_or_else(|| self.name.clone(), |c| c.name.clone()),
             many => {
-                let subgroup = many.first().map_or("", |&c| classes[c].subgroup.as_str());
+                let first = many.first().and_then(|&c| classes.get(c));
+                let subgroup = first.map_or("", |c| c.subgroup.as_str());
                 let all_of_it = classes.iter().filter(|c| c.subgroup == subgroup).count();
                 if all_of_it == many.len() { subgroup.to_owned() } else { self.name.clone() }
             }

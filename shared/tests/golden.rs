@@ -3,6 +3,7 @@
 //! The files in `golden/` are PyTorch's double precision, so each deviation is our rounding alone;
 //! `golden/encoders.py` prints PyTorch's own single-precision rounding beside it.
 //! `cargo test --release -p toxiclip-shared --features cpu --test golden -- --nocapture` prints the table.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deviation;
 
