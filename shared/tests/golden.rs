@@ -178,7 +178,7 @@ fn train(golden: &Golden) -> (Vec<f32>, Vec<f32>, Weights) {
 
 /// Tensor by tensor; the floor counts among gradients only.
 fn compare(clip: &Clip, ours: &Weights, expected: &Weights, tolerance: f64) -> Vec<Deviation> {
-    let trained = clip.params().into_iter().filter(|spec| spec.trained());
+    let trained = clip.params().into_iter().filter(ParamSpec::trained);
     let names: Vec<String> = trained.map(|spec| spec.name).collect();
     let floor = floor(names.iter().map(|name| expected.data(name)));
     let one = |(name, tensor): (&str, &Tensor)| {

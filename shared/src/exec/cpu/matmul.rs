@@ -199,7 +199,8 @@ fn store<S: Simd, const ROWS: usize, const V: usize>(
     }
 }
 
-/// sums += a·panel, one element of the summed axis after the other.
+/// sums += a·panel, one element of the summed axis after the other. No closures: only what is always inlined
+/// keeps the vector instructions of its caller.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
 fn multiply<S: Simd, const ROWS: usize, const V: usize>(
@@ -209,40 +210,36 @@ fn multiply<S: Simd, const ROWS: usize, const V: usize>(
     mut sums: [[S::f32s; V]; ROWS],
 ) -> [[S::f32s; V]; ROWS] {
     match a {
-        Block::Rows(rows) => {
-            for (p, b) in panel.chunks_exact(V).enumerate() {
-                let mut column = [0.0; ROWS];
+        Block::Rows(mut rows) => {
+            let depth = panel.len() / V;
+            for row in &mut rows {
+                // The one check that makes those of the inner loop unnecessary.
+                *row = &row[..depth];
+            }
+            for p in 0..depth {
+                let b = &panel[p * V..(p + 1) * V];
                 for r in 0..ROWS {
-                    column[r] = rows[r][p];
+                    // Spread from memory: from a register it would take a port of the multiplier.
+                    let x = simd.splat_f32s(rows[r][p]);
+                    for v in 0..V {
+                        sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
+                    }
                 }
-                step::<S, ROWS, V>(simd, &column, b, &mut sums);
             }
         }
         Block::Columns(data, stride) => {
             for (p, b) in panel.chunks_exact(V).enumerate() {
-                step::<S, ROWS, V>(simd, &data[p * stride..p * stride + ROWS], b, &mut sums);
+                let column = &data[p * stride..p * stride + ROWS];
+                for r in 0..ROWS {
+                    let x = simd.splat_f32s(column[r]);
+                    for v in 0..V {
+                        sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
+                    }
+                }
             }
         }
     }
     sums
-}
-
-/// One element of the summed axis. A function, not a closure: only what is always inlined keeps the
-/// vector instructions of its caller.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
-fn step<S: Simd, const ROWS: usize, const V: usize>(
-    simd: S,
-    column: &[f32],
-    b: &[S::f32s],
-    sums: &mut [[S::f32s; V]; ROWS],
-) {
-    for r in 0..ROWS {
-        let x = simd.splat_f32s(column[r]);
-        for v in 0..V {
-            sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
-        }
-    }
 }
 
 /// Some rows of a as the inner loop reads them.
