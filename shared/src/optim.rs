@@ -3,7 +3,8 @@
 //! m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p·(1 − lr·wd) − lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + eps): PyTorch's
 //! order of operations. The state is plain tensors, so that a run resumes bit for bit (trap C5).
 
-use crate::exec::cpu::simd::simd;
+use crate::exec::cpu::parallel::{for_chunks, for_chunks3};
+use crate::exec::cpu::simd::{LANES, simd};
 use crate::graph::ParamSpec;
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
@@ -85,7 +86,10 @@ impl State {
                 )));
             };
             let keep = if spec.decays() { 1.0 - c.lr * c.wd } else { 1.0 };
-            update(Step { keep, ..step }, gradient, &mut m.data, &mut v.data, &mut p.data);
+            let step = Step { keep, ..step };
+            for_chunks3((&mut m.data, &mut v.data, &mut p.data), BLOCK, |i, m, v, p| {
+                update(step, &gradient[i * BLOCK..][..p.len()], m, v, p);
+            });
         }
         Ok(())
     }
@@ -117,8 +121,33 @@ simd! {
     }
 }
 
-/// √Σg² over all gradients, summed in f64 in parameter order.
+/// Elements of one task: no larger than what the first-level cache passes on in one go.
+const BLOCK: usize = 16 * 1024;
+
+/// √Σg² over all gradients, summed in f64: blocks in lanes, then in order.
 pub fn global_norm(gradients: &[(&ParamSpec, &[f32])]) -> f64 {
-    let square = |g: &&[f32]| g.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-    gradients.iter().map(|(_, g)| square(g)).sum::<f64>().sqrt()
+    let total = |g: &[f32]| {
+        let mut parts = vec![0.0f64; g.len().div_ceil(BLOCK)];
+        for_chunks(&mut parts, 1, |i, part| {
+            part[0] = squares(&g[i * BLOCK..g.len().min((i + 1) * BLOCK)]);
+        });
+        parts.iter().sum::<f64>()
+    };
+    gradients.iter().map(|(_, g)| total(g)).sum::<f64>().sqrt()
+}
+
+simd! {
+    fn squares(x: &[f32]) -> f64 {
+        let mut lanes = [0.0f64; LANES];
+        let (whole, rest) = x.as_chunks::<LANES>();
+        for chunk in whole {
+            for (lane, v) in lanes.iter_mut().zip(chunk) {
+                *lane += f64::from(*v) * f64::from(*v);
+            }
+        }
+        for (lane, v) in lanes.iter_mut().zip(rest) {
+            *lane += f64::from(*v) * f64::from(*v);
+        }
+        lanes.iter().sum()
+    }
 }

@@ -21,7 +21,7 @@ use crate::model::Model;
 use crate::store::write_atomic;
 
 /// Raised when embeddings of the same model and data change.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A caption of a data set and the row it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]

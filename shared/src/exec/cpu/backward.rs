@@ -178,9 +178,7 @@ impl Walk<'_> {
         let len = rows_in * columns;
         match &step.op {
             Op::AddParam(param) => {
-                let d_param = &mut self.of_params[param.index()];
-                dy.chunks_exact(len)
-                    .for_each(|dy| super::simd::add_assign(&mut d_param[..len], dy));
+                rows::add_examples(dy, len, &mut self.of_params[param.index()][..len]);
                 return self.pass_on(node, dy);
             }
             Op::PrependParam(param) => {
@@ -323,9 +321,10 @@ impl Walk<'_> {
         let x = &pass.values[step.inputs[0].index()];
         let saved = batch_norm::Saved {
             x,
-            y: is_relu(act).then(|| &pass.values[i][..]),
+            relu: is_relu(act),
             moments,
             gain: self.params[gain.index()],
+            bias: self.params[bias.index()],
             of_batch: pass.mode == Mode::Train,
         };
         let columns = step.columns();

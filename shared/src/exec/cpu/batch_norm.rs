@@ -4,7 +4,7 @@
 //! and merged in f64 in chunk order (Chan et al. 1979).
 
 use super::matmul::Into;
-use super::parallel::{CHUNK, for_chunks, for_chunks2, scratch_len, sum_parts};
+use super::parallel::{CHUNK, for_chunks, scratch_len, sum_parts};
 use super::simd::{fma, simd};
 
 /// Mean and unbiased variance per column of one batch, for the running statistics.
@@ -61,6 +61,27 @@ pub(super) fn running_moments(mean: &[f32], var: &[f32], eps: f32) -> Moments {
     Moments { mean: mean.to_vec(), rstd: var.iter().map(rstd).collect() }
 }
 
+/// What forward and backward compute with, repeated for [`rows_as_one`].
+struct Coefficients {
+    mean: Vec<f32>,
+    /// gain·rstd.
+    scale: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Coefficients {
+    fn new(m: &Moments, gain: &[f32], bias: &[f32]) -> Self {
+        let scale: Vec<f32> = gain.iter().zip(&m.rstd).map(|(g, r)| g * r).collect();
+        Self { mean: repeated(&m.mean), scale: repeated(&scale), bias: repeated(bias) }
+    }
+}
+
+/// How dX depends on x and on nothing.
+struct Slopes {
+    slope: Vec<f32>,
+    shift: Vec<f32>,
+}
+
 /// Fills `y`.
 pub(super) fn forward(
     x: &[f32],
@@ -70,20 +91,19 @@ pub(super) fn forward(
     relu: bool,
     y: &mut [f32],
 ) {
-    let size = CHUNK * gain.len();
-    let scale: Vec<f32> = gain.iter().zip(&m.rstd).map(|(g, r)| g * r).collect();
-    for_chunks(y, size, |i, y| {
-        normalise(&x[i * size..i * size + y.len()], &m.mean, &scale, bias, relu, y);
-    });
+    let size = CHUNK * gain.len() * rows_as_one(gain.len());
+    let c = Coefficients::new(m, gain, bias);
+    for_chunks(y, size, |i, y| normalise(&x[i * size..i * size + y.len()], &c, relu, y));
 }
 
-/// What backward reads besides dY.
+/// What backward reads besides dY. The output is not among it: where ReLU follows, it is positive exactly where
+/// the same sum of x is.
 pub(super) struct Saved<'a> {
     pub x: &'a [f32],
-    /// The output, where ReLU follows: it is positive where the gradient passes.
-    pub y: Option<&'a [f32]>,
+    pub relu: bool,
     pub moments: &'a Moments,
     pub gain: &'a [f32],
+    pub bias: &'a [f32],
     /// Whether the moments came from this batch and so depend on x.
     pub of_batch: bool,
 }
@@ -97,35 +117,33 @@ pub(super) fn backward(
     scratch: &mut [f32],
 ) {
     let columns = s.gain.len();
-    let size = CHUNK * columns;
+    let c = Coefficients::new(s.moments, s.gain, s.bias);
     let n = s.x.len() / columns;
-    let units = n.div_ceil(CHUNK);
     let mut sums = vec![0.0; 2 * columns];
-    let of = |x: &'_ [f32], i: usize, len: usize| -> std::ops::Range<usize> {
-        i * size..(i * size + len).min(x.len())
-    };
-    sum_parts(units, &mut sums, scratch, |range, acc| {
-        for unit in range {
-            let span = of(s.x, unit, size);
-            let y = s.y.map_or(&[][..], |y| &y[span.clone()]);
-            chunk_sums(&s.x[span.clone()], y, &dy[span], s.moments, acc);
-        }
+    sum_parts(n.div_ceil(CHUNK), &mut sums, scratch, |units, acc| {
+        let span = units.start * CHUNK * columns..s.x.len().min(units.end * CHUNK * columns);
+        let (mut gain, mut bias) = (vec![0.0; c.mean.len()], vec![0.0; c.mean.len()]);
+        add_sums(&s.x[span.clone()], &dy[span], &c, s.relu, &mut gain, &mut bias);
+        fold_rows(&gain, &mut acc[..columns]);
+        fold_rows(&bias, &mut acc[columns..]);
     });
+    let rstd = &s.moments.rstd;
+    sums[..columns].iter_mut().zip(rstd).for_each(|(g, r)| *g *= r);
     if let Some((dx, into)) = dx {
         // Without dependence on x the two correction terms vanish.
         let share = if s.of_batch { 1.0 / n as f32 } else { 0.0 };
-        let means: Vec<f32> = sums.iter().map(|v| v * share).collect();
-        for_chunks2((dx, size), (&mut vec![(); units], 1), |i, dx, _| {
-            let span = of(s.x, i, dx.len());
-            let y = s.y.map_or(&[][..], |y| &y[span.clone()]);
-            chunk_backward(
-                (&s.x[span.clone()], y, &dy[span]),
-                s.moments,
-                s.gain,
-                &means,
-                into == Into::Add,
-                dx,
-            );
+        let per_column =
+            |f: &dyn Fn(usize) -> f32| repeated(&(0..columns).map(f).collect::<Vec<_>>());
+        let scale = &c.scale;
+        let slopes = Slopes {
+            slope: per_column(&|i| -scale[i] * rstd[i] * sums[i] * share),
+            shift: per_column(&|i| -scale[i] * sums[columns + i] * share),
+        };
+        let size = CHUNK * c.mean.len();
+        for_chunks(dx, size, |i, dx| {
+            let span = i * size..i * size + dx.len();
+            let saved = (&s.x[span.clone()], &dy[span]);
+            chunk_backward(saved, &c, &slopes, s.relu, into == Into::Add, dx);
         });
     }
     d_params.iter_mut().zip(&sums).for_each(|(d, s)| *d += s);
@@ -136,74 +154,102 @@ pub(super) fn scratch(rows: usize, columns: usize) -> usize {
     scratch_len(rows.div_ceil(CHUNK), 2 * columns)
 }
 
+/// Rows that are read as one: columns are few, and only together do they fill whole vectors.
+fn rows_as_one(columns: usize) -> usize {
+    const ENOUGH: usize = 64;
+    (1..=ENOUGH).find(|r| r * columns >= ENOUGH && (r * columns).is_multiple_of(16)).unwrap_or(1)
+}
+
+/// `x` repeated for [`rows_as_one`].
+fn repeated(x: &[f32]) -> Vec<f32> {
+    x.repeat(rows_as_one(x.len()))
+}
+
+/// Sums over rows read as one, added up to the columns of a single row, in row order.
+fn fold_rows(wide: &[f32], out: &mut [f32]) {
+    for row in wide.chunks_exact(out.len()) {
+        out.iter_mut().zip(row).for_each(|(o, w)| *o += w);
+    }
+}
+
+/// Mean and sum of squared deviations per column of one chunk, behind each other in `out`.
+fn chunk_moments(x: &[f32], columns: usize, out: &mut [f32]) {
+    let (mean, squares) = out.split_at_mut(columns);
+    let mut wide = repeated(mean);
+    wide.fill(0.0);
+    add_wide(x, &mut wide);
+    mean.fill(0.0);
+    fold_rows(&wide, mean);
+    let n = (x.len() / columns) as f32;
+    mean.iter_mut().for_each(|m| *m /= n);
+    wide.fill(0.0);
+    add_squares(x, &repeated(mean), &mut wide);
+    squares.fill(0.0);
+    fold_rows(&wide, squares);
+}
+
 simd! {
-    /// Mean and sum of squared deviations per column of one chunk.
-    fn chunk_moments(x: &[f32], columns: usize, out: &mut [f32]) {
-        let (mean, squares) = out.split_at_mut(columns);
-        mean.fill(0.0);
-        squares.fill(0.0);
-        for row in x.chunks_exact(columns) {
-            for (m, v) in mean.iter_mut().zip(row) {
-                *m += v;
+    fn add_wide(x: &[f32], sums: &mut [f32]) {
+        for row in x.chunks(sums.len()) {
+            for (s, v) in sums.iter_mut().zip(row) {
+                *s += v;
             }
         }
-        let n = (x.len() / columns) as f32;
-        mean.iter_mut().for_each(|m| *m /= n);
-        for row in x.chunks_exact(columns) {
-            for ((s, v), m) in squares.iter_mut().zip(row).zip(mean.iter()) {
+    }
+
+    fn add_squares(x: &[f32], mean: &[f32], sums: &mut [f32]) {
+        for row in x.chunks(sums.len()) {
+            for ((s, v), m) in sums.iter_mut().zip(row).zip(mean) {
                 *s = fma(*v - *m, *v - *m, *s);
             }
         }
     }
 
-    fn normalise(x: &[f32], mean: &[f32], scale: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
-        let columns = mean.len();
+    /// Coefficients are repeated for rows read as one.
+    fn normalise(x: &[f32], c: &Coefficients, relu: bool, y: &mut [f32]) {
+        let width = c.mean.len();
         let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
-        for (x, y) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)) {
-            for i in 0..columns {
-                let v = fma(x[i] - mean[i], scale[i], bias[i]);
-                y[i] = if v > floor { v } else { floor };
+        for (x, y) in x.chunks(width).zip(y.chunks_mut(width)) {
+            for ((((y, x), mean), scale), bias) in y.iter_mut().zip(x).zip(&c.mean).zip(&c.scale).zip(&c.bias) {
+                let v = fma(*x - *mean, *scale, *bias);
+                *y = if v > floor { v } else { floor };
             }
         }
     }
 
-    /// Adds Σ dpre·x̂ and Σ dpre per column, where dpre is dy gated by y > 0 if y is given.
-    fn chunk_sums(x: &[f32], y: &[f32], dy: &[f32], m: &Moments, acc: &mut [f32]) {
-        let columns = m.mean.len();
-        let (d_gain, d_bias) = acc.split_at_mut(columns);
-        let (mean, rstd) = (&m.mean[..columns], &m.rstd[..columns]);
-        for (r, (x, dy)) in x.chunks_exact(columns).zip(dy.chunks_exact(columns)).enumerate() {
-            if y.is_empty() {
-                for i in 0..columns {
-                    d_gain[i] = fma(dy[i], (x[i] - mean[i]) * rstd[i], d_gain[i]);
-                    d_bias[i] += dy[i];
-                }
-            } else {
-                let y = &y[r * columns..(r + 1) * columns];
-                for i in 0..columns {
-                    let d = if y[i] > 0.0 { dy[i] } else { 0.0 };
-                    d_gain[i] = fma(d, (x[i] - mean[i]) * rstd[i], d_gain[i]);
-                    d_bias[i] += d;
-                }
+    /// Adds Σ dpre·(x − mean) and Σ dpre; dpre is dy where the output is above the floor.
+    fn add_sums(x: &[f32], dy: &[f32], c: &Coefficients, relu: bool, d_gain: &mut [f32], d_bias: &mut [f32]) {
+        let width = c.mean.len();
+        let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+        for (x, dy) in x.chunks(width).zip(dy.chunks(width)) {
+            let sums = d_gain.iter_mut().zip(d_bias.iter_mut());
+            let of_x = x.iter().zip(dy).zip(c.mean.iter().zip(&c.scale).zip(&c.bias));
+            for ((g, b), ((x, dy), ((mean, scale), bias))) in sums.zip(of_x) {
+                let centred = *x - *mean;
+                let d = if fma(centred, *scale, *bias) > floor { *dy } else { 0.0 };
+                *g = fma(d, centred, *g);
+                *b += d;
             }
         }
     }
 
-    /// dx = gain·rstd·(dpre − mean(dpre) − x̂·mean(dpre·x̂)).
-    fn chunk_backward(saved: (&[f32], &[f32], &[f32]), m: &Moments, gain: &[f32], means: &[f32], add: bool, dx: &mut [f32]) {
-        let (x, y, dy) = saved;
-        let columns = gain.len();
-        let (mean_dx, mean_d) = means.split_at(columns);
-        let (mean, rstd) = (&m.mean[..columns], &m.rstd[..columns]);
-        for (r, (x, dx)) in x.chunks_exact(columns).zip(dx.chunks_exact_mut(columns)).enumerate() {
-            let dy = &dy[r * columns..(r + 1) * columns];
-            let gate = if y.is_empty() { x } else { &y[r * columns..(r + 1) * columns] };
-            let all = y.is_empty();
-            for i in 0..columns {
-                let d = if all || gate[i] > 0.0 { dy[i] } else { 0.0 };
-                let normal = (x[i] - mean[i]) * rstd[i];
-                let v = gain[i] * rstd[i] * (d - mean_d[i] - normal * mean_dx[i]);
-                dx[i] = if add { dx[i] + v } else { v };
+    /// dx = scale·(dpre − mean(dpre)) + slope·(x − mean), slope = −scale·rstd·mean(dpre·x̂).
+    fn chunk_backward(saved: (&[f32], &[f32]), c: &Coefficients, s: &Slopes, relu: bool, add: bool, dx: &mut [f32]) {
+        let (x, dy) = saved;
+        let width = c.mean.len();
+        let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+        let keep = if add { 1.0 } else { 0.0 };
+        for ((x, dy), dx) in x.chunks(width).zip(dy.chunks(width)).zip(dx.chunks_mut(width)) {
+            let n = dx.len();
+            let (mean, scale, bias) = (&c.mean[..n], &c.scale[..n], &c.bias[..n]);
+            let (slope, shift) = (&s.slope[..n], &s.shift[..n]);
+            let (x, dy) = (&x[..n], &dy[..n]);
+            for i in 0..n {
+                let centred = x[i] - mean[i];
+                let d = if fma(centred, scale[i], bias[i]) > floor { dy[i] } else { 0.0 };
+                let new = fma(scale[i], d, fma(slope[i], centred, shift[i]));
+                // A fresh buffer may hold anything, even what is not a number.
+                dx[i] = if keep > 0.0 { dx[i] + new } else { new };
             }
         }
     }

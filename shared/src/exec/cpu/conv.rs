@@ -1,12 +1,14 @@
-//! Convolution over (H, W, C) pictures as products: windows are unfolded into rows, a few hundred at a
-//! time, and multiplied with the weight (out, k·k·C) while they are in the cache.
+//! Convolution over (H, W, C) pictures as products over windows that are not unfolded: pictures are copied with
+//! their border of zeros, k lines of a window are k stretches in that copy, and the product reads them there.
 
-use super::matmul::{Into, Mat, product, transpose};
-use super::parallel::{for_chunks, scratch_len, sum_parts, sum_parts_with};
+use std::ops::Range;
+
+use super::matmul::{Into, Mat, Packed, Start, Windows, multiply, pack, packed_len, product};
+use super::parallel::{for_chunks, scratch_len, sum_parts};
 use super::scratch;
 
-/// Unfolded rows that are multiplied at a time.
-const ROWS: usize = 256;
+/// Output positions of one task, about.
+const POSITIONS: usize = 512;
 
 /// Geometry of one convolution over a batch.
 #[derive(Clone, Copy, Debug)]
@@ -39,39 +41,57 @@ impl Dims {
         self.output.iter().product()
     }
 
-    fn positions(&self) -> usize {
-        self.output[0] * self.output[1]
+    /// Elements of one line of a picture with its border.
+    fn line(&self) -> usize {
+        (self.input[1] + 2 * self.pad) * self.input[2]
     }
 
-    /// Pictures of one task, so that a task has about [`ROWS`] windows.
-    fn group(&self) -> usize {
-        (ROWS / self.positions()).max(1)
+    /// Output lines of the whole batch; tasks are made of them.
+    fn lines(&self) -> usize {
+        self.batch * self.output[0]
+    }
+
+    /// Output lines of one task: whole pictures where several fit.
+    fn task(&self) -> usize {
+        let lines = POSITIONS.div_ceil(self.output[1]).max(1);
+        if lines > self.output[0] { lines - lines % self.output[0] } else { lines }
+    }
+
+    /// Elements of a copy with borders that is enough for any task.
+    fn copy_len(&self) -> usize {
+        let pictures = self.task() / self.output[0] + 2;
+        (self.task() * self.stride + pictures * self.kernel) * self.line()
     }
 
     /// Elements of scratch that [`backward`] needs.
     pub(super) fn parts_len(&self) -> usize {
-        scratch_len(self.batch.div_ceil(self.group()), self.output[2] * self.window())
+        scratch_len(self.lines().div_ceil(self.task()), self.output[2] * self.window())
+    }
+
+    /// The convolution that takes dY to dX where the stride is 1: input and output change places.
+    fn reversed(&self) -> Self {
+        let pad = self.kernel - 1 - self.pad;
+        Self { input: self.output, output: self.input, pad, ..*self }
     }
 }
 
 /// Fills `y` (B, H', W', out) from `x` (B, H, W, C) and `weight` (out, k, k, C).
 pub(super) fn forward(d: Dims, x: &[f32], weight: &[f32], y: &mut [f32]) {
-    let [_, _, out] = d.output;
-    let window = d.window();
-    // A task covers several groups, so that threads meet less often.
-    let pictures = d.group() * 4;
-    scratch::with(out * window, |turned| {
-        transpose(weight, out, window, turned);
-        let turned = Mat::new(turned, window, out);
-        for_chunks(y, pictures * d.out_len(), |i, y| {
-            let x = &x[i * pictures * d.in_len()..];
-            scratch::with(ROWS.min(y.len() / out) * window, |columns| {
-                for (r, y) in y.chunks_mut(ROWS * out).enumerate() {
-                    let rows = y.len() / out;
-                    unfold(d, x, r * ROWS, &mut columns[..rows * window]);
-                    product(y, out, Into::Set, Mat::new(columns, rows, window), turned);
-                }
-            });
+    let (out, window) = (d.output[2], d.window());
+    scratch::with(packed_len(window, out), |packed| {
+        pack(Mat::new(weight, out, window).t(), packed);
+        correlate(d, x, Packed::new(packed, window, out), Start::Zero, y);
+    });
+}
+
+/// y = start + windows of x · `weight` (window × out, packed).
+fn correlate(d: Dims, x: &[f32], weight: Packed<'_>, start: Start<'_>, y: &mut [f32]) {
+    let out = d.output[2];
+    let line = d.output[1] * out;
+    for_chunks(y, d.task() * line, |i, y| {
+        let first = i * d.task();
+        with_windows(d, x, first..first + y.len() / line, |windows| {
+            multiply(y, out, start, windows, weight);
         });
     });
 }
@@ -85,51 +105,120 @@ pub(super) fn backward(
     d_weight: &mut [f32],
     parts: &mut [f32],
 ) {
-    let units = d.batch.div_ceil(d.group());
-    let pictures = |range: &std::ops::Range<usize>| {
-        range.start * d.group()..(range.end * d.group()).min(d.batch)
-    };
-    match dx {
-        None => sum_parts(units, d_weight, parts, |range, acc| {
-            part(d, pictures(&range), (x, weight), dy, None, acc);
-        }),
-        Some((dx, into)) => {
-            let unit_len = d.group() * d.in_len();
-            sum_parts_with(units, (dx, unit_len), d_weight, parts, |range, dx, acc| {
-                if into == Into::Set {
-                    dx.fill(0.0);
-                }
-                part(d, pictures(&range), (x, weight), dy, Some(dx), acc);
-            });
+    if let Some((dx, into)) = dx {
+        if d.stride == 1 && d.pad < d.kernel {
+            backward_input(d, weight, dy, into, dx);
+        } else {
+            fold_input(d, weight, dy, into, dx);
         }
     }
-}
-
-/// Backward over some pictures; `dx` starts at the first of them.
-fn part(
-    d: Dims,
-    pictures: std::ops::Range<usize>,
-    (x, weight): (&[f32], &[f32]),
-    dy: &[f32],
-    mut dx: Option<&mut [f32]>,
-    d_weight: &mut [f32],
-) {
+    // Summed as (window, out): so the windows are read in place and the narrow side is packed.
     let (out, window) = (d.output[2], d.window());
-    let x = &x[pictures.start * d.in_len()..pictures.end * d.in_len()];
-    let dy = &dy[pictures.start * d.out_len()..pictures.end * d.out_len()];
-    scratch::with(ROWS.min(dy.len() / out) * window, |columns| {
-        for (r, dy) in dy.chunks(ROWS * out).enumerate() {
-            let rows = dy.len() / out;
-            let columns = &mut columns[..rows * window];
-            unfold(d, x, r * ROWS, columns);
-            let dy = Mat::new(dy, rows, out);
-            product(d_weight, window, Into::Add, dy.t(), Mat::new(columns, rows, window));
-            if let Some(dx) = dx.as_deref_mut() {
-                product(columns, window, Into::Set, dy, Mat::new(weight, out, window));
-                fold(d, columns, r * ROWS, dx);
+    let line = d.output[1] * out;
+    scratch::with(window * out, |turned| {
+        turned.fill(0.0);
+        let tasks = d.lines().div_ceil(d.task());
+        sum_parts(tasks, turned, parts, |range, acc| {
+            for task in range {
+                let lines = task * d.task()..d.lines().min((task + 1) * d.task());
+                let dy = &dy[lines.start * line..lines.end * line];
+                with_windows(d, x, lines, |windows| {
+                    let dy = Mat::new(dy, dy.len() / out, out);
+                    product(acc, out, Into::Add, windows.t(), dy);
+                });
+            }
+        });
+        for (o, row) in d_weight.chunks_exact_mut(window).enumerate() {
+            for (i, w) in row.iter_mut().enumerate() {
+                *w += turned[i * out + o];
             }
         }
     });
+}
+
+/// dX where the stride is 1: the windows of dY times the weight turned by half a circle.
+fn backward_input(d: Dims, weight: &[f32], dy: &[f32], into: Into, dx: &mut [f32]) {
+    let (out, channels, taps) = (d.output[2], d.input[2], d.kernel * d.kernel);
+    scratch::with(taps * out * channels, |turned| {
+        for (o, taps_of) in weight.chunks_exact(taps * channels).enumerate() {
+            for (tap, row) in taps_of.chunks_exact(channels).enumerate() {
+                let at = ((taps - 1 - tap) * out + o) * channels;
+                turned[at..at + channels].copy_from_slice(row);
+            }
+        }
+        let turned = Mat::new(turned, taps * out, channels);
+        scratch::with(packed_len(taps * out, channels), |packed| {
+            pack(turned, packed);
+            let weight = Packed::new(packed, taps * out, channels);
+            correlate(d.reversed(), dy, weight, into.into(), dx);
+        });
+    });
+}
+
+/// dX for any stride: the gradient of each window, added where the window was.
+fn fold_input(d: Dims, weight: &[f32], dy: &[f32], into: Into, dx: &mut [f32]) {
+    let (out, window) = (d.output[2], d.window());
+    scratch::with(packed_len(out, window), |packed| {
+        pack(Mat::new(weight, out, window), packed);
+        let weight = Packed::new(packed, out, window);
+        let pictures = POSITIONS / (d.output[0] * d.output[1]);
+        for_chunks(dx, pictures.max(1) * d.in_len(), |i, dx| {
+            if into == Into::Set {
+                dx.fill(0.0);
+            }
+            let first = i * pictures.max(1) * d.out_len();
+            let dy = &dy[first..first + dx.len() / d.in_len() * d.out_len()];
+            scratch::with(POSITIONS.min(dy.len() / out) * window, |columns| {
+                for (r, dy) in dy.chunks(POSITIONS * out).enumerate() {
+                    let rows = dy.len() / out;
+                    let columns = &mut columns[..rows * window];
+                    multiply(columns, window, Start::Zero, Mat::new(dy, rows, out), weight);
+                    fold(d, columns, r * POSITIONS, dx);
+                }
+            });
+        });
+    });
+}
+
+/// Copies what the output lines `lines` read, with its border, and calls `task` with their windows.
+fn with_windows(d: Dims, x: &[f32], lines: Range<usize>, task: impl FnOnce(Windows<'_>)) {
+    let channels = d.input[2];
+    let mut starts: Vec<u32> = Vec::with_capacity(lines.len() * d.output[1]);
+    scratch::with(d.copy_len(), |copy| {
+        let (mut at, mut next) = (0, lines.start);
+        while next < lines.end {
+            let (picture, top) = (next / d.output[0], next % d.output[0]);
+            let taken = (d.output[0] - top).min(lines.end - next);
+            let x = &x[picture * d.in_len()..(picture + 1) * d.in_len()];
+            let count = (taken - 1) * d.stride + d.kernel;
+            for (i, line) in copy[at..].chunks_exact_mut(d.line()).take(count).enumerate() {
+                copy_line(d, x, (top * d.stride + i).checked_sub(d.pad), line);
+            }
+            for row in 0..taken {
+                let first = at + row * d.stride * d.line();
+                let position = |i: usize| (first + i * d.stride * channels) as u32;
+                starts.extend((0..d.output[1]).map(position));
+            }
+            at += count * d.line();
+            next += taken;
+        }
+        let (segment, line) = (d.kernel * channels, d.line());
+        let segments = d.kernel;
+        task(Windows { data: copy, starts: &starts, segments, segment, line, transposed: false });
+    });
+}
+
+/// Line `y` of a picture between its borders; zeros where there is none.
+fn copy_line(d: Dims, x: &[f32], y: Option<usize>, line: &mut [f32]) {
+    let (border, inner) = (d.pad * d.input[2], d.input[1] * d.input[2]);
+    match y.filter(|y| *y < d.input[0]) {
+        Some(y) => {
+            line[..border].fill(0.0);
+            line[border..border + inner].copy_from_slice(&x[y * inner..(y + 1) * inner]);
+            line[border + inner..].fill(0.0);
+        }
+        None => line.fill(0.0),
+    }
 }
 
 /// For each output position from `first` on: where its window lies, cut at the edges.
@@ -143,7 +232,8 @@ struct Window {
 
 impl Window {
     fn at(d: &Dims, position: usize) -> Self {
-        let (picture, inside) = (position / d.positions(), position % d.positions());
+        let positions = d.output[0] * d.output[1];
+        let (picture, inside) = (position / positions, position % positions);
         let corner = |i: usize| (i * d.stride) as isize - d.pad as isize;
         Self {
             picture: picture * d.in_len(),
@@ -171,27 +261,7 @@ impl Window {
     }
 }
 
-/// Copies the windows of consecutive positions into rows of `columns`.
-fn unfold(d: Dims, x: &[f32], first: usize, columns: &mut [f32]) {
-    let line = d.kernel * d.input[2];
-    for (i, row) in columns.chunks_exact_mut(d.window()).enumerate() {
-        for (at, span) in Window::at(&d, first + i).spans(&d) {
-            let target = &mut row[at..at + line];
-            match span {
-                Some((0, source, len)) if len == line => {
-                    target.copy_from_slice(&x[source..source + len]);
-                }
-                Some((skip, source, len)) => {
-                    target.fill(0.0);
-                    target[skip..skip + len].copy_from_slice(&x[source..source + len]);
-                }
-                None => target.fill(0.0),
-            }
-        }
-    }
-}
-
-/// Adds rows of `columns` back to where [`unfold`] took them from.
+/// Adds rows of `columns` back to where the windows of positions from `first` on were.
 fn fold(d: Dims, columns: &[f32], first: usize, dx: &mut [f32]) {
     for (i, row) in columns.chunks_exact(d.window()).enumerate() {
         for (at, span) in Window::at(&d, first + i).spans(&d) {

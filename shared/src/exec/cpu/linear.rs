@@ -1,10 +1,10 @@
 //! y = act(x·Wᵀ + b) over rows, forward and backward, in chunks that stay in the cache.
 
 use super::act;
-use super::matmul::{Into, Mat, product, transpose};
+use super::matmul::{Into, Mat, Packed, Start, multiply, pack, packed_len, product};
 use super::parallel::{CHUNK, for_chunks, for_chunks2, scratch_len, sum_parts, sum_parts_with};
 use super::scratch;
-use super::simd::{add_assign, simd};
+use super::simd::add_assign;
 use crate::graph::Act;
 
 /// Sizes of one linear layer over a batch.
@@ -25,17 +25,14 @@ pub(super) fn forward(
     y: &mut [f32],
 ) {
     let size = CHUNK * d.out;
-    // Transposed once for all chunks: products read their right side along rows.
-    scratch::with(d.out * d.inner, |turned| {
-        transpose(weight, d.out, d.inner, turned);
-        let turned = Mat::new(turned, d.inner, d.out);
+    // Packed once for all chunks.
+    scratch::with(packed_len(d.inner, d.out), |packed| {
+        pack(Mat::new(weight, d.out, d.inner).t(), packed);
+        let weight = Packed::new(packed, d.inner, d.out);
+        let start = bias.map_or(Start::Zero, Start::Row);
         let sums = |i: usize, y: &mut [f32]| {
-            let rows = y.len() / d.out;
-            let x = Mat::new(&x[i * CHUNK * d.inner..], rows, d.inner);
-            product(y, d.out, Into::Set, x, turned);
-            if let Some(bias) = bias {
-                add_bias(y, bias);
-            }
+            let x = Mat::new(&x[i * CHUNK * d.inner..], y.len() / d.out, d.inner);
+            multiply(y, d.out, start, x, weight);
         };
         match activation {
             None => for_chunks(y, size, sums),
@@ -65,8 +62,26 @@ pub(super) fn backward(
     d_params: &mut [f32],
     parts: &mut [f32],
 ) {
+    let needed = if dx.is_some() { packed_len(d.out, d.inner) } else { 0 };
+    scratch::with(needed, |packed| {
+        if dx.is_some() {
+            pack(Mat::new(saved.weight, d.out, d.inner), packed);
+        }
+        by_chunks(d, saved, packed, dy, dx, d_params, parts);
+    });
+}
+
+/// dX, dW and db in one visit of each chunk; every part of the chunks sums on its own.
+fn by_chunks(
+    d: Dims,
+    saved: &Saved<'_>,
+    packed: &[f32],
+    dy: &[f32],
+    dx: Option<(&mut [f32], Into)>,
+    d_params: &mut [f32],
+    parts: &mut [f32],
+) {
     let units = d.rows.div_ceil(CHUNK);
-    let weight = Mat::new(saved.weight, d.out, d.inner);
     let chunk =
         |unit: usize, dx: Option<(&mut [f32], Into)>, acc: &mut [f32], before: &mut [f32]| {
             let start = unit * CHUNK;
@@ -83,7 +98,7 @@ pub(super) fn backward(
             add_rows(&mut acc[d.out * d.inner..], dy);
             let dy = Mat::new(dy, rows, d.out);
             if let Some((dx, into)) = dx {
-                product(dx, d.inner, into, dy, weight);
+                multiply(dx, d.inner, into.into(), dy, Packed::new(packed, d.out, d.inner));
             }
             let dw = &mut acc[..d.out * d.inner];
             let x = Mat::new(&saved.x[start * d.inner..], rows, d.inner);
@@ -112,16 +127,6 @@ pub(super) fn backward(
 /// Elements of scratch that [`backward`] needs.
 pub(super) fn parts_len(d: Dims) -> usize {
     scratch_len(d.rows.div_ceil(CHUNK), d.out * (d.inner + 1))
-}
-
-simd! {
-    fn add_bias(y: &mut [f32], bias: &[f32]) {
-        for row in y.chunks_exact_mut(bias.len()) {
-            for (v, b) in row.iter_mut().zip(bias) {
-                *v += b;
-            }
-        }
-    }
 }
 
 /// total += each row of `rows`.

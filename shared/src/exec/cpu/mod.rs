@@ -15,7 +15,7 @@ mod forward;
 mod layer_norm;
 mod linear;
 pub mod matmul;
-mod parallel;
+pub(crate) mod parallel;
 mod rows;
 mod scratch;
 pub(crate) mod simd;

@@ -10,7 +10,7 @@ pub(super) const CHUNK: usize = 208;
 const PARTS: usize = 8;
 
 /// Calls `task(index, chunk)` for consecutive chunks of `size` elements of `data`.
-pub(super) fn for_chunks<T: Send>(
+pub(crate) fn for_chunks<T: Send>(
     data: &mut [T],
     size: usize,
     task: impl Fn(usize, &mut [T]) + Sync,
@@ -43,6 +43,29 @@ pub(super) fn for_chunks2<T: Send, U: Send>(
         .zip(b.chunks_mut(size_b.max(1)))
         .enumerate()
         .for_each(|(i, (a, b))| task(i, a, b));
+}
+
+/// The same over three slices of one length.
+pub(crate) fn for_chunks3<T: Send>(
+    (a, b, c): (&mut [T], &mut [T], &mut [T]),
+    size: usize,
+    task: impl Fn(usize, &mut [T], &mut [T], &mut [T]) + Sync,
+) {
+    #[cfg(feature = "cpu")]
+    {
+        use rayon::prelude::*;
+        a.par_chunks_mut(size)
+            .zip(b.par_chunks_mut(size))
+            .zip(c.par_chunks_mut(size))
+            .enumerate()
+            .for_each(|(i, ((a, b), c))| task(i, a, b, c));
+    }
+    #[cfg(not(feature = "cpu"))]
+    a.chunks_mut(size)
+        .zip(b.chunks_mut(size))
+        .zip(c.chunks_mut(size))
+        .enumerate()
+        .for_each(|(i, ((a, b), c))| task(i, a, b, c));
 }
 
 /// Units of one part when `units` are summed.

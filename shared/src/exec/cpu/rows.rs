@@ -1,7 +1,7 @@
 //! Operations that move, add or average rows of each example.
 
 use super::parallel::{CHUNK, for_chunks};
-use super::simd::{add, add_assign};
+use super::simd::{add, add_assign, add_relu, pass_positive};
 
 /// Elements of one task in purely element-wise work.
 const BLOCK: usize = 32 * 1024;
@@ -10,9 +10,10 @@ const BLOCK: usize = 32 * 1024;
 pub(super) fn sum(a: &[f32], b: &[f32], relu: bool, y: &mut [f32]) {
     for_chunks(y, BLOCK, |i, y| {
         let span = i * BLOCK..i * BLOCK + y.len();
-        add(y, &a[span.clone()], &b[span]);
         if relu {
-            y.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { 0.0 });
+            add_relu(y, &a[span.clone()], &b[span]);
+        } else {
+            add(y, &a[span.clone()], &b[span]);
         }
     });
 }
@@ -25,9 +26,17 @@ pub(super) fn accumulate(dst: &mut [f32], src: &[f32]) {
 /// out = dy where y > 0, else 0.
 pub(super) fn gate(dy: &[f32], y: &[f32], out: &mut [f32]) {
     for_chunks(out, BLOCK, |i, out| {
-        let start = i * BLOCK;
-        for (j, o) in out.iter_mut().enumerate() {
-            *o = if y[start + j] > 0.0 { dy[start + j] } else { 0.0 };
+        let span = i * BLOCK..i * BLOCK + out.len();
+        pass_positive(out, &dy[span.clone()], &y[span]);
+    });
+}
+
+/// total += every example of `len` elements, in their order.
+pub(super) fn add_examples(x: &[f32], len: usize, total: &mut [f32]) {
+    const PIECE: usize = 2048;
+    for_chunks(total, PIECE, |i, total| {
+        for example in x.chunks_exact(len) {
+            add_assign(total, &example[i * PIECE..][..total.len()]);
         }
     });
 }

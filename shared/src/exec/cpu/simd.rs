@@ -117,6 +117,21 @@ simd! {
         }
     }
 
+    /// dst = max(a + b, 0).
+    pub(super) fn add_relu(dst: &mut [f32], a: &[f32], b: &[f32]) {
+        for ((d, a), b) in dst.iter_mut().zip(a).zip(b) {
+            let v = *a + *b;
+            *d = if v > 0.0 { v } else { 0.0 };
+        }
+    }
+
+    /// dst = x where gate > 0, else 0.
+    pub(super) fn pass_positive(dst: &mut [f32], x: &[f32], gate: &[f32]) {
+        for ((d, x), g) in dst.iter_mut().zip(x).zip(gate) {
+            *d = if *g > 0.0 { *x } else { 0.0 };
+        }
+    }
+
     /// dst = a + b.
     pub(super) fn add(dst: &mut [f32], a: &[f32], b: &[f32]) {
         for ((d, a), b) in dst.iter_mut().zip(a).zip(b) {
