@@ -40,12 +40,13 @@ pub(super) fn figure(lines: &[&Line], command: &str) -> Option<Markup> {
                 @for p in &points { (whiskers(p, &axes)) }
                 @for mark in points.iter().filter_map(|p| arrow(p, &points, &axes)) { (mark) }
                 @for p in &points { (shape(p.line.role, axes.x.at(p.x.value), axes.y.at(p.y.value))) }
-                @for (p, (x, y, anchor)) in points.iter().zip(label_places(&points, &axes)) {
-                    text.halo x=(number(x)) y=(number(y)) text-anchor=(anchor) { (name(p.line, &points)) }
+                @for (i, (x, y, anchor)) in label_places(&points, &axes).into_iter().enumerate() {
+                    text.halo x=(number(x)) y=(number(y)) text-anchor=(anchor) { (label(i, &points)) }
                 }
             }
+            ol.key { @for p in &points { li { (marker(p.line.role)) (name(p.line, &points)) " " span.quiet { (values(p)) } } } }
             figcaption {
-                "Each point is one model over all seeds; the bars are 95 % intervals. Up is success for the attacker, right is a more useful model. "
+                "Each point is one model over all seeds, numbered as in the key; the bars are 95 % intervals. Up is success for the attacker, right is a more useful model. "
                 "Dotted arrows lead from the undefended attack to its defenses."
             }
             (foot(command, "attack-and-utility", &csv(&points)))
@@ -76,10 +77,20 @@ fn title(points: &[Point<'_>]) -> String {
 }
 
 fn description(points: &[Point<'_>]) -> String {
-    let one = |p: &Point<'_>| {
-        format!("{}: {HIT} {:.2}, {UTILITY} {:.2}", name(p.line, points), p.y.value, p.x.value)
-    };
+    let one = |p: &Point<'_>| format!("{}: {}", name(p.line, points), values(p));
     points.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn values(p: &Point<'_>) -> String {
+    format!("{HIT} {:.2}, {UTILITY} {:.2}", p.y.value, p.x.value)
+}
+
+/// The point's number in the key below the plot; undefended attacks stand apart and have room for their name.
+fn label(i: usize, points: &[Point<'_>]) -> String {
+    match points[i].line.role {
+        Role::Poisoned => format!("{} {}", i + 1, points[i].line.attack),
+        Role::Clean | Role::Defended => (i + 1).to_string(),
+    }
 }
 
 /// The model's name; on controls with several attacks also what it is scored against.
@@ -193,10 +204,10 @@ fn label_places(points: &[Point<'_>], axes: &Axes) -> Vec<(f64, f64, &'static st
     let mut taken: Vec<Area> = points.iter().flat_map(|p| marks(p, axes)).collect();
     taken.extend(points.iter().flat_map(|p| arrow_areas(p, points, axes)));
     let mut places = Vec::new();
-    for p in points {
+    for (i, p) in points.iter().enumerate() {
         let (x, y) = (axes.x.at(p.x.value), axes.y.at(p.y.value));
-        // A letter is about 8.6 units wide in the larger text of small screens.
-        let width = 8.6 * name(p.line, points).chars().count() as f64;
+        // A letter is about 8.6 units wide, a digit 10, in the larger text of small screens.
+        let width = 8.6 * label(i, points).chars().count() as f64 + 2.0;
         let area = |(right, down): (bool, f64)| {
             let left = if right { x + 12.0 } else { x - 12.0 - width };
             (left, left + width, y + down - 12.0, y + down + 4.0)
