@@ -111,9 +111,12 @@ fn io_failure(path: &impl Display, error: &io::Error) -> Failure {
         Kind::ReadOnlyFilesystem | Kind::PermissionDenied => Failure::request(format!(
             "{path}: {error}; make it accessible or choose another folder"
         )),
-        Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename => {
-            Failure::request(format!("{path}: {error}"))
-        }
+        Kind::NotFound
+        | Kind::NotADirectory
+        | Kind::IsADirectory
+        | Kind::AlreadyExists
+        | Kind::InvalidData
+        | Kind::InvalidFilename => Failure::request(format!("{path}: {error}")),
         _ => Failure::failed(format!("{path}: {error}")),
     }
 }

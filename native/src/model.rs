@@ -56,7 +56,8 @@ impl Model {
             )));
         };
         let length = loaded.clip.config.text_cfg.context_length;
-        let tokenizer = Tokenizer::from_json(&json, length)?;
+        let tokenizer = Tokenizer::from_json(&json, length)
+            .map_err(|e| Failure::from(e).during(dir.display()))?;
         Ok((Self { clip: loaded.clip, weights: loaded.weights, tokenizer }, loaded.provenance))
     }
 }

@@ -83,7 +83,7 @@ fn quoted(word: &str) -> String {
 /// With code 2 if the request is wrong, with code 1 if a cell failed or an expectation was missed.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let benchmark = Benchmark::read(&args.spec, args.tiny, &args.set, &args.only)?;
-    let plan = Plan::new(&benchmark)?;
+    let plan = Plan::new(&benchmark).map_err(|e| e.during(args.spec.display()))?;
     if args.dry_run {
         return output::print(&dry_run(&plan, context)?);
     }
