@@ -118,7 +118,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Doctor(args) => cmd::doctor::run(args, &context),
         Command::Run(args) => cmd::run::run(args, &context),
         Command::Train(args) => cmd::train::run(args, &context),
-        Command::Embed(args) => cmd::embed::run(args),
+        Command::Embed(args) => cmd::embed::run(args, &context),
         Command::Report(args) => cmd::report::run(args),
         Command::Bench(args) => cmd::bench::run(args, &context),
     }

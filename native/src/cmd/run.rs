@@ -92,6 +92,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         Path::new("runs").join(format!("{name}-{}", benchmark.digest().short()))
     };
     let out = args.out.clone().unwrap_or_else(default);
+    if let Some(banner) = plan.works.iter().find_map(|work| work.model.banner()) {
+        context.progress.warn(&banner);
+    }
     let stages = Stages::new(context)?;
     let outcome = pipeline::run(&plan, &out, &args.command(&out), &stages)?;
     let verdicts = benchmark.judge(&outcome.measured);

@@ -124,6 +124,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let seed = Seed::new(args.seed);
     let armed = attack.make(ATTACKS).map_err(Failure::request)?.prepare(&*clean, &seed)?;
     let model = lineage(args, &clean, &attack, &defense, &armed)?;
+    if let Some(banner) = model.start.banner() {
+        context.progress.warn(&banner);
+    }
     let stages = Stages::new(context)?;
     fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
     let (dir, record) = model.run(&stages)?;

@@ -36,9 +36,7 @@ pub fn training(source: &Source) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
         Source::Named(name) => named(name)?.train.ok_or_else(|| {
-            Failure::request(format!(
-                "{name} has no training split; it is for evaluation"
-            ))
+            Failure::request(format!("{name} has no training split; it is for evaluation"))
         }),
     }
 }

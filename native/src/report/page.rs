@@ -56,7 +56,8 @@ pub(super) fn render(c: &Content<'_>) -> Markup {
 
 /// Text from a file of fixed width: blank lines part paragraphs, other line ends are the file's, not the reader's.
 fn paragraphs(text: &str) -> Markup {
-    let parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let parts =
+        text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     html! { @for part in parts.filter(|part| !part.is_empty()) { p { (part) } } }
 }
 
