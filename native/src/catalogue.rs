@@ -127,7 +127,7 @@ fn encoder(name: &str) -> Result<Item> {
     Ok(Item {
         name: name.to_owned(),
         summary: format!(
-            "{tower}, width {}, {} px; text of {} blocks, width {}; {parameters} parameters",
+            "{tower}, width {}, {} px; text depth {}, width {}; {parameters} parameters",
             vision.width, vision.image_size, text.layers, text.width
         ),
         facts: facts([

@@ -33,7 +33,7 @@ fn unmoved(clip: &Clip, config: &TrainConfig) -> Vec<String> {
     let end = trainer.into_weights();
     let same = |name: &&str| start.data(name) == end.data(name);
     let names: Vec<&str> = start.iter().map(|(name, _)| name).collect();
-    names.iter().copied().filter(|name| same(&name)).map(str::to_owned).collect()
+    names.iter().copied().filter(|name| same(name)).map(str::to_owned).collect()
 }
 
 #[test]

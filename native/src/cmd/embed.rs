@@ -17,7 +17,7 @@ use crate::store::write_atomic;
 
 /// Writes `image_features` [N, D] and `text_features` [M, D], L2-normalised, in input order.
 #[derive(Debug, clap::Args)]
-#[group(id = "items", required = true, multiple = true, args = ["images", "texts"])]
+#[command(group(clap::ArgGroup::new("items").required(true).multiple(true).args(["images", "texts"])))]
 pub struct Args {
     /// The checkpoint.
     #[arg(long, value_name = "CKPT")]

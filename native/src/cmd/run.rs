@@ -31,7 +31,7 @@ pub struct Args {
     /// Keeps only cells with this value, such as `attack=none` or `seed=0`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub only: Vec<Assignment>,
-    /// auto, cpu, `cuda[:N]` or wgpu.
+    /// `auto` or `cpu`: this build has no CUDA and no wgpu.
     #[arg(long, default_value = "auto")]
     pub device: Device,
     /// Prints the cells and what is already cached; computes nothing.

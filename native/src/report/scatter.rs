@@ -185,7 +185,7 @@ fn arrow(to: &Point<'_>, points: &[Point<'_>], axes: &Axes) -> Option<Markup> {
 }
 
 /// Where a label may stand relative to its point: to the right or left, and by how much its base line is moved.
-const CANDIDATES: [(bool, f64); 8] = [
+const CANDIDATES: [(bool, f64); 10] = [
     (true, -9.0),
     (false, -9.0),
     (true, 21.0),
@@ -194,13 +194,16 @@ const CANDIDATES: [(bool, f64); 8] = [
     (false, -25.0),
     (true, 37.0),
     (false, 37.0),
+    (true, -41.0),
+    (false, -41.0),
 ];
 
 /// A rectangle of the drawing: left, right, top, bottom.
 type Area = (f64, f64, f64, f64);
 
-/// For each point the first candidate place that covers no mark and no label placed before it.
+/// For each point the candidate place that covers the fewest marks, and no label placed before it if that can be.
 fn label_places(points: &[Point<'_>], axes: &Axes) -> Vec<(f64, f64, &'static str)> {
+    let mut labels: Vec<Area> = Vec::new();
     let mut taken: Vec<Area> = points.iter().flat_map(|p| marks(p, axes)).collect();
     taken.extend(points.iter().flat_map(|p| arrow_areas(p, points, axes)));
     let mut places = Vec::new();
@@ -210,16 +213,17 @@ fn label_places(points: &[Point<'_>], axes: &Axes) -> Vec<(f64, f64, &'static st
         let width = 8.6 * label(i, points).chars().count() as f64 + 2.0;
         let area = |(right, down): (bool, f64)| {
             let left = if right { x + 12.0 } else { x - 12.0 - width };
-            (left, left + width, y + down - 12.0, y + down + 4.0)
+            (left, left + width, y + down - 14.0, y + down + 4.0)
         };
         let collisions = |place: &(bool, f64)| {
             let a = area(*place);
             let outside = a.0 < 60.0 || a.1 > WIDTH || a.2 < 0.0 || a.3 > HEIGHT - 52.0;
-            let hits = taken.iter().filter(|t| a.0 < t.1 && t.0 < a.1 && a.2 < t.3 && t.2 < a.3);
-            hits.count() + if outside { 100 } else { 0 }
+            let hit = |t: &&Area| a.0 < t.1 && t.0 < a.1 && a.2 < t.3 && t.2 < a.3;
+            let unreadable = labels.iter().filter(hit).count() + usize::from(outside);
+            taken.iter().filter(hit).count() + 100 * unreadable
         };
         let best = CANDIDATES.into_iter().min_by_key(collisions).unwrap_or(CANDIDATES[0]);
-        taken.push(area(best));
+        labels.push(area(best));
         places.push(match best.0 {
             true => (x + 12.0, y + best.1, "start"),
             false => (x - 12.0, y + best.1, "end"),
