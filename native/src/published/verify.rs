@@ -40,7 +40,9 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<Results> {
             bail!("{place}: a cell failed ({error}); run the benchmark again");
         }
     }
-    let asked = asked(root, name)?;
+    let spec = root.join(format!("benchmarks/{name}.toml"));
+    let benchmark = Benchmark::read(&spec, false, &[], &[])?;
+    let asked = asked(&benchmark)?;
     let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
     ensure!(
         found == asked,
@@ -48,17 +50,13 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<Results> {
         found.intersection(&asked).count(),
         asked.len()
     );
-    every_value(dir, &results.rows, &benchmark(root, name)?.eval.metrics)?;
+    every_value(dir, &results.rows, &benchmark.eval.metrics)?;
     Ok(results)
 }
 
-fn benchmark(root: &Path, name: &str) -> Result<Benchmark> {
-    Ok(Benchmark::read(&root.join(format!("benchmarks/{name}.toml")), false, &[], &[])?)
-}
-
-fn asked(root: &Path, name: &str) -> Result<BTreeSet<Asked>> {
-    let benchmark = benchmark(root, name)?;
-    let plan = Plan::new(&benchmark)?;
+/// Every model of a benchmark, controls also with each attack that they are scored against.
+fn asked(benchmark: &Benchmark) -> Result<BTreeSet<Asked>> {
+    let plan = Plan::new(benchmark)?;
     let mut asked = BTreeSet::new();
     for cell in plan.works.iter().map(|work| &work.cell) {
         let mut add = |rival: Option<usize>| {
