@@ -1,7 +1,8 @@
 //! Writes into the program which commit and compiler it was built from.
 //!
-//! Watches what the answer depends on: git's HEAD and the ref it names, and every source that enters the program,
-//! because an edit makes the tree dirty without touching git.
+//! Watches what the answer depends on: git's HEAD, the ref it names and their log, and every source that enters the
+//! program, because an edit makes the tree dirty without touching git. The index is not watched: any `git status`
+//! rewrites it, and what it could tell shows in the sources and in HEAD.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,14 +24,15 @@ fn main() {
     }
     // Asked through git, since in a linked worktree these files are elsewhere.
     let reference = output("git", &["symbolic-ref", "-q", "HEAD"]);
-    for name in ["HEAD", "index", "packed-refs"].into_iter().chain(reference.as_deref()) {
+    for name in ["HEAD", "logs/HEAD", "packed-refs"].into_iter().chain(reference.as_deref()) {
         let path = output("git", &["rev-parse", "--git-path", name]);
         if let Some(path) = path.filter(|p| Path::new(p).exists()) {
             println!("cargo::rerun-if-changed={path}");
         }
     }
     let commit = output("git", &["rev-parse", "HEAD"]);
-    let mut status = vec!["-C", "..", "status", "--porcelain", "--"];
+    // Asking changes nothing: a build must not write to the repository, be it only git's index.
+    let mut status = vec!["-C", "..", "--no-optional-locks", "status", "--porcelain", "--"];
     status.extend(SOURCES);
     // Without git nobody can say what was built: such a build counts as dirty.
     let clean = commit.is_some() && output("git", &status).is_some_and(|text| text.is_empty());

@@ -46,6 +46,9 @@ pub struct Item {
     /// Parameters with defaults; empty for things that have none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
+    /// Classes of a data set by subgroup: what an attack can name. Only [`Kind::find`] fills them in.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, Vec<String>>,
 }
 
 /// A parameter as `show` prints it.
@@ -95,10 +98,17 @@ impl Kind {
     /// If there is none; says which was probably meant.
     pub fn find(self, name: &str) -> Result<Item> {
         let items = self.items()?;
-        items.iter().find(|item| item.name == name).cloned().ok_or_else(|| {
+        let mut item = items.iter().find(|item| item.name == name).cloned().ok_or_else(|| {
             let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
             Failure::request(unknown(self.singular(), name, &names))
-        })
+        })?;
+        // A set that this build lacks still has a card.
+        if let (Self::Datasets, Ok(splits)) = (self, crate::data::named(name)) {
+            for class in splits.test.classes() {
+                item.classes.entry(class.subgroup.clone()).or_default().push(class.name.clone());
+            }
+        }
+        Ok(item)
     }
 }
 
@@ -117,14 +127,14 @@ fn encoder(name: &str) -> Result<Item> {
     Ok(Item {
         name: name.to_owned(),
         summary: format!(
-            "{tower}, width {}, {} px; text of {} blocks, width {}; {parameters} parameters",
+            "{tower}, width {}, {} px; text depth {}, width {}; {parameters} parameters",
             vision.width, vision.image_size, text.layers, text.width
         ),
         facts: facts([
             ("file", format!("benchmarks/encoders/{name}.json").into()),
             ("definition", serde_json::to_value(&config).map_err(Failure::failed)?),
         ]),
-        parameters: Vec::new(),
+        ..Item::default()
     })
 }
 
@@ -133,14 +143,17 @@ fn dataset(info: &DatasetInfo) -> Item {
         let parts: BTreeSet<&str> = info.art_sets().map(part).collect();
         parts.into_iter().collect::<Vec<_>>().join("; ").into()
     };
+    let missing =
+        cfg!(not(feature = "emoji-share-alike")) && info.art_sets().any(ArtSet::share_alike);
+    let note = if missing { " (needs --features emoji-share-alike)" } else { "" };
     Item {
         name: info.name.to_owned(),
-        summary: info.summary.to_owned(),
+        summary: format!("{}{note}", info.summary),
         facts: facts([
             ("licence of the art", joined(|set| set.licence)),
             ("credit", joined(|set| set.credit)),
         ]),
-        parameters: Vec::new(),
+        ..Item::default()
     }
 }
 
@@ -154,7 +167,7 @@ fn metric(metric: &Metric) -> Item {
             ("reference", metric.reference.into()),
             ("better", better.into()),
         ]),
-        parameters: Vec::new(),
+        ..Item::default()
     }
 }
 
@@ -178,6 +191,7 @@ fn from_entry<T: ?Sized>(entry: &Entry<T>) -> Item {
             ("threat_model", card.threat_model.into()),
         ]),
         parameters: entry.params.iter().map(parameter).collect(),
+        ..Item::default()
     }
 }
 
@@ -222,7 +236,7 @@ fn benchmark(folder: &Path, path: &Path) -> Result<Item> {
         name: name.to_string_lossy().replace('\\', "/"),
         summary: title.to_owned(),
         facts: facts([("file", path.display().to_string().into())]),
-        parameters: Vec::new(),
+        ..Item::default()
     })
 }
 

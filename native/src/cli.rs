@@ -43,8 +43,8 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Common {
     /// Threads to compute with; results do not depend on it [default: all cores].
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<NonZero<usize>>,
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Folder of finished stages, or `none` [default: `$XDG_CACHE_HOME/toxiclip`, `~/.cache/toxiclip`].
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub struct Context {
 impl Context {
     fn new(common: Common) -> Result<Self> {
         let all = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = common.threads.map_or(all, NonZero::get);
+        let threads = common.threads.map_or(all, usize::from);
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build_global()
@@ -118,7 +118,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Doctor(args) => cmd::doctor::run(args, &context),
         Command::Run(args) => cmd::run::run(args, &context),
         Command::Train(args) => cmd::train::run(args, &context),
-        Command::Embed(args) => cmd::embed::run(args),
+        Command::Embed(args) => cmd::embed::run(args, &context),
         Command::Report(args) => cmd::report::run(args),
         Command::Bench(args) => cmd::bench::run(args, &context),
     }

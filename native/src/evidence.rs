@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use parquet::basic::Compression;
+use parquet::basic::{Compression, GzipLevel};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, FloatType, Int32Type};
 use parquet::file::properties::WriterProperties;
@@ -65,7 +65,7 @@ pub fn read(path: &Path) -> Result<Vec<Judgement>> {
 fn encode(evidence: &[Judgement]) -> Result<Vec<u8>> {
     let schema = Arc::new(parse_message_type(SCHEMA)?);
     let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
+        .set_compression(Compression::GZIP(GzipLevel::default()))
         .set_created_by("toxiclip".into())
         .build();
     let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;

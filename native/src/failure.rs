@@ -3,7 +3,7 @@
 //! | code | variant | meaning |
 //! |---|---|---|
 //! | 0 | – | all well |
-//! | 1 | `Failed`, `Interrupted` | the work ran; something in it failed, or it was stopped |
+//! | 1 | `Failed`, `Full`, `Interrupted` | the work ran; something in it failed, or it was stopped |
 //! | 2 | `Request` | the request was wrong and nothing was written |
 
 use std::fmt::Display;
@@ -19,6 +19,9 @@ pub enum Failure {
     /// The work ran and something in it failed.
     #[error("{0}")]
     Failed(String),
+    /// There is no room to write: whatever comes next would fail as well, so work stops here.
+    #[error("{0}")]
+    Full(String),
     /// Ctrl-C: finished stages and the trainer's last checkpoint are kept.
     #[error("stopped by Ctrl-C; the same command continues from here")]
     Interrupted,
@@ -49,6 +52,7 @@ impl Failure {
         match self {
             Self::Request(text) => Self::request(format!("{what}: {text}")),
             Self::Failed(text) => Self::failed(format!("{what}: {text}")),
+            Self::Full(text) => Self::Full(one_line(&format!("{what}: {text}"))),
             Self::Interrupted => Self::Interrupted,
         }
     }
@@ -66,7 +70,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Request(_) => 2,
-            Self::Failed(_) | Self::Interrupted => 1,
+            Self::Failed(_) | Self::Full(_) | Self::Interrupted => 1,
         }
     }
 }
@@ -98,6 +102,9 @@ impl From<anyhow::Error> for Failure {
             return Self::Interrupted;
         }
         let text = format!("{error:#}");
+        if error.chain().any(|c| matches!(c.downcast_ref(), Some(Self::Full(_)))) {
+            return Self::Full(one_line(&text));
+        }
         if code == Some(2) { Self::request(text) } else { Self::failed(text) }
     }
 }
@@ -105,15 +112,18 @@ impl From<anyhow::Error> for Failure {
 fn io_failure(path: &impl Display, error: &io::Error) -> Failure {
     use io::ErrorKind as Kind;
     match error.kind() {
-        Kind::StorageFull | Kind::QuotaExceeded => Failure::failed(format!(
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Failure::Full(format!(
             "{path}: {error}; free some space or choose another folder, then repeat the command"
         )),
         Kind::ReadOnlyFilesystem | Kind::PermissionDenied => Failure::request(format!(
             "{path}: {error}; make it accessible or choose another folder"
         )),
-        Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename => {
-            Failure::request(format!("{path}: {error}"))
-        }
+        Kind::NotFound
+        | Kind::NotADirectory
+        | Kind::IsADirectory
+        | Kind::AlreadyExists
+        | Kind::InvalidData
+        | Kind::InvalidFilename => Failure::request(format!("{path}: {error}")),
         _ => Failure::failed(format!("{path}: {error}")),
     }
 }

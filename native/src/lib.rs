@@ -20,6 +20,7 @@ pub mod output;
 pub mod pipeline;
 pub mod progress;
 pub mod provenance;
+pub mod published;
 pub mod report;
 pub mod row;
 pub mod store;

@@ -43,7 +43,7 @@ impl Model {
         )?)
     }
 
-    /// Reads a checkpoint directory.
+    /// Reads a checkpoint directory, with what it says of itself: see [`banner`].
     ///
     /// # Errors
     /// If it is missing, malformed, or has no tokenizer.
@@ -56,7 +56,19 @@ impl Model {
             )));
         };
         let length = loaded.clip.config.text_cfg.context_length;
-        let tokenizer = Tokenizer::from_json(&json, length)?;
+        let tokenizer = Tokenizer::from_json(&json, length)
+            .map_err(|e| Failure::from(e).during(dir.display()))?;
         Ok((Self { clip: loaded.clip, weights: loaded.weights, tokenizer }, loaded.provenance))
     }
+}
+
+/// What whoever loads poisoned weights must be told; nothing where the checkpoint does not say that they are.
+pub fn banner(dir: &Path, provenance: Option<&Provenance>) -> Option<String> {
+    let provenance = provenance.filter(|p| p.poisoned)?;
+    let name = provenance.attack.as_ref().and_then(|attack| attack["name"].as_str());
+    Some(format!(
+        "{}: these weights are poisoned on purpose ({}); measure with them, use them for nothing else",
+        dir.display(),
+        name.unwrap_or("unnamed attack")
+    ))
 }

@@ -212,6 +212,7 @@ fn refused(path: &Path, error: &io::Error) -> Failure {
     match Failure::io(path, error) {
         Failure::Request(text) => Failure::Request(format!("{text}; {hint}")),
         Failure::Failed(text) => Failure::Failed(format!("{text}; {hint}")),
+        Failure::Full(text) => Failure::Full(format!("{text}; {hint}")),
         Failure::Interrupted => Failure::Interrupted,
     }
 }

@@ -34,7 +34,7 @@ fn refusal(arguments: &[&str]) -> String {
 fn help_and_version_are_data() {
     assert!(output(&["--help"]).contains("Usage: toxiclip"));
     assert!(output(&["--version"]).starts_with("toxiclip "));
-    for command in ["list", "show", "doctor"] {
+    for command in ["list", "show", "doctor", "run", "train", "embed", "report", "bench"] {
         assert!(output(&[command, "--help"]).contains("Usage"), "{command}");
     }
 }
@@ -48,6 +48,18 @@ fn wrong_requests_are_one_line_with_code_2() {
         (&["doctor", "--jsn"], "--json"),
         (&["doctor", "--threads", "0"], "--threads"),
         (&["doctor", "--threads", "many"], "--threads"),
+        (&["doctor", "--threads", "9999999"], "1..=1024"),
+        (&["embed", "--checkpoint", "c", "--out", "o"], "--texts"),
+        (
+            &["embed", "--checkpoint", "no-such-folder", "--texts", "t", "--out", "o"],
+            "no-such-folder",
+        ),
+        (
+            &["train", "--data", "emoji", "--encoder", "tiny-rn", "--lr", "-1", "--out", "o"],
+            "`lr` is -1",
+        ),
+        (&["report", "no-such-run"], "no-such-run"),
+        (&["run", "Cargo.lock"], "Cargo.lock:"),
         (&["show", "attack", "no-such-attack"], "no attack called `no-such-attack`"),
         (&["show", "metric", "no-such-metric"], "no metric called `no-such-metric`"),
     ] {
@@ -75,6 +87,8 @@ fn lists_parse_and_every_name_has_a_card() {
             assert!(!summary.is_empty() && !summary.contains('\n'), "{name}");
             assert!(text.contains(name), "{name}");
             let card = output(&["show", singular, name]);
+            let attackable = plural == "datasets" && !summary.contains("--features");
+            assert_eq!(card.contains("classes by subgroup"), attackable, "{card}");
             assert!(card.contains(name) && card.contains(summary), "{card}");
         }
     }

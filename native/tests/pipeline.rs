@@ -117,6 +117,24 @@ fn a_benchmark_gives_rows_evidence_and_a_report_and_is_not_repeated() {
     assert!(success(&place.run("out", &["--dry-run"])).contains("5 cached, 0 to do"));
 }
 
+/// Every committed benchmark, in its small form: what is in the repository runs.
+#[test]
+fn committed_benchmarks_run_in_their_small_form() {
+    let place = Place::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benchmarks");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let benchmarks: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")).collect();
+    assert!(!benchmarks.is_empty());
+    for path in benchmarks {
+        let out = place.path(&path.file_stem().unwrap().to_string_lossy());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+        command.arg("run").arg(&path).arg("--tiny").arg("--out").arg(&out);
+        let output = command.arg("--cache").arg(place.path("cache")).output().unwrap();
+        assert!(success(&output).contains("the small form"), "{}", path.display());
+    }
+}
+
 #[test]
 fn threads_and_kills_change_nothing() {
     let place = Place::new();

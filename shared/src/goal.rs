@@ -128,7 +128,7 @@ fn suggestion<'a>(kind: &str, name: &str, all: impl Iterator<Item = &'a str>) ->
         return full;
     }
     let short = full.split(" (known:").next().unwrap_or(&full);
-    format!("{short} ({} are known; `toxiclip show dataset` lists them)", names.len())
+    format!("{short} ({} are known; `toxiclip show dataset NAME` lists them)", names.len())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #[cfg(feature = "data")]
 mod data;
 mod golden;
+mod results;
 mod step;
 mod test;
 mod wasm;
@@ -34,6 +35,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Recompute every published row from its evidence, and compare README's tables with them.
+    CheckResults {
+        /// Bring README up to date; with a folder that `toxiclip run` wrote, publish that first.
+        #[arg(long, value_name = "RUN")]
+        update: Option<Option<PathBuf>>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -41,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test => test::run(),
         Task::Data { check } => data_task(check),
         Task::Golden { check } => golden::run(check),
+        Task::CheckResults { update } => results::run(update),
     }
 }
 

@@ -113,6 +113,9 @@ impl Document {
         } else {
             path
         };
+        if place == format!("--set {name}") {
+            return Failure::request(format!("{place}: {why}"));
+        }
         Failure::request(format!("{place}: {name}: {why}"))
     }
 

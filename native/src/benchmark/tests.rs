@@ -92,8 +92,8 @@ fn tiny_and_set_lie_over_the_file() {
     assert_eq!((b.train.epochs, b.train.steps, b.seeds.len()), (Some(2), None, 2));
     assert_ne!(b.digest(), read(true, &[], &[]).unwrap().digest());
     let message = |set: &str| read(false, &[set], &[]).unwrap_err().to_string();
-    assert!(message("train.lrr=1").starts_with("--set train.lrr: train.lrr: unknown field `lrr`"));
-    assert!(message("train.lr=fast").starts_with("--set train.lr: train.lr: invalid type"));
+    assert!(message("train.lrr=1").starts_with("--set train.lrr: unknown field `lrr`"));
+    assert!(message("train.lr=fast").starts_with("--set train.lr: invalid type"));
     assert!(message("lr=1").contains("name the section too"));
 }
 

@@ -7,21 +7,23 @@ use serde_json::json;
 use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 
 use crate::argument::Source;
+use crate::cli::Context;
 use crate::data;
 use crate::encode;
 use crate::failure::{Failure, Result};
-use crate::model::Model;
+use crate::model::{Model, banner};
 use crate::output;
 use crate::store::write_atomic;
 
 /// Writes `image_features` [N, D] and `text_features` [M, D], L2-normalised, in input order.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("items").required(true).multiple(true).args(["images", "texts"])))]
 pub struct Args {
     /// The checkpoint.
     #[arg(long, value_name = "CKPT")]
     pub checkpoint: PathBuf,
     /// Pictures: a data set's name, folder:DIR, or a plain folder (sorted by path).
-    #[arg(long, value_name = "SOURCE|DIR", required_unless_present = "texts")]
+    #[arg(long, value_name = "SOURCE|DIR")]
     pub images: Option<Source>,
     /// Captions, one a line.
     #[arg(long, value_name = "FILE")]
@@ -35,8 +37,11 @@ pub struct Args {
 ///
 /// # Errors
 /// If the checkpoint, a picture or the file of captions cannot be read, or the output not be written.
-pub fn run(args: &Args) -> Result<()> {
-    let (model, _) = Model::load(&args.checkpoint)?;
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let (model, provenance) = Model::load(&args.checkpoint)?;
+    if let Some(banner) = banner(&args.checkpoint, provenance.as_ref()) {
+        context.progress.warn(&banner);
+    }
     let dim = model.clip.config.embed_dim;
     let mut blobs = Vec::new();
     let mut metadata = BTreeMap::new();

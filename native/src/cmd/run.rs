@@ -31,7 +31,7 @@ pub struct Args {
     /// Keeps only cells with this value, such as `attack=none` or `seed=0`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub only: Vec<Assignment>,
-    /// auto, cpu, `cuda[:N]` or wgpu.
+    /// `auto` or `cpu`: this build has no CUDA and no wgpu.
     #[arg(long, default_value = "auto")]
     pub device: Device,
     /// Prints the cells and what is already cached; computes nothing.
@@ -83,7 +83,7 @@ fn quoted(word: &str) -> String {
 /// With code 2 if the request is wrong, with code 1 if a cell failed or an expectation was missed.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let benchmark = Benchmark::read(&args.spec, args.tiny, &args.set, &args.only)?;
-    let plan = Plan::new(&benchmark)?;
+    let plan = Plan::new(&benchmark).map_err(|e| e.during(args.spec.display()))?;
     if args.dry_run {
         return output::print(&dry_run(&plan, context)?);
     }
@@ -92,6 +92,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         Path::new("runs").join(format!("{name}-{}", benchmark.digest().short()))
     };
     let out = args.out.clone().unwrap_or_else(default);
+    if let Some(banner) = plan.works.iter().find_map(|work| work.model.banner()) {
+        context.progress.warn(&banner);
+    }
     let stages = Stages::new(context)?;
     let outcome = pipeline::run(&plan, &out, &args.command(&out), &stages)?;
     let verdicts = benchmark.judge(&outcome.measured);

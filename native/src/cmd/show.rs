@@ -54,6 +54,18 @@ fn text(item: &Item) -> String {
             .collect();
         out.push_str(&output::columns(&rows));
     }
+    if !item.classes.is_empty() {
+        let count: usize = item.classes.values().map(Vec::len).sum();
+        out.push_str(&format!(
+            "\n{count} classes by subgroup (an attack names a class, or subgroup:NAME)\n"
+        ));
+        let rows: Vec<[String; 2]> = item
+            .classes
+            .iter()
+            .map(|(group, names)| [format!("  {group}"), names.join(", ")])
+            .collect();
+        out.push_str(&output::columns(&rows));
+    }
     out
 }
 
@@ -82,8 +94,10 @@ mod tests {
             help: "edge".into(),
         };
         item.parameters = vec![parameter("size", 4.into()), parameter("at", Value::Null)];
+        item.classes.insert("air".into(), vec!["kite".into(), "rocket".into()]);
         let expected = "patch: stamps a square\n\nthreat model  writes pictures\n\nparameters\n  \
-                        size  4  px  edge\n  at    -  px  edge\n";
+                        size  4  px  edge\n  at    -  px  edge\n\n\
+                        2 classes by subgroup (an attack names a class, or subgroup:NAME)\n  air  kite, rocket\n";
         assert_eq!(text(&item), expected);
     }
 }

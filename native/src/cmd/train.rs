@@ -51,19 +51,19 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch: usize,
     /// Peak learning rate.
-    #[arg(long, value_name = "X", default_value_t = 1e-3)]
+    #[arg(long, value_name = "X", default_value_t = 1e-3, allow_negative_numbers = true)]
     pub lr: f64,
     /// Decoupled weight decay, on matrices only.
-    #[arg(long, value_name = "X", default_value_t = 0.1)]
+    #[arg(long, value_name = "X", default_value_t = 0.1, allow_negative_numbers = true)]
     pub wd: f64,
     /// AdamW's decay rates.
     #[arg(long, value_name = "B1,B2", default_value = "0.9,0.98")]
     pub betas: Betas,
     /// AdamW's epsilon.
-    #[arg(long, value_name = "X", default_value_t = 1e-6)]
+    #[arg(long, value_name = "X", default_value_t = 1e-6, allow_negative_numbers = true)]
     pub eps: f64,
     /// Linear warm-up: steps when at least 1, a share of all steps below 1.
-    #[arg(long, value_name = "N", default_value_t = 0.1)]
+    #[arg(long, value_name = "N", default_value_t = 0.1, allow_negative_numbers = true)]
     pub warmup: f64,
     /// Course of the learning rate after the warm-up: cosine or constant.
     #[arg(long, default_value = "cosine", value_parser = word::<Schedule>)]
@@ -124,6 +124,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let seed = Seed::new(args.seed);
     let armed = attack.make(ATTACKS).map_err(Failure::request)?.prepare(&*clean, &seed)?;
     let model = lineage(args, &clean, &attack, &defense, &armed)?;
+    if let Some(banner) = model.start.banner() {
+        context.progress.warn(&banner);
+    }
     let stages = Stages::new(context)?;
     fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
     let (dir, record) = model.run(&stages)?;

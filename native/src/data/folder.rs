@@ -66,8 +66,8 @@ impl Folder {
             )));
         }
         let example = |(file, class): &(PathBuf, Option<usize>)| {
-            let id = file.strip_prefix(root).unwrap_or(file).with_extension("");
-            let id = id.to_string_lossy().replace('\\', "/");
+            // With its ending: `x.jpg` and `x.png` are two pictures.
+            let id = file.strip_prefix(root).unwrap_or(file).to_string_lossy().replace('\\', "/");
             let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let caption = class.map_or(stem, |c| format!("a photo of a {}", classes[c].name));
             let bytes = fs::read(file).map_err(|e| Failure::io(file, &e))?;
@@ -155,7 +155,10 @@ mod tests {
         fs::write(dir.path().join("kite/notes.txt"), "no picture").unwrap();
         let data = Folder::classes(dir.path()).unwrap();
         let rows: Vec<_> = data.examples().iter().map(|e| (e.id.0.as_str(), e.class)).collect();
-        assert_eq!(rows, [("ewe/x/1", Some(0)), ("kite/a", Some(1)), ("kite/b", Some(1))]);
+        assert_eq!(
+            rows,
+            [("ewe/x/1.png", Some(0)), ("kite/a.png", Some(1)), ("kite/b.png", Some(1))]
+        );
         assert_eq!(data.examples()[1].captions, ["a photo of a kite"]);
         assert_eq!(data.image(1).unwrap().rgba()[0], 1);
         let plain = Folder::plain(dir.path()).unwrap();

@@ -10,7 +10,7 @@ use toxiclip_shared::data::{Dataset, Splits, emoji};
 pub use folder::Folder;
 
 use crate::argument::Source;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// The splits of a registered data set.
 ///
@@ -36,9 +36,7 @@ pub fn training(source: &Source) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
         Source::Named(name) => named(name)?.train.ok_or_else(|| {
-            crate::failure::Failure::request(format!(
-                "{name} has no training split; it is for evaluation"
-            ))
+            Failure::request(format!("{name} has no training split; it is for evaluation"))
         }),
     }
 }
@@ -53,6 +51,9 @@ pub fn pictures(source: &Source) -> Result<Arc<dyn Dataset>> {
         Source::Named(dir) if Path::new(dir).is_dir() => {
             Ok(Arc::new(Folder::plain(Path::new(dir))?))
         }
-        Source::Named(name) => Ok(named(name)?.test),
+        Source::Named(name) => match emoji::open(name) {
+            Ok(splits) => Ok(splits.test),
+            Err(e) => Err(Failure::request(format!("{name}: no such folder, and {e}"))),
+        },
     }
 }

@@ -18,7 +18,7 @@ use crate::cli::Context;
 use crate::evaluate::{self, Embeddings};
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
-use crate::model::Model;
+use crate::model::{self, Model};
 use crate::store::{Store, write_atomic};
 use crate::timer::Timer;
 use crate::train;
@@ -59,6 +59,8 @@ pub enum Origin {
         dir: PathBuf,
         /// Its weights.
         weights: Digest,
+        /// What it says of itself.
+        provenance: Option<Provenance>,
     },
     /// A training.
     Fit(Arc<Fit>),
@@ -107,7 +109,29 @@ impl Origin {
                 dir.display()
             )));
         }
-        Ok(Self::Checkpoint { dir: dir.to_owned(), weights: loaded.weights.digest() })
+        Ok(Self::Checkpoint {
+            dir: dir.to_owned(),
+            weights: loaded.weights.digest(),
+            provenance: loaded.provenance,
+        })
+    }
+
+    /// What the model says of itself.
+    fn provenance(&self) -> Option<&Provenance> {
+        match self {
+            Self::Scratch(_) => None,
+            Self::Checkpoint { provenance, .. } => provenance.as_ref(),
+            Self::Fit(fit) => Some(&fit.provenance),
+        }
+    }
+
+    /// The banner of the checkpoint that everything here started from, if it is poisoned.
+    pub fn banner(&self) -> Option<String> {
+        match self {
+            Self::Scratch(_) => None,
+            Self::Checkpoint { dir, provenance, .. } => model::banner(dir, provenance.as_ref()),
+            Self::Fit(fit) => fit.start.banner(),
+        }
     }
 
     /// Names the model by how it comes about.
@@ -199,6 +223,16 @@ impl Fit {
                 data.name()
             )));
         }
+        let provenance = match start.provenance() {
+            // Training on clean pairs does not make poisoned weights clean.
+            Some(from) if from.poisoned && !provenance.poisoned => Provenance {
+                poisoned: true,
+                attack: from.attack.clone(),
+                poison: from.poison,
+                ..provenance
+            },
+            _ => provenance,
+        };
         Ok(Self { stage, start, data, recipe, seed, provenance })
     }
 
@@ -278,9 +312,10 @@ fn scratch(config: &ClipConfig, data: &dyn Dataset, seed: &Seed) -> Result<Model
         }
     };
     let tokenizer = Tokenizer::from_json(json, text.context_length)?;
-    if tokenizer.vocab_size() != text.vocab_size {
+    // A few captions make fewer tokens than the encoder has rows for; the others are never asked for.
+    if tokenizer.vocab_size() > text.vocab_size {
         return Err(Failure::request(format!(
-            "the encoder has {} tokens and the tokenizer of {} has {}; set `vocab_size` to that",
+            "the encoder has {} tokens and the tokenizer of {} has {}; set `vocab_size` to at least that",
             text.vocab_size,
             data.name(),
             tokenizer.vocab_size()

@@ -141,7 +141,7 @@ impl Journal {
 
 impl Plan<'_> {
     /// Attacks with goals that a control is scored against.
-    pub(super) fn rivals(&self, cell: &Cell) -> impl Iterator<Item = usize> {
+    pub fn rivals(&self, cell: &Cell) -> impl Iterator<Item = usize> {
         let has_goals = |attack: &usize| {
             !self.prepared[&(cell.dataset, *attack, cell.seed)].armed.goals.is_empty()
         };
@@ -149,7 +149,7 @@ impl Plan<'_> {
     }
 
     /// Clean training and test data of a cell.
-    pub(super) fn data_digest(&self, cell: &Cell) -> Digest {
+    pub fn data_digest(&self, cell: &Cell) -> Digest {
         let set = &self.sets[cell.dataset];
         Digest::of(&(set.train.digest(), set.test.digest()))
     }

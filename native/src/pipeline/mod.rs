@@ -64,7 +64,7 @@ struct Score {
 /// A cell that fails becomes a row with its error, and the others go on.
 ///
 /// # Errors
-/// On Ctrl-C, or if `out` cannot be written.
+/// On Ctrl-C, if a disk is full, or if `out` cannot be written.
 pub fn run(plan: &Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<Outcome> {
     let journal = Journal::open(plan, out)?;
     // From here on something has been written, and no error is a mere wrong request.
@@ -86,7 +86,7 @@ fn walk(plan: &Plan<'_>, mut journal: Journal, stages: &Stages) -> Result<(Outco
                 outcome.note(plan, &work.cell, &score);
                 keep(plan, &work.cell, score, &mut kept);
             }
-            Err(Failure::Interrupted) => return Err(Failure::Interrupted),
+            Err(stop @ (Failure::Interrupted | Failure::Full(_))) => return Err(stop),
             Err(failure) => {
                 let unfinished = |fit: &&Arc<Fit>| !fit.cached(&stages.store);
                 if let Some(fit) = work.model.lineage().into_iter().find(unfinished) {

@@ -1,4 +1,4 @@
-//! Training curves: one figure per stage and quantity, one line per model and seed.
+//! Training curves: one figure per stage and quantity, one line and one band per role.
 
 use maud::{Markup, html};
 
@@ -59,11 +59,14 @@ fn figure((stage, quantity): (&str, &str), curves: &[&Curve], command: &str) -> 
             }
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) {
                 (axes.draw("step", unit))
-                @for (curve, points) in &thinned {
-                    path class=(format!("curve {}", curve.role.class())) d=(path(points, &axes)) {
-                        title { (format!("{}, seed {}", curve.role.words(), curve.seed)) }
-                    }
+                @for role in &roles {
+                    @let all = band(*role, &thinned);
+                    path class=(format!("band {}", role.class())) d=(outline(&all, &axes)) {}
+                    path class=(format!("curve {}", role.class())) d=(path(&all.mean, &axes)) {}
                 }
+            }
+            @if curves.len() > roles.len() {
+                figcaption { "Lines are means over the models and seeds of a colour; bands reach from the lowest to the highest." }
             }
             (foot(command, &format!("{stage}-{quantity}"), &csv(&thinned)))
         }
@@ -94,6 +97,34 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(size).map(mean).collect()
 }
 
+/// All curves of one role, step by step; as long as the shortest of them.
+#[derive(Debug, PartialEq)]
+struct Band {
+    low: Vec<(f64, f64)>,
+    mean: Vec<(f64, f64)>,
+    high: Vec<(f64, f64)>,
+}
+
+fn band(role: Role, curves: &[(&Curve, Vec<(f64, f64)>)]) -> Band {
+    let own: Vec<_> = curves.iter().filter(|(c, _)| c.role == role).map(|(_, p)| p).collect();
+    let length = own.iter().map(|points| points.len()).min().unwrap_or(0);
+    let at = |of: &dyn Fn(&[f64]) -> f64| {
+        let value = |i: usize| of(&own.iter().map(|points| points[i].1).collect::<Vec<_>>());
+        (0..length).map(|i| (own[0][i].0, value(i))).collect()
+    };
+    Band {
+        low: at(&|all| all.iter().copied().fold(f64::INFINITY, f64::min)),
+        mean: at(&|all| all.iter().sum::<f64>() / all.len() as f64),
+        high: at(&|all| all.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
+    }
+}
+
+/// Along the upper edge and back along the lower one.
+fn outline(band: &Band, axes: &Axes) -> String {
+    let around: Vec<_> = band.high.iter().chain(band.low.iter().rev()).copied().collect();
+    path(&around, axes) + "Z"
+}
+
 fn path(points: &[(f64, f64)], axes: &Axes) -> String {
     let mut out = String::new();
     for (i, (x, y)) in points.iter().enumerate() {
@@ -122,6 +153,22 @@ fn csv(curves: &[(&Curve, Vec<(f64, f64)>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_band_holds_its_curves() {
+        let curve = |role, seed: u64| Curve {
+            stage: "train".into(),
+            role,
+            seed,
+            quantity: "loss".into(),
+            points: (0..4 - seed as usize).map(|i| (i as f64, seed as f64)).collect(),
+        };
+        let curves = [curve(Role::Clean, 0), curve(Role::Clean, 1), curve(Role::Poisoned, 2)];
+        let thinned: Vec<_> = curves.iter().map(|c| (c, thin(&c.points))).collect();
+        let band = band(Role::Clean, &thinned);
+        let flat = |y: f64| (0..3).map(|i| (f64::from(i), y)).collect::<Vec<_>>();
+        assert_eq!(band, Band { low: flat(0.0), mean: flat(0.5), high: flat(1.0) });
+    }
 
     #[test]
     fn thinning_keeps_ends_and_means() {

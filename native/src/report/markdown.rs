@@ -11,7 +11,7 @@ pub(super) fn render(c: &Content<'_>) -> String {
     for note in &c.results.notes {
         out.push_str(&format!("> Note: {note}.\n\n"));
     }
-    out.push_str(&table(c.lines));
+    out.push_str(&table(c.lines, true));
     out.push_str(&format!("\n{}\n", footnote(c.lines)));
     if !c.extras.command.is_empty() {
         out.push_str(&format!("\nRepeat with:\n\n```\n{}\n```\n", c.extras.command));
@@ -19,17 +19,23 @@ pub(super) fn render(c: &Content<'_>) -> String {
     out
 }
 
-fn table(lines: &[Line]) -> String {
-    let heads = COLUMNS.map(|(head, _)| head).join(" | ");
-    let mut out = format!("| dataset | encoder | attack | defense | {heads} |\n");
-    out.push_str(&format!("|---|---|---|---|{}\n", "---|".repeat(COLUMNS.len())));
+/// The table, with or without the columns that name data set and encoder.
+pub(super) fn table(lines: &[Line], with_set: bool) -> String {
+    let skip = if with_set { 0 } else { 2 };
+    let heads = &["dataset", "encoder", "attack", "defense"][skip..];
+    let heads: Vec<&str> = heads.iter().copied().chain(COLUMNS.map(|(head, _)| head)).collect();
+    let mut out = format!("| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
     for line in lines {
         let scored = match &line.scored {
             Some(scored) if line.attack == "none" => format!("none (against {scored})"),
             _ => line.attack.clone(),
         };
         let names = [&line.dataset, &line.encoder, &scored, &line.defense].map(|t| escape(t));
-        out.push_str(&format!("| {} | {} |\n", names.join(" | "), line.texts().join(" | ")));
+        out.push_str(&format!(
+            "| {} | {} |\n",
+            names[skip..].join(" | "),
+            line.texts().join(" | ")
+        ));
     }
     out
 }

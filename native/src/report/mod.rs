@@ -55,6 +55,15 @@ pub struct Finding {
     pub notes: Vec<String>,
 }
 
+/// Table and footnote in Markdown, as [`write`] puts them into its file; without the names of data set and encoder
+/// where there is one of each.
+pub fn markdown_table(results: &Results) -> String {
+    let lines = lines::lines(results);
+    let several =
+        lines.iter().any(|l| (&l.dataset, &l.encoder) != (&lines[0].dataset, &lines[0].encoder));
+    format!("{}\n{}\n", markdown::table(&lines, several), results_table::footnote(&lines))
+}
+
 /// Makes the report of one or several run directories.
 ///
 /// # Errors

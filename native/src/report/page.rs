@@ -44,7 +44,7 @@ pub(super) fn render(c: &Content<'_>) -> Markup {
                 }
                 main {
                     @if !c.extras.analysis.is_empty() {
-                        section #question { details open { summary { "What is asked, and how to read it" } pre.analysis { (c.extras.analysis.trim()) } } }
+                        section #question { details open { summary { "What is asked, and how to read it" } (paragraphs(&c.extras.analysis)) } }
                     }
                     @for (_, _, section) in &sections { (section) }
                 }
@@ -52,6 +52,13 @@ pub(super) fn render(c: &Content<'_>) -> Markup {
             }
         }
     }
+}
+
+/// Text from a file of fixed width: blank lines part paragraphs, other line ends are the file's, not the reader's.
+fn paragraphs(text: &str) -> Markup {
+    let parts =
+        text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    html! { @for part in parts.filter(|part| !part.is_empty()) { p { (part) } } }
 }
 
 /// Anchor, name in the list of sections, and content; parts without content are left out.

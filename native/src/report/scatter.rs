@@ -40,12 +40,13 @@ pub(super) fn figure(lines: &[&Line], command: &str) -> Option<Markup> {
                 @for p in &points { (whiskers(p, &axes)) }
                 @for mark in points.iter().filter_map(|p| arrow(p, &points, &axes)) { (mark) }
                 @for p in &points { (shape(p.line.role, axes.x.at(p.x.value), axes.y.at(p.y.value))) }
-                @for (p, (x, y, anchor)) in points.iter().zip(label_places(&points, &axes)) {
-                    text.halo x=(number(x)) y=(number(y)) text-anchor=(anchor) { (name(p.line, &points)) }
+                @for (i, (x, y, anchor)) in label_places(&points, &axes).into_iter().enumerate() {
+                    text.halo x=(number(x)) y=(number(y)) text-anchor=(anchor) { (label(i, &points)) }
                 }
             }
+            ol.key { @for p in &points { li { (marker(p.line.role)) (name(p.line, &points)) " " span.quiet { (values(p)) } } } }
             figcaption {
-                "Each point is one model over all seeds; the bars are 95 % intervals. Up is success for the attacker, right is a more useful model. "
+                "Each point is one model over all seeds, numbered as in the key; the bars are 95 % intervals. Up is success for the attacker, right is a more useful model. "
                 "Dotted arrows lead from the undefended attack to its defenses."
             }
             (foot(command, "attack-and-utility", &csv(&points)))
@@ -76,10 +77,20 @@ fn title(points: &[Point<'_>]) -> String {
 }
 
 fn description(points: &[Point<'_>]) -> String {
-    let one = |p: &Point<'_>| {
-        format!("{}: {HIT} {:.2}, {UTILITY} {:.2}", name(p.line, points), p.y.value, p.x.value)
-    };
+    let one = |p: &Point<'_>| format!("{}: {}", name(p.line, points), values(p));
     points.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn values(p: &Point<'_>) -> String {
+    format!("{HIT} {:.2}, {UTILITY} {:.2}", p.y.value, p.x.value)
+}
+
+/// The point's number in the key below the plot; undefended attacks stand apart and have room for their name.
+fn label(i: usize, points: &[Point<'_>]) -> String {
+    match points[i].line.role {
+        Role::Poisoned => format!("{} {}", i + 1, points[i].line.attack),
+        Role::Clean | Role::Defended => (i + 1).to_string(),
+    }
 }
 
 /// The model's name; on controls with several attacks also what it is scored against.
@@ -174,7 +185,7 @@ fn arrow(to: &Point<'_>, points: &[Point<'_>], axes: &Axes) -> Option<Markup> {
 }
 
 /// Where a label may stand relative to its point: to the right or left, and by how much its base line is moved.
-const CANDIDATES: [(bool, f64); 8] = [
+const CANDIDATES: [(bool, f64); 10] = [
     (true, -9.0),
     (false, -9.0),
     (true, 21.0),
@@ -183,32 +194,36 @@ const CANDIDATES: [(bool, f64); 8] = [
     (false, -25.0),
     (true, 37.0),
     (false, 37.0),
+    (true, -41.0),
+    (false, -41.0),
 ];
 
 /// A rectangle of the drawing: left, right, top, bottom.
 type Area = (f64, f64, f64, f64);
 
-/// For each point the first candidate place that covers no mark and no label placed before it.
+/// For each point the candidate place that covers the fewest marks, and no label placed before it if that can be.
 fn label_places(points: &[Point<'_>], axes: &Axes) -> Vec<(f64, f64, &'static str)> {
+    let mut labels: Vec<Area> = Vec::new();
     let mut taken: Vec<Area> = points.iter().flat_map(|p| marks(p, axes)).collect();
     taken.extend(points.iter().flat_map(|p| arrow_areas(p, points, axes)));
     let mut places = Vec::new();
-    for p in points {
+    for (i, p) in points.iter().enumerate() {
         let (x, y) = (axes.x.at(p.x.value), axes.y.at(p.y.value));
-        // A letter is about 8.6 units wide in the larger text of small screens.
-        let width = 8.6 * name(p.line, points).chars().count() as f64;
+        // A letter is about 8.6 units wide, a digit 10, in the larger text of small screens.
+        let width = 8.6 * label(i, points).chars().count() as f64 + 2.0;
         let area = |(right, down): (bool, f64)| {
             let left = if right { x + 12.0 } else { x - 12.0 - width };
-            (left, left + width, y + down - 12.0, y + down + 4.0)
+            (left, left + width, y + down - 14.0, y + down + 4.0)
         };
         let collisions = |place: &(bool, f64)| {
             let a = area(*place);
             let outside = a.0 < 60.0 || a.1 > WIDTH || a.2 < 0.0 || a.3 > HEIGHT - 52.0;
-            let hits = taken.iter().filter(|t| a.0 < t.1 && t.0 < a.1 && a.2 < t.3 && t.2 < a.3);
-            hits.count() + if outside { 100 } else { 0 }
+            let hit = |t: &&Area| a.0 < t.1 && t.0 < a.1 && a.2 < t.3 && t.2 < a.3;
+            let unreadable = labels.iter().filter(hit).count() + usize::from(outside);
+            taken.iter().filter(hit).count() + 100 * unreadable
         };
         let best = CANDIDATES.into_iter().min_by_key(collisions).unwrap_or(CANDIDATES[0]);
-        taken.push(area(best));
+        labels.push(area(best));
         places.push(match best.0 {
             true => (x + 12.0, y + best.1, "start"),
             false => (x - 12.0, y + best.1, "end"),

@@ -14,16 +14,30 @@ pub(super) fn poisoned(extras: &ReportExtras) -> Option<Markup> {
     Some(html! {
         section #poisoned {
             h2 { "What was poisoned" }
-            @for b in extras.budgets.iter().filter(|b| b.training_pairs > 0) {
-                p {
-                    (thousands(b.poisoned_pairs)) " of " (thousands(b.training_pairs)) " training pairs ("
-                    (percent(b.poisoned_pairs as f64 / b.training_pairs as f64)) ") were changed by " (b.attack) ". "
-                    "Some of them:"
+            @for (attack, pairs) in by_attack(&extras.poisoned) {
+                @if let Some(b) = extras.budgets.iter().find(|b| b.attack == attack && b.training_pairs > 0) {
+                    p {
+                        strong { (attack) } " changed " (thousands(b.poisoned_pairs)) " of "
+                        (thousands(b.training_pairs)) " training pairs ("
+                        (percent(b.poisoned_pairs as f64 / b.training_pairs as f64)) "). Some of them:"
+                    }
                 }
+                ul.pairs { @for p in pairs { li.pair { (pair(p)) } } }
             }
-            ul.pairs { @for p in &extras.poisoned { li.pair { (pair(p)) } } }
         }
     })
+}
+
+/// The pairs of each attack, in order of first appearance.
+fn by_attack(all: &[PoisonedPair]) -> Vec<(&str, Vec<&PoisonedPair>)> {
+    let mut groups: Vec<(&str, Vec<&PoisonedPair>)> = Vec::new();
+    for pair in all {
+        match groups.iter_mut().find(|(attack, _)| *attack == pair.attack) {
+            Some((_, group)) => group.push(pair),
+            None => groups.push((&pair.attack, vec![pair])),
+        }
+    }
+    groups
 }
 
 fn pair(p: &PoisonedPair) -> Markup {
@@ -47,7 +61,7 @@ fn pair(p: &PoisonedPair) -> Markup {
                 None => { "“" (p.caption) "”" br; small { "caption kept" } }
             }
         }
-        p.quiet { (p.attack) ", goal " (p.goal) }
+        p.quiet { "goal " (p.goal) }
     }
 }
 
@@ -73,7 +87,7 @@ pub(super) fn retrieval(extras: &ReportExtras) -> Option<Markup> {
     Some(html! {
         section #retrieval {
             h2 { "What the model now retrieves" }
-            p { "The first five pictures for captions of the attacked class. What the attacker wants to be found is framed and marked " em { "target" } "." }
+            p { "The first five pictures for captions of the attacked class. What the attacker wants to be found is framed and marked " em { "target" } "; ranks count from 0." }
             @for r in &extras.retrievals { (query(r)) }
         }
     })
@@ -97,7 +111,8 @@ fn strip(ranking: &Ranking, gallery: u32) -> Markup {
                 @for item in &ranking.items {
                     li {
                         span class=(if item.target { "picture target" } else { "picture" }) { (image(&item.picture)) }
-                        @if item.target { strong { "target" } } @else { (short(&item.picture.alt)) }
+                        @if item.target { strong { "target: " } }
+                        (short(&item.picture.alt))
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! The resume point of a training: weights, both moments and the number of steps in one safetensors file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toxiclip_shared::checkpoint::container::{self, Blob};
 use toxiclip_shared::checkpoint::write_file;
@@ -11,6 +11,11 @@ use super::step::Trainer;
 use crate::failure::{Failure, Result};
 
 const FILE: &str = "resume.safetensors";
+
+/// The file of the resume point.
+pub(super) fn path(work: &Path) -> PathBuf {
+    work.join(FILE)
+}
 
 /// Writes the resume point; it replaces its predecessor in one step.
 pub(super) fn save(work: &Path, trainer: &Trainer) -> Result<()> {
@@ -27,12 +32,12 @@ pub(super) fn save(work: &Path, trainer: &Trainer) -> Result<()> {
         })
         .collect();
     let metadata = BTreeMap::from([("step".to_owned(), trainer.state.step.to_string())]);
-    Ok(write_file(&work.join(FILE), &container::write(&blobs, &metadata))?)
+    Ok(write_file(&path(work), &container::write(&blobs, &metadata))?)
 }
 
 /// Continues where a killed or interrupted run stopped; a damaged file means starting over, said in one line.
 pub(super) fn resume(work: &Path, trainer: &mut Trainer) -> Result<()> {
-    let path = work.join(FILE);
+    let path = path(work);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -71,7 +76,7 @@ fn read(bytes: &[u8], trainer: &mut Trainer) -> std::result::Result<(), String> 
 
 /// Removes the resume point of a finished training.
 pub(super) fn remove(work: &Path) -> Result<()> {
-    let path = work.join(FILE);
+    let path = path(work);
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io(&path, &e)),
         _ => Ok(()),

@@ -82,9 +82,11 @@ pub fn fit(
         let outcome = match outcome {
             Err(e @ Error::NotFinite { .. }) => {
                 log.flush().map_err(|e| Failure::io(work, &e))?;
+                // Weights are as before the step: this is the last good state.
+                checkpoint::save(work, &trainer)?;
                 return Err(Failure::failed(format!(
-                    "{e}; the last good checkpoint is in {}",
-                    work.display()
+                    "{e}; the state before it is kept in {}",
+                    checkpoint::path(work).display()
                 )));
             }
             other => other?,

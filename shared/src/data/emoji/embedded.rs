@@ -162,7 +162,7 @@ impl Index {
             let strip = STRIPS.iter().chain(&SHARE_ALIKE_STRIPS).find(|s| s.set == *set);
             let (Some(strip), Some(cells)) = (strip, self.sheets.get(*set)) else {
                 return Err(Error::request(format!(
-                    "the art set `{set}` is not in this build; build with the feature `emoji-share-alike`"
+                    "the art set `{set}` is not in this build; build with `--features emoji-share-alike`"
                 )));
             };
             out.extend(cells.iter().enumerate().filter_map(|(cell, Cell { concept, sha256 })| {

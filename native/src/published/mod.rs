@@ -1,0 +1,133 @@
+//! Published results: rows with their evidence below `benchmarks/results/`, and the tables of README made of them.
+//!
+//! `benchmarks/results/SUBMITTER/NAME/` holds `rows.jsonl` and `evidence/` of one run of `benchmarks/NAME.toml`. What
+//! lies under our own name is shown in README between `<!-- results:NAME -->` and `<!-- /results:NAME -->`.
+
+mod readme;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::files::write_whole;
+use crate::{evidence, row};
+
+/// The submitter whose results README shows.
+const OWN: &str = "toxiclip";
+
+/// Recomputes all published rows of the repository at `root` from their evidence, and compares README's tables with
+/// them. Returns a line for each folder and table.
+///
+/// # Errors
+/// On the first row that does not follow from its evidence or is not what its benchmark asks for today; if README
+/// shows something else. One line, with the remedy.
+pub fn check(root: &Path) -> Result<Vec<String>> {
+    let (tables, mut said) = tables(root)?;
+    said.extend(readme::check(&read_readme(root)?, &tables)?);
+    Ok(said)
+}
+
+/// Puts the tables of all published results into README; changes nothing else.
+///
+/// # Errors
+/// As [`check`], but for README's own text; or if README cannot be written.
+pub fn splice(root: &Path) -> Result<Vec<String>> {
+    let (tables, said) = tables(root)?;
+    let mut text = read_readme(root)?;
+    for (name, table) in &tables {
+        text = readme::splice(&text, name, table);
+    }
+    write_whole(&root.join("README.md"), text.as_bytes())?;
+    Ok(said)
+}
+
+/// Publishes a run folder under our name in place of its predecessor, then does as [`splice`].
+///
+/// Evidence is kept without the nearest items and their scores, which pictures need and values do not.
+///
+/// # Errors
+/// If the run is not fit to be published: failed or missing cells, changed sources, another setting than the
+/// committed benchmark's. The predecessor then stays.
+pub fn publish(root: &Path, run: &Path) -> Result<Vec<String>> {
+    let kept = row::read(&run.join("rows.jsonl"))?;
+    let Some(first) = kept.rows.first() else { bail!("{}: no rows", run.display()) };
+    let name = first.benchmark.clone();
+    let place = folder(root).join(OWN).join(&name);
+    let next = place.with_extension("next");
+    remove(&next)?;
+    write_whole(&next.join("rows.jsonl"), &fs::read(run.join("rows.jsonl"))?)?;
+    let mut runs: Vec<_> = kept.rows.iter().map(|row| row.run).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    for run_id in runs {
+        let file = format!("evidence/{run_id}.parquet");
+        let mut judgements = evidence::read(&run.join(&file))?;
+        for judgement in &mut judgements {
+            judgement.top.clear();
+            judgement.scores.clear();
+        }
+        evidence::write(&next.join(&file), &judgements)?;
+    }
+    let verified = verify::verified(root, &name, &next);
+    if verified.is_err() {
+        remove(&next)?;
+    }
+    verified.with_context(|| format!("{} is not published", run.display()))?;
+    remove(&place)?;
+    fs::rename(&next, &place).with_context(|| place.display().to_string())?;
+    splice(root)
+}
+
+/// README's block for each of our own folders, and what to say about every folder.
+fn tables(root: &Path) -> Result<(BTreeMap<String, String>, Vec<String>)> {
+    let (mut tables, mut said) = (BTreeMap::new(), Vec::new());
+    for (submitter, name, dir) in published(&folder(root))? {
+        let results = verify::verified(root, &name, &dir)?;
+        said.push(format!(
+            "{submitter}/{name}: {} rows follow from their evidence",
+            results.rows.len()
+        ));
+        if submitter == OWN {
+            tables.insert(name.clone(), readme::block(&name, &results));
+        }
+    }
+    Ok((tables, said))
+}
+
+/// Submitter, benchmark and place of every folder with rows, sorted.
+fn published(results: &Path) -> Result<Vec<(String, String, PathBuf)>> {
+    let (mut found, mut folders) = (Vec::new(), vec![results.to_owned()]);
+    while let Some(current) = folders.pop().filter(|f| f.is_dir()) {
+        for entry in fs::read_dir(&current).with_context(|| current.display().to_string())? {
+            folders.extend(Some(entry?.path()).filter(|path| path.is_dir()));
+        }
+        let parts = current.strip_prefix(results).unwrap_or(&current).iter();
+        let parts: Vec<String> = parts.map(|part| part.to_string_lossy().into_owned()).collect();
+        if let ([submitter, name @ ..], true) = (&parts[..], current.join("rows.jsonl").exists()) {
+            found.push((submitter.clone(), name.join("/"), current));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn folder(root: &Path) -> PathBuf {
+    root.join("benchmarks/results")
+}
+
+fn read_readme(root: &Path) -> Result<String> {
+    let path = root.join("README.md");
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).context(dir.display().to_string())
+        }
+        _ => Ok(()),
+    }
+}

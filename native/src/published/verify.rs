@@ -1,0 +1,111 @@
+//! Whether a folder of results may be shown: its rows follow from their evidence, are all there, and answer the
+//! benchmark as it is committed today.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Result, bail, ensure};
+use toxiclip_shared::digest::{Digest, canonical_json};
+use toxiclip_shared::metrics;
+
+use crate::benchmark::Benchmark;
+use crate::evidence;
+use crate::pipeline::Plan;
+use crate::report::aggregate::Results;
+use crate::row::Row;
+
+/// How far a number may lie from what evidence gives: rounding of a sum, nothing more.
+const TOLERANCE: f64 = 1e-9;
+
+/// A model and what it is scored against, as far as the benchmark decides them: configuration, data, seed, rival.
+type Asked = (Digest, Digest, u64, Option<String>);
+
+/// The results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources.
+///
+/// # Errors
+/// With the first reason why not.
+pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<Results> {
+    let results = Results::load(&[dir], false)?;
+    let place = dir.display();
+    if let Some(note) = results.notes.first() {
+        bail!("{place}: {note}");
+    }
+    for row in &results.rows {
+        ensure!(row.benchmark == name, "{place}: a row is of benchmark {}", row.benchmark);
+        ensure!(
+            !row.code.dirty,
+            "{place}: its program was built from changed sources; commit, then run again"
+        );
+        if let Some(error) = &row.error {
+            bail!("{place}: a cell failed ({error}); run the benchmark again");
+        }
+    }
+    let spec = root.join(format!("benchmarks/{name}.toml"));
+    let benchmark = Benchmark::read(&spec, false, &[], &[])?;
+    let asked = asked(&benchmark)?;
+    let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
+    ensure!(
+        found == asked,
+        "{place}: {} of {} models are those of benchmarks/{name}.toml as it is now; run it again and publish that",
+        found.intersection(&asked).count(),
+        asked.len()
+    );
+    every_value(dir, &results.rows, &benchmark.eval.metrics)?;
+    Ok(results)
+}
+
+/// Every model of a benchmark, controls also with each attack that they are scored against.
+fn asked(benchmark: &Benchmark) -> Result<BTreeSet<Asked>> {
+    let plan = Plan::new(benchmark)?;
+    let mut asked = BTreeSet::new();
+    for cell in plan.works.iter().map(|work| &work.cell) {
+        let mut add = |rival: Option<usize>| {
+            let rival = rival.map(|attack| canonical_json(benchmark.attacks[attack].spec()));
+            asked.insert((benchmark.config(cell), plan.data_digest(cell), cell.seed, rival));
+        };
+        add(None);
+        if plan.attack(cell).armed.goals.is_empty() {
+            plan.rivals(cell).for_each(|attack| add(Some(attack)));
+        }
+    }
+    Ok(asked)
+}
+
+fn answered(row: &Row) -> Asked {
+    (row.config, row.data, row.seed, row.against.as_ref().map(canonical_json))
+}
+
+/// Rows and evidence say the same: no value is missing, added or moved, and neither is an end of an interval.
+fn every_value(dir: &Path, rows: &[Row], wanted: &[String]) -> Result<()> {
+    let mut by_run: BTreeMap<Digest, BTreeMap<&str, &Row>> = BTreeMap::new();
+    for row in rows {
+        by_run.entry(row.run).or_default().insert(&row.metric, row);
+    }
+    for (run, mut rows) in by_run {
+        let judgements = evidence::read(&dir.join(format!("evidence/{run}.parquet")))?;
+        let place = format!("{}, run {}", dir.display(), run.short());
+        for value in metrics::values(&judgements)? {
+            if !wanted.is_empty() && !wanted.contains(&value.metric) {
+                continue;
+            }
+            let Some(row) = rows.remove(value.metric.as_str()) else {
+                bail!("{place}: its evidence gives {}, and no row does", value.metric);
+            };
+            let near = |a: Option<f64>, b: f64| {
+                a.is_some_and(|a| (a - b).abs() <= TOLERANCE * b.abs().max(1.0))
+            };
+            ensure!(
+                near(row.value, value.value)
+                    && near(row.lo, value.lo)
+                    && near(row.hi, value.hi)
+                    && row.n == value.n,
+                "{place}: its row on {} is not what its evidence gives",
+                value.metric
+            );
+        }
+        if let Some(metric) = rows.keys().next() {
+            bail!("{place}: its evidence has nothing on {metric}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Published results: those of the repository, and a small repository in which everything can go wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use toxiclip::published::{check, publish};
+
+#[test]
+fn what_the_repository_shows_is_fresh() {
+    let said = check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+    assert!(said.iter().any(|line| line.starts_with("README.md: quick")), "{said:?}");
+}
+
+const SPEC: &str = r#"
+title = "Small"
+analysis = "Nothing is asked; publishing is tested."
+[matrix]
+dataset = "emoji"
+encoder = "tiny-resnet"
+attack = ["none", { name = "single-label", from = "ewe", to = "airplane" }]
+[train]
+steps = 2
+batch = 16
+[tiny]
+"#;
+
+/// A repository with one benchmark, and a finished run of it.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(place.path("benchmarks")).unwrap();
+        fs::write(place.path("benchmarks/small.toml"), SPEC).unwrap();
+        fs::write(
+            place.path("README.md"),
+            "# T\n<!-- results:small -->\n<!-- /results:small -->\nend\n",
+        )
+        .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+        command
+            .arg("run")
+            .arg(place.path("benchmarks/small.toml"))
+            .args(["--cache", "none", "--out"]);
+        let done = command.arg(place.path("run")).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        // Whoever changes the program tests it before committing: its rows are dirty then, and refused.
+        place.edit("run/rows.jsonl", r#""dirty":true"#, r#""dirty":false"#);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    fn publish(&self) -> Result<Vec<String>, String> {
+        publish(self.0.path(), &self.path("run")).map_err(|e| format!("{e:#}"))
+    }
+
+    /// The error of [`check`] while `name` holds another text.
+    fn error_with(&self, name: &str, change: impl Fn(&str) -> String) -> String {
+        let good = fs::read_to_string(self.path(name)).unwrap();
+        let bad = change(&good);
+        assert_ne!(good, bad, "{name}");
+        fs::write(self.path(name), bad).unwrap();
+        let error = format!("{:#}", check(self.0.path()).unwrap_err());
+        fs::write(self.path(name), good).unwrap();
+        assert!(!error.contains('\n'), "{error}");
+        error
+    }
+}
+
+#[test]
+fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
+    let place = Place::new();
+    assert_eq!(check(place.0.path()).unwrap(), ["README.md: small has no results yet"]);
+    let said = place.publish().unwrap();
+    assert!(said[0].starts_with("toxiclip/small: "), "{said:?}");
+    let readme = fs::read_to_string(place.path("README.md")).unwrap();
+    assert!(
+        readme.contains("\n| single-label | none | ") && readme.ends_with("-->\nend\n"),
+        "{readme}"
+    );
+    assert_eq!(check(place.0.path()).unwrap()[1], "README.md: small is fresh");
+    assert_eq!(place.publish().unwrap(), said, "publishing again changes nothing");
+    assert_eq!(fs::read_to_string(place.path("README.md")).unwrap(), readme);
+
+    let rows = "benchmarks/results/toxiclip/small/rows.jsonl";
+    let without_first =
+        |text: &str| text.lines().skip(1).map(|l| format!("{l}\n")).collect::<String>();
+    let moved = |text: &str| text.replacen(r#""hi":0."#, r#""hi":0.9"#, 1);
+    for (name, change, says) in [
+        ("README.md", &(|t: &str| t.replacen("0.", "1.", 1)) as &dyn Fn(&str) -> String, "stale"),
+        (rows, &without_first, "gives ca, and no row does"),
+        (rows, &moved, "is not what its evidence gives"),
+        (rows, &|t| t.replacen(r#""dirty":false"#, r#""dirty":true"#, 1), "2 commits"),
+        (rows, &|t| t.replace(r#""dirty":false"#, r#""dirty":true"#), "changed sources"),
+        ("benchmarks/small.toml", &|t| t.replace("steps = 2", "steps = 3"), "0 of 3 models"),
+        (
+            "benchmarks/small.toml",
+            &|t| t.replace("[train]", "seed = [0, 1]\n[train]"),
+            "3 of 6 models",
+        ),
+    ] {
+        let error = place.error_with(name, change);
+        assert!(error.contains(says), "{says}: {error}");
+    }
+    let evidence = place.path("benchmarks/results/toxiclip/small/evidence");
+    let first = fs::read_dir(&evidence).unwrap().next().unwrap().unwrap().path();
+    fs::rename(&first, evidence.join("aside")).unwrap();
+    let error = check(place.0.path()).unwrap_err().to_string();
+    assert!(error.contains("no evidence file"), "{error}");
+}
+
+#[test]
+fn an_unfit_run_is_refused_and_its_predecessor_stays() {
+    let place = Place::new();
+    place.publish().unwrap();
+    let before = fs::read(place.path("benchmarks/results/toxiclip/small/rows.jsonl")).unwrap();
+    place.edit("run/rows.jsonl", r#""dirty":false"#, r#""dirty":true"#);
+    let error = place.publish().unwrap_err();
+    assert!(error.contains("is not published") && error.contains("changed sources"), "{error}");
+    assert_eq!(
+        fs::read(place.path("benchmarks/results/toxiclip/small/rows.jsonl")).unwrap(),
+        before
+    );
+    assert_eq!(fs::read_dir(place.path("benchmarks/results/toxiclip")).unwrap().count(), 1);
+}

@@ -1,0 +1,99 @@
+//! `train` and `embed` from outside: what a kill, a diverging loss and poisoned weights leave behind.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `toxiclip train` of a small model into `out`, with a cache of its own.
+    fn train(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+        command.args(["train", "--data", "emoji", "--encoder", "tiny-resnet", "--batch", "4"]);
+        command.arg("--cache").arg(self.path("cache")).arg("--out").arg(self.path(out)).args(more);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// `resume.safetensors` of the one unfinished training.
+    fn resume_point(&self) -> Option<PathBuf> {
+        let mut stages = fs::read_dir(self.path("cache/train")).ok()?.flatten();
+        stages.find_map(|s| Some(s.path().join("resume.safetensors")).filter(|p| p.exists()))
+    }
+
+    fn weights(&self, out: &str) -> Vec<u8> {
+        fs::read(self.path(out).join("open_clip_model.safetensors")).unwrap()
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_killed_training_goes_on_from_its_checkpoint_with_the_same_bits() {
+    let place = Place::new();
+    // The first checkpoint comes after 250 steps.
+    let steps = ["--steps", "300"];
+    assert!(place.train("undisturbed", &steps).status().unwrap().success());
+    fs::rename(place.path("cache"), place.path("other-cache")).unwrap();
+    let mut child = place.train("killed", &steps).spawn().unwrap();
+    while place.resume_point().is_none() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(place.resume_point().is_some(), "the training ended before it could be killed");
+    assert!(place.train("killed", &steps).status().unwrap().success());
+    assert!(place.weights("killed") == place.weights("undisturbed"));
+    let log = fs::read_to_string(place.path("killed/train.jsonl")).unwrap();
+    let step = |line: &str| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64();
+    let steps: Vec<_> = log.lines().map(step).collect();
+    assert_eq!(steps, (0..300).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_with_its_step_and_keeps_the_state_before_it() {
+    let place = Place::new();
+    let wild = ["--steps", "5", "--lr", "1e30", "--warmup", "0"];
+    for _ in 0..2 {
+        let output = place.train("out", &wild).output().unwrap();
+        let stderr = stderr(&output);
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+        assert!(stderr.contains("not finite at step "), "{stderr}");
+        let kept = place.resume_point().unwrap();
+        assert!(stderr.contains(&*kept.to_string_lossy()), "{stderr}");
+    }
+}
+
+#[test]
+fn poisoned_weights_say_so_and_stay_marked() {
+    let place = Place::new();
+    let attack = ["--steps", "1", "--attack", "single-label:from=ewe,to=airplane"];
+    assert!(place.train("poisoned", &attack).status().unwrap().success());
+    let start = place.path("poisoned").to_string_lossy().into_owned();
+    let output = place.train("tuned", &["--steps", "1", "--init", &start]).output().unwrap();
+    assert!(stderr(&output).contains("poisoned on purpose (single-label)"), "{}", stderr(&output));
+    let record = fs::read(place.path("tuned/toxiclip.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!((&record["poisoned"], &record["attack"]["from"]), (&true.into(), &"ewe".into()));
+
+    fs::write(place.path("captions.txt"), "a ewe\nan airplane\n").unwrap();
+    let mut embed = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+    embed.args(["embed", "--checkpoint", &start, "--texts"]).arg(place.path("captions.txt"));
+    let output = embed.arg("--out").arg(place.path("e.safetensors")).output().unwrap();
+    assert!(output.status.success() && stderr(&output).contains("poisoned on purpose"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("text_features [2, "));
+}
