@@ -3,6 +3,7 @@
 use toxiclip_shared::encoders::Clip;
 use toxiclip_shared::exec::cpu::{Arena, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
+use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::weights::Weights;
@@ -56,6 +57,8 @@ pub struct Timing {
     pub iters: usize,
     /// Size of rayon's pool.
     pub threads: usize,
+    /// Parameters that training moves, of both towers: the same in every program that has this encoder.
+    pub parameters: usize,
     /// Items a second, at the median.
     pub per_second: f64,
     /// Seconds of an iteration.
@@ -86,7 +89,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let name = args.encoder.as_deref().unwrap_or("small-clip");
     let clip = Clip::build(&crate::argument::encoder(name)?);
     let seed = Seed::new(0).child("bench");
-    let weights = Weights::init(&clip.params(), &seed);
+    let specs = clip.params();
+    let parameters = specs.iter().filter(|spec| spec.trained()).map(ParamSpec::len).sum();
+    let weights = Weights::init(&specs, &seed);
     let batch = random_batch(&clip, args.batch, &seed);
     let (image, text) = (clip.image.flops() / 1e9, clip.text.flops() / 1e9);
     let (gflop, Times { mut seconds, faults }) = match args.what {
@@ -108,6 +113,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         batch: args.batch,
         iters: args.iters,
         threads: context.threads,
+        parameters,
         per_second: args.batch as f64 / median,
         seconds_median: median,
         seconds_min: seconds[0],
