@@ -17,9 +17,12 @@ const LIMIT: usize = 512 << 20;
 /// The ready inputs of a run, by digest of what they were made from.
 #[derive(Debug, Default)]
 pub struct Prepared {
-    pictures: Mutex<BTreeMap<(Digest, usize), Arc<Vec<Image>>>>,
+    pictures: Mutex<Pictures>,
     texts: Mutex<BTreeMap<Digest, Arc<Tokens>>>,
 }
+
+/// All pictures of a set at one size.
+type Pictures = BTreeMap<(Digest, usize), Arc<Vec<Image>>>;
 
 /// Texts as a text tower reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

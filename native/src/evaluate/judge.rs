@@ -144,7 +144,7 @@ fn judge(
     let asked = Distinct::of(queries.iter().map(|q| (q.text.unwrap_or_default(), q.vector)));
     let few: Vec<f32> =
         items.first.iter().flat_map(|&i| &gallery[i * width..(i + 1) * width]).copied().collect();
-    let one = |query: &Query<'_>, scores: &[f32], top: &[usize]| {
+    let one = |query: &Query<'_>, scores: &[f32], top: &[usize]| -> Result<Judgement> {
         let example = &data.examples()[query.row];
         Ok(Judgement {
             task: query.task,

@@ -14,7 +14,7 @@ use super::step::Batch;
 use crate::failure::Result;
 
 /// Batches of one data set for one training.
-pub(super) struct Batches<'a> {
+pub struct Batches<'a> {
     data: &'a dyn Dataset,
     config: &'a TrainConfig,
     seed: Seed,
@@ -31,7 +31,11 @@ pub(super) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(
+    /// Decodes and resizes all pictures, tokenises all captions.
+    ///
+    /// # Errors
+    /// If a picture cannot be read or a caption not be tokenised.
+    pub fn new(
         data: &'a dyn Dataset,
         size: usize,
         tokenizer: &Tokenizer,
@@ -51,7 +55,7 @@ impl<'a> Batches<'a> {
     }
 
     /// Writes the batch of 0-based `step` over another one.
-    pub(super) fn fill(&mut self, step: u64, out: &mut Batch) {
+    pub fn fill(&mut self, step: u64, out: &mut Batch) {
         let per_epoch = (self.pictures.len() / self.config.batch).max(1) as u64;
         let (epoch, index) = (step / per_epoch, (step % per_epoch) as usize);
         if self.epoch.as_ref().is_none_or(|(e, _)| *e != epoch) {

@@ -23,6 +23,7 @@ use crate::lab::Lab;
 use crate::model::Model;
 use crate::timer::Timer;
 
+pub use batches::Batches;
 pub use step::{Batch, Outcome, Trainer};
 
 /// Steps between checkpoints: a few seconds of work for the small encoders, seconds to write for large ones.
