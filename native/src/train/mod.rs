@@ -70,7 +70,7 @@ pub fn fit(
     }
     let Model { clip, weights, tokenizer } = model;
     let mut source =
-        batches::Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
+        Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
     let mut trainer = Trainer::new(clip.clone(), weights, config, total);
     checkpoint::resume(work, &mut trainer)?;
     let done = trainer.steps_done();
