@@ -69,7 +69,7 @@ def tables(cases, results):
                 f"{statistics.median(r['minor_faults'] for r in results[c.name]['toxiclip']):.0f}"] for c in alone]
     threads = next(iter(results.values()))["toxiclip"][0]["threads"]
     scaled = table(["encoder", "workload", "batch", f"{threads} threads over one", "page faults an iteration"], scaling)
-    return "\n\n".join([table(head, lines), scaled])
+    return "\n\n".join([table(head, lines), scaled] if scaling else [table(head, lines)])
 
 
 def facts(binary, args):

@@ -38,19 +38,33 @@ def train_step(model, optimizer, pixels, tokens, clip_norm):
         model.logit_scale.clamp_(0, math.log(100))
 
 
-def workload(args, model, definition):
-    """What one iteration does."""
-    if args.what == "train-step":
-        pixels = models.draw_pixels(definition, args.batch)
-        tokens = models.draw_tokens(definition, args.batch)
-        optimizer = optimizer_of(model.train())
-        return lambda: train_step(model, optimizer, pixels, tokens, args.grad_clip_norm)
-    model.eval().requires_grad_(False)
+def counted(once):
+    """Floating-point operations of a call, in 10⁹."""
+    with FlopCounterMode(display=False) as flops:
+        once()
+    return flops.get_total_flops() / 1e9
+
+
+def prepare_step(args, model, definition):
+    """One iteration of training, and its operations a pair."""
+    pixels = models.draw_pixels(definition, args.batch)
+    tokens = models.draw_tokens(definition, args.batch)
+    optimizer = optimizer_of(model.train())
+    once = lambda: train_step(model, optimizer, pixels, tokens, args.grad_clip_norm)
+    return once, counted(once) / args.batch
+
+
+def prepare_tower(args, model, definition):
+    """One iteration of embedding, and its operations an item."""
     image = args.what == "image"
     draw = models.draw_pixels if image else models.draw_tokens
+    model.eval()
     encode = model.encode_image if image else model.encode_text
     inputs = draw(definition, args.batch)
-    return torch.inference_mode()(lambda: encode(inputs))
+    # Fused inference paths hide their operations from the counter; with gradients they are not taken.
+    gflop = counted(lambda: encode(inputs[:1]))
+    model.requires_grad_(False)
+    return torch.inference_mode()(lambda: encode(inputs)), gflop
 
 
 def main():
@@ -62,10 +76,8 @@ def main():
     torch.manual_seed(0)
     model, definition = models.build(args.encoder)
     parameters = sum(p.numel() for p in model.parameters())
-    once = workload(args, model, definition)
-    with FlopCounterMode(display=False) as flops:
-        once()
-    gflop = flops.get_total_flops() / 1e9 / args.batch
+    prepare = prepare_step if args.what == "train-step" else prepare_tower
+    once, gflop = prepare(args, model, definition)
     timing.report(args, once, parameters=parameters, gflop_per_item=gflop)
 
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use toxiclip::encode::{pictures, tokens};
 use toxiclip::model::Model;
 use toxiclip::prepared::Prepared;
@@ -95,11 +95,13 @@ fn short() -> Criterion {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(1500))
         .without_plots()
+        .configure_from_args()
 }
 
-criterion_group! {
-    name = training;
-    config = short();
-    targets = steps, towers, batches
+fn main() {
+    let mut c = short();
+    steps(&mut c);
+    towers(&mut c);
+    batches(&mut c);
+    c.final_summary();
 }
-criterion_main!(training);

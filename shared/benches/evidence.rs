@@ -1,6 +1,6 @@
 //! Metrics with their intervals, ranking, digests: what a cell costs besides its encoder.
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion};
 use toxiclip_shared::data::PairId;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::interval::hierarchical;
@@ -72,11 +72,12 @@ fn short() -> Criterion {
         .warm_up_time(std::time::Duration::from_millis(200))
         .measurement_time(std::time::Duration::from_millis(800))
         .without_plots()
+        .configure_from_args()
 }
 
-criterion_group! {
-    name = evidence_and_ranks;
-    config = short();
-    targets = evidence, ranks
+fn main() {
+    let mut c = short();
+    evidence(&mut c);
+    ranks(&mut c);
+    c.final_summary();
 }
-criterion_main!(evidence_and_ranks);

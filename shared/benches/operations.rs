@@ -3,7 +3,7 @@
 //! Operations are timed as graphs: rows come from a token table, pictures from a 1×1 convolution. The entries `embed`
 //! and `stem` are those entrances alone, to be subtracted in thought.
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use toxiclip_shared::exec::cpu::{Arena, backward, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::{Act, Graph, Init, Node, Role, Row};
@@ -93,8 +93,8 @@ fn row_operations(c: &mut Criterion) {
     time(c, "add", &rows(WIDTH, |g, x| g.add(x, x, None)));
     time(c, "add positions", &rows(WIDTH, |g, x| g.add_param("positions", x, 0.01)));
     time(c, "prepend", &rows(WIDTH, |g, x| g.prepend("class", x, 0.01)));
-    time(c, "prepend mean", &rows(WIDTH, |g, x| g.prepend_mean(x)));
-    time(c, "mean of rows", &rows(WIDTH, |g, x| g.mean_rows(x)));
+    time(c, "prepend mean", &rows(WIDTH, Graph::prepend_mean));
+    time(c, "mean of rows", &rows(WIDTH, Graph::mean_rows));
     time(c, "pick", &rows(WIDTH, |g, x| g.pick(x, Row::EndOfText)));
 }
 
@@ -117,11 +117,13 @@ fn short() -> Criterion {
         .warm_up_time(std::time::Duration::from_millis(200))
         .measurement_time(std::time::Duration::from_millis(800))
         .without_plots()
+        .configure_from_args()
 }
 
-criterion_group! {
-    name = operations;
-    config = short();
-    targets = products, row_operations, picture_operations
+fn main() {
+    let mut c = short();
+    products(&mut c);
+    row_operations(&mut c);
+    picture_operations(&mut c);
+    c.final_summary();
 }
-criterion_main!(operations);
