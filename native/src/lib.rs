@@ -18,6 +18,7 @@ pub mod machine;
 pub mod model;
 pub mod output;
 pub mod pipeline;
+pub mod prepared;
 pub mod progress;
 pub mod provenance;
 pub mod published;

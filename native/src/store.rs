@@ -5,10 +5,12 @@
 //! A folder under its final name is therefore complete, and what is read back is checked against the list:
 //! an entry that does not match is thrown away and computed again. One lock file per key lets processes share a cache.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use toxiclip_shared::digest::Digest;
@@ -27,6 +29,8 @@ pub struct Store {
     root: PathBuf,
     /// A private folder that ends with the process (`--cache none`).
     temporary: bool,
+    /// Entries that were found and checked; they are not read again by this process.
+    checked: Mutex<BTreeSet<PathBuf>>,
     computed: AtomicUsize,
     reused: AtomicUsize,
     notice: Box<dyn Fn(&str) + Send + Sync>,
@@ -57,6 +61,7 @@ impl Store {
         Ok(Self {
             root,
             temporary,
+            checked: Mutex::default(),
             computed: AtomicUsize::new(0),
             reused: AtomicUsize::new(0),
             notice: Box::new(|line| eprintln!("{line}")),
@@ -104,7 +109,7 @@ impl Store {
         let key = Digest::of(&(stage, version, key));
         let done = self.root.join(stage).join(key.to_string());
         // Finished entries never change, so this look needs no lock and works on a read-only cache.
-        if done.is_dir() && seal::check(&done).is_ok() {
+        if self.is_sound(&done) {
             self.reused.fetch_add(1, Ordering::Relaxed);
             return Ok(done);
         }
@@ -129,6 +134,19 @@ impl Store {
         seal::finish(&partial, &done, stage, version).map_err(|(path, e)| refused(&path, &e))?;
         self.computed.fetch_add(1, Ordering::Relaxed);
         Ok(done)
+    }
+
+    /// Whether an entry is there and as it was sealed; read from the disk once.
+    fn is_sound(&self, done: &Path) -> bool {
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if checked.contains(done) {
+            return true;
+        }
+        let sound = done.is_dir() && seal::check(done).is_ok();
+        if sound {
+            checked.insert(done.to_owned());
+        }
+        sound
     }
 
     /// The folder of a finished stage, if there is one. Neither checks its files nor counts as a use.

@@ -3,12 +3,15 @@
 use toxiclip_shared::encoders::Clip;
 use toxiclip_shared::exec::cpu::{Arena, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
+use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::weights::Weights;
 
 use crate::cli::Context;
 use crate::failure::{Failure, Result};
+use crate::machine;
+use crate::timer::Timer;
 use crate::train::{Batch, Trainer};
 
 /// Times training steps or embedding; compare only runs that alternate on a quiet machine.
@@ -54,6 +57,8 @@ pub struct Timing {
     pub iters: usize,
     /// Size of rayon's pool.
     pub threads: usize,
+    /// Parameters that training moves, of both towers: the same in every program that has this encoder.
+    pub parameters: usize,
     /// Items a second, at the median.
     pub per_second: f64,
     /// Seconds of an iteration.
@@ -64,6 +69,8 @@ pub struct Timing {
     pub seconds_max: f64,
     /// The most memory that the process ever held; `null` where the system does not tell.
     pub peak_rss_bytes: Option<u64>,
+    /// Pages that the system had to hand out during one iteration, on average; `null` where it does not tell.
+    pub minor_faults: Option<f64>,
     /// Floating-point operations of one item, counted in the graph, in 10⁹.
     pub gflop_per_item: f64,
 }
@@ -82,10 +89,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let name = args.encoder.as_deref().unwrap_or("small-clip");
     let clip = Clip::build(&crate::argument::encoder(name)?);
     let seed = Seed::new(0).child("bench");
-    let weights = Weights::init(&clip.params(), &seed);
+    let specs = clip.params();
+    let parameters = specs.iter().filter(|spec| spec.trained()).map(ParamSpec::len).sum();
+    let weights = Weights::init(&specs, &seed);
     let batch = random_batch(&clip, args.batch, &seed);
     let (image, text) = (clip.image.flops() / 1e9, clip.text.flops() / 1e9);
-    let (gflop, mut seconds) = match args.what {
+    let (gflop, Times { mut seconds, faults }) = match args.what {
         What::TrainStep => {
             let config = TrainConfig { batch: args.batch, ..TrainConfig::default() };
             let mut trainer = Trainer::new(clip, weights, &config, 1_000_000);
@@ -104,11 +113,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         batch: args.batch,
         iters: args.iters,
         threads: context.threads,
+        parameters,
         per_second: args.batch as f64 / median,
         seconds_median: median,
         seconds_min: seconds[0],
         seconds_max: seconds[seconds.len() - 1],
-        peak_rss_bytes: peak_rss(),
+        peak_rss_bytes: machine::peak_rss_bytes(),
+        minor_faults: faults,
         gflop_per_item: gflop,
     };
     if args.json {
@@ -150,7 +161,7 @@ fn time_tower(
     weights: &Weights,
     batch: &Batch,
     iters: usize,
-) -> Result<Vec<f64>> {
+) -> Result<Times> {
     let graph = if image { &clip.image } else { &clip.text };
     let params = params_of(graph, weights);
     let inputs = if image {
@@ -165,22 +176,26 @@ fn time_tower(
     })
 }
 
-#[allow(clippy::disallowed_methods, reason = "time is what is measured")]
-fn time(iters: usize, mut once: impl FnMut() -> toxiclip_shared::Result<()>) -> Result<Vec<f64>> {
+/// What the timed iterations cost.
+struct Times {
+    /// Of each iteration.
+    seconds: Vec<f64>,
+    /// Minor page faults of one, on average.
+    faults: Option<f64>,
+}
+
+fn time(iters: usize, mut once: impl FnMut() -> toxiclip_shared::Result<()>) -> Result<Times> {
     for _ in 0..WARM_UP {
         once()?;
     }
+    let before = machine::minor_faults();
     let mut seconds = Vec::with_capacity(iters);
     for _ in 0..iters {
-        let start = std::time::Instant::now();
+        let timer = Timer::start();
         once()?;
-        seconds.push(start.elapsed().as_secs_f64());
+        seconds.push(timer.seconds());
     }
-    Ok(seconds)
-}
-
-fn peak_rss() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+    let after = machine::minor_faults();
+    let faults = before.zip(after).map(|(b, a)| a.saturating_sub(b) as f64 / iters as f64);
+    Ok(Times { seconds, faults })
 }

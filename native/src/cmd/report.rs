@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::output;
-use crate::report::{self, ReportOptions, aggregate::Results};
-use crate::table;
+use crate::report::{self, ReportOptions};
 
 /// Makes the report of one or several run folders from their rows and evidence.
 #[derive(Debug, clap::Args)]
@@ -27,14 +26,11 @@ pub struct Args {
 /// If a folder has no rows, or rows that contradict their evidence or each other.
 pub fn run(args: &Args) -> Result<()> {
     let dirs: Vec<&Path> = args.runs.iter().map(PathBuf::as_path).collect();
-    // Whatever is wrong with them, nothing has been written yet.
-    let unfit = |e: anyhow::Error| Failure::request(format!("{e:#}"));
-    let results = Results::load(&dirs, args.allow_mixed).map_err(unfit)?;
     let options = ReportOptions { allow_mixed: args.allow_mixed, out: args.out.clone() };
     let finding = report::write(&dirs, &options)?;
     output::print(&format!(
         "{}\n{}\n\nreport  {}",
-        table::render(&results),
+        finding.table,
         finding.sentence,
         finding.html.display()
     ))

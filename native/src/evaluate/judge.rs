@@ -1,5 +1,7 @@
 //! Queries and their judgements: zero-shot, retrieval in both directions, and the goals of an attack.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::goal::Goal;
@@ -128,17 +130,22 @@ impl Embeddings {
     }
 }
 
-/// Ranks the gallery for every query. `names` has one entry per item of the gallery.
+/// Ranks the gallery for every query. `names` has one entry per item of the gallery. Captions of one concept are the
+/// same under all its pictures, so a distinct query is scored once, against distinct items.
 fn judge(
     data: &dyn Dataset,
     queries: &[Query<'_>],
     gallery: &[f32],
     names: &[String],
 ) -> Result<Vec<Judgement>> {
-    let one = |query: &Query<'_>| {
-        let scores = cosines(query.vector, gallery);
+    let width = gallery.len() / names.len().max(1);
+    let items =
+        Distinct::of(names.iter().map(String::as_str).zip(gallery.chunks_exact(width.max(1))));
+    let asked = Distinct::of(queries.iter().map(|q| (q.text.unwrap_or_default(), q.vector)));
+    let few: Vec<f32> =
+        items.first.iter().flat_map(|&i| &gallery[i * width..(i + 1) * width]).copied().collect();
+    let one = |query: &Query<'_>, scores: &[f32], top: &[usize]| -> Result<Judgement> {
         let example = &data.examples()[query.row];
-        let top = top_k(&scores, TOP)?;
         Ok(Judgement {
             task: query.task,
             sample: example.id.clone(),
@@ -146,16 +153,62 @@ fn judge(
             text: query.text.map(str::to_owned),
             label: example.class.map(|c| c as u32),
             goal: query.goal.map(str::to_owned),
-            rank: rank_of_best(&scores, &query.targets)?.rank,
+            rank: rank_of_best(scores, &query.targets)?.rank,
             gallery: scores.len() as u32,
             scores: top.iter().map(|&i| scores[i]).collect(),
-            top: top.into_iter().map(|i| names[i].clone()).collect(),
+            top: top.iter().map(|&i| names[i].clone()).collect(),
             cluster: example.id.0.clone(),
             poisoned: None,
             score: None,
         })
     };
-    queries.par_iter().map(one).collect()
+    let alike = |members: Vec<usize>| -> Result<Vec<(usize, Judgement)>> {
+        let few = cosines(queries[members[0]].vector, &few);
+        let scores: Vec<f32> = items.index.iter().map(|&i| few[i]).collect();
+        let top = top_k(&scores, TOP)?;
+        members.into_iter().map(|q| Ok((q, one(&queries[q], &scores, &top)?))).collect()
+    };
+    let groups: Result<Vec<_>> = asked.members().into_par_iter().map(alike).collect();
+    let mut all: Vec<(usize, Judgement)> = groups?.into_iter().flatten().collect();
+    all.sort_by_key(|(query, _)| *query);
+    Ok(all.into_iter().map(|(_, judgement)| judgement).collect())
+}
+
+/// Which vectors are the same.
+struct Distinct {
+    /// Where each of them comes first.
+    first: Vec<usize>,
+    /// For every vector, its position in `first`.
+    index: Vec<usize>,
+}
+
+impl Distinct {
+    /// Vectors are the same if both their names and their bits are.
+    fn of<'a>(vectors: impl Iterator<Item = (&'a str, &'a [f32])>) -> Self {
+        let mut known: BTreeMap<&str, Vec<(usize, &[f32])>> = BTreeMap::new();
+        let mut all = Self { first: Vec::new(), index: Vec::new() };
+        for (i, (name, vector)) in vectors.enumerate() {
+            let namesakes = known.entry(name).or_default();
+            let same = namesakes.iter().find(|(_, other)| !name.is_empty() && *other == vector);
+            let at = same.map_or(all.first.len(), |(at, _)| *at);
+            if same.is_none() {
+                all.first.push(i);
+                // Pictures have no names: each is one of its own, and nobody looks for it.
+                if !name.is_empty() {
+                    namesakes.push((at, vector));
+                }
+            }
+            all.index.push(at);
+        }
+        all
+    }
+
+    /// For each distinct vector, all that are like it.
+    fn members(&self) -> Vec<Vec<usize>> {
+        let mut members = vec![Vec::new(); self.first.len()];
+        self.index.iter().enumerate().for_each(|(i, &at)| members[at].push(i));
+        members
+    }
 }
 
 fn ids(data: &dyn Dataset) -> Vec<String> {
@@ -168,4 +221,17 @@ fn unlabelled(data: &dyn Dataset, row: usize) -> Failure {
         data.name(),
         data.examples()[row].id
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Distinct;
+
+    #[test]
+    fn the_same_is_named_and_valued_the_same() {
+        let vectors =
+            [("a", [1.0]), ("b", [1.0]), ("a", [1.0]), ("a", [2.0]), ("", [1.0]), ("", [1.0])];
+        let all = Distinct::of(vectors.iter().map(|(name, v)| (*name, &v[..])));
+        assert_eq!((all.first, all.index), (vec![0, 1, 3, 4, 5], vec![0, 1, 0, 2, 3, 4]));
+    }
 }

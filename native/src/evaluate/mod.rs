@@ -18,6 +18,7 @@ pub use judge::{Query, judge_goals, judge_utility};
 use crate::encode;
 use crate::failure::{Failure, Result};
 use crate::model::Model;
+use crate::prepared::Prepared;
 use crate::store::write_atomic;
 
 /// Raised when embeddings of the same model and data change.
@@ -64,15 +65,26 @@ fn prompts(data: &dyn Dataset, templates: &[String]) -> Vec<String> {
     data.classes().iter().flat_map(|class| of(&class.name)).collect()
 }
 
-/// Embeds pictures, captions and class prompts of a split.
+/// Embeds pictures, captions and class prompts of a split; what is asked of several models is made ready once.
 ///
 /// # Errors
 /// If a picture cannot be read, or the model gives a number that is not finite.
-pub fn embed(model: &Model, data: &dyn Dataset, templates: &[String]) -> Result<Embeddings> {
-    let images = encode::images(model, data)?;
+pub fn embed(
+    model: &Model,
+    data: &dyn Dataset,
+    templates: &[String],
+    prepared: &Prepared,
+) -> Result<Embeddings> {
+    let images = match prepared.pictures(data, model.clip.config.vision_cfg.image_size)? {
+        Some(ready) => encode::pictures(model, &ready)?,
+        None => encode::images(model, data)?,
+    };
+    let encode = |texts: &[String]| -> Result<Vec<f32>> {
+        Ok(encode::tokens(model, &*prepared.tokens(texts, &model.tokenizer)?))
+    };
     let texts: Vec<String> = captions(data).into_iter().map(|c| c.text).collect();
-    let captions = unique(&texts, |texts| encode::texts(model, texts))?;
-    let prompts = encode::texts(model, &prompts(data, templates))?;
+    let captions = unique(&texts, encode)?;
+    let prompts = encode(&prompts(data, templates))?;
     let dim = images.len() / data.examples().len().max(1);
     let classes = prompts.chunks_exact((dim * templates.len()).max(1));
     let classes = classes.flat_map(|c| scores::unit_mean(c, dim)).collect();

@@ -1,11 +1,17 @@
 //! Cosines of unit vectors, one row of the score matrix at a time and always in the same order of additions.
 
-/// Scores of `query` against all rows of `gallery`, each `query.len()` wide.
+/// Scores of `query` against all rows of `gallery`, each `query.len()` wide. Compiled for several instruction sets;
+/// nothing is fused, so all give the same bits.
+#[multiversion::multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma",
+    "x86_64+avx2+fma",
+))]
 pub(super) fn cosines(query: &[f32], gallery: &[f32]) -> Vec<f32> {
     gallery.chunks_exact(query.len()).map(|item| dot(query, item)).collect()
 }
 
 /// Sixteen partial sums: independent of batch and threads, and wide enough for the vector units.
+#[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];

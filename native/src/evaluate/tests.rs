@@ -123,3 +123,43 @@ fn embeddings_survive_a_file() {
     std::fs::write(&path, b"not one").unwrap();
     assert!(Embeddings::read(&path).is_err());
 }
+
+/// Every caption and picture with a random vector of its own, or captions of one text with the same one.
+fn random(alike: bool) -> Embeddings {
+    let mut stream = Seed::new(5).stream();
+    let mut vectors =
+        |count: usize| -> Vec<f32> { (0..count * 3).map(|_| stream.normal()).collect() };
+    let (images, classes, own) = (vectors(12), vectors(3), vectors(24));
+    let captions = if alike {
+        let text = |i: usize| (i / 8) * 8 + i % 2;
+        (0..24).flat_map(|i| own[text(i) * 3..text(i) * 3 + 3].to_vec()).collect()
+    } else {
+        own
+    };
+    Embeddings { dim: 3, images, captions, classes }
+}
+
+#[test]
+fn judgements_are_those_of_one_search_a_query() {
+    for alike in [true, false] {
+        let all = random(alike);
+        let evidence = judge_utility(&Tiny::new(), &all, &[Utility::Retrieval]).unwrap();
+        let texts = captions(&Tiny::new());
+        for (i, judged) in evidence.iter().enumerate() {
+            let (query, gallery) = match judged.task {
+                Task::ImageRetrieval => (&all.captions[i * 3..i * 3 + 3], &all.images),
+                _ => (&all.images[(i - 24) * 3..(i - 24) * 3 + 3], &all.captions),
+            };
+            let scores = scores::cosines(query, gallery);
+            let own = |item: &usize| match judged.task {
+                Task::ImageRetrieval => *item == texts[i].row,
+                _ => texts[*item].row == i - 24,
+            };
+            let mut order: Vec<usize> = (0..scores.len()).collect();
+            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+            assert_eq!(judged.rank as usize, order.iter().position(own).unwrap(), "{i}, {alike}");
+            let best: Vec<f32> = order[..5].iter().map(|&item| scores[item]).collect();
+            assert_eq!(judged.scores, best, "{i}, {alike}");
+        }
+    }
+}

@@ -19,6 +19,7 @@ use crate::evaluate::{self, Embeddings};
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
 use crate::model::{self, Model};
+use crate::prepared::Prepared;
 use crate::store::{Store, write_atomic};
 use crate::timer::Timer;
 use crate::train;
@@ -35,6 +36,8 @@ pub struct Stages {
     pub store: Store,
     /// Bars, and the flag of Ctrl-C.
     pub lab: Lab,
+    /// Test pictures and texts, ready for any model.
+    pub prepared: Prepared,
 }
 
 impl Stages {
@@ -44,7 +47,7 @@ impl Stages {
     /// If the cache folder cannot be made.
     pub fn new(context: &Context) -> Result<Self> {
         let lab = Lab { progress: context.progress.clone(), interrupt: context.interrupt()? };
-        Ok(Self { store: context.store()?, lab })
+        Ok(Self { store: context.store()?, lab, prepared: Prepared::default() })
     }
 }
 
@@ -191,7 +194,8 @@ impl Origin {
         let key = self.embedding_key(data, templates);
         let dir = stages.store.stage("embed", key, evaluate::VERSION, |dir| {
             let model = self.open(stages, data, 0)?;
-            evaluate::embed(&model, data, templates)?.write(&dir.join("embeddings.safetensors"))
+            let all = evaluate::embed(&model, data, templates, &stages.prepared)?;
+            all.write(&dir.join("embeddings.safetensors"))
         })?;
         Embeddings::read(&dir.join("embeddings.safetensors"))
     }

@@ -3,10 +3,11 @@
 //! The mean is over seeds, the interval a hierarchical bootstrap over seeds and samples from the
 //! evidence. Every value is recomputed from its evidence on the way; a difference is an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rayon::prelude::*;
 use serde_json::Value;
 use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics::interval::{Clusters, Interval, hierarchical};
@@ -169,9 +170,11 @@ impl Results {
             }
             by_key.entry(key).or_default().push(located);
         }
-        let mut files = Files::default();
-        for (key, mut rows) in by_key {
-            rows.sort_by_key(|(row, _)| row.seed);
+        by_key.values_mut().for_each(|rows| rows.sort_by_key(|(row, _)| row.seed));
+        let files = Files::read(rows)?;
+        let estimates: Vec<Option<Estimate>> =
+            by_key.par_iter().map(|(_, rows)| estimate(rows, &files)).collect::<Result<_>>()?;
+        for ((key, rows), estimate) in by_key.into_iter().zip(estimates) {
             let failed = rows.iter().filter_map(|(row, _)| {
                 row.error.as_ref().map(|error| format!("seed {}: {error}", row.seed))
             });
@@ -179,40 +182,45 @@ impl Results {
             if !failed.is_empty() {
                 self.failures.insert(key.clone(), failed);
             }
-            if let Some(estimate) = estimate(&rows, &mut files)? {
+            if let Some(estimate) = estimate {
                 self.estimates.insert(key, estimate);
             }
         }
-        if files.missing > 0 {
+        let known = |row: &Row| row.value.is_some() && metrics::find(&row.metric).is_ok();
+        let missing =
+            rows.iter().filter(|(row, dir)| known(row) && files.get(dir, row.run).is_none());
+        let missing = missing.count();
+        if missing > 0 {
             self.notes.push(format!(
-                "{} values have no evidence file: their intervals are means of the seeds' own",
-                files.missing
+                "{missing} values have no evidence file: their intervals are means of the seeds' own"
             ));
         }
         Ok(())
     }
 }
 
-/// Evidence files, each read once.
-#[derive(Default)]
-struct Files {
-    read: BTreeMap<(PathBuf, Digest), Option<Vec<Judgement>>>,
-    missing: usize,
-}
+/// Evidence files, each read once; one that is not there has no entry.
+struct Files(BTreeMap<(PathBuf, Digest), Vec<Judgement>>);
 
 impl Files {
-    fn get(&mut self, dir: &Path, run: Digest) -> Result<Option<&[Judgement]>> {
-        let place = (dir.to_owned(), run);
-        if !self.read.contains_key(&place) {
+    fn read(rows: &[(Row, PathBuf)]) -> Result<Self> {
+        let places: BTreeSet<(&PathBuf, Digest)> =
+            rows.iter().filter(|(r, _)| r.value.is_some()).map(|(r, dir)| (dir, r.run)).collect();
+        let read = |(dir, run): (&PathBuf, Digest)| {
             let path = dir.join("evidence").join(format!("{run}.parquet"));
             let found = path.exists().then(|| crate::evidence::read(&path)).transpose()?;
-            self.read.insert(place.clone(), found);
-        }
-        Ok(self.read.get(&place).and_then(|found| found.as_deref()))
+            Ok(found.map(|evidence| ((dir.clone(), run), evidence)))
+        };
+        let read: Result<Vec<_>> = places.into_par_iter().map(read).collect();
+        Ok(Self(read?.into_iter().flatten().collect()))
+    }
+
+    fn get(&self, dir: &Path, run: Digest) -> Option<&[Judgement]> {
+        self.0.get(&(dir.to_owned(), run)).map(Vec::as_slice)
     }
 }
 
-fn estimate(rows: &[&(Row, PathBuf)], files: &mut Files) -> Result<Option<Estimate>> {
+fn estimate(rows: &[&(Row, PathBuf)], files: &Files) -> Result<Option<Estimate>> {
     let mut values = Vec::new();
     let mut clusters: Vec<Clusters> = Vec::new();
     let mut gallery = None;
@@ -220,10 +228,7 @@ fn estimate(rows: &[&(Row, PathBuf)], files: &mut Files) -> Result<Option<Estima
         let Some(value) = row.value else { continue };
         values.push((value, row));
         let Ok(metric) = metrics::find(&row.metric) else { continue };
-        let Some(evidence) = files.get(dir, row.run)? else {
-            files.missing += 1;
-            continue;
-        };
+        let Some(evidence) = files.get(dir, row.run) else { continue };
         clusters.push(verified(row, value, metric, evidence)?);
         gallery =
             gallery.max(evidence.iter().filter(|j| j.task == metric.task).map(|j| j.gallery).max());

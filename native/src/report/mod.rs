@@ -69,7 +69,9 @@ pub fn markdown_table(results: &Results) -> String {
 /// # Errors
 /// If there are no rows, values contradict each other or their evidence, or the files cannot be written.
 pub fn write(run_dirs: &[&Path], options: &ReportOptions) -> Result<Finding> {
-    let mut results = Results::load(run_dirs, options.allow_mixed)?;
+    // Whatever is wrong with them, nothing has been written yet.
+    let unfit = |e: anyhow::Error| Failure::request(format!("{e:#}"));
+    let mut results = Results::load(run_dirs, options.allow_mixed).map_err(unfit)?;
     let mut extras = ReportExtras::default();
     for dir in run_dirs {
         extras.join(extras::read(dir)?);

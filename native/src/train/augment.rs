@@ -53,70 +53,154 @@ pub(super) fn weak(s: &mut Stream) -> View {
     }
 }
 
+/// Transparent pixels around a picture, so that no neighbour of a sample has to be checked.
+const FRAME: usize = 2;
+
+/// Buffers of one thread, used again for every picture.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The picture in its frame: red, green, blue times alpha, and alpha, in [0, 1].
+    framed: Vec<[f32; 4]>,
+    /// For each pixel of a row, where its top left neighbour lies in `framed` …
+    neighbour: Vec<u32>,
+    /// … and how far right of and below it the sample is.
+    distance: [Vec<f32>; 2],
+    /// Red, green, blue, alpha of a row.
+    row: [Vec<f32>; 4],
+    /// Red, green, blue of the whole view.
+    planes: [Vec<f32>; 3],
+}
+
+impl Scratch {
+    fn frame(&mut self, picture: &Image) {
+        let size = picture.width();
+        let stride = size + 2 * FRAME;
+        self.framed.clear();
+        self.framed.resize(stride * stride, [0.0; 4]);
+        let inside = self.framed.chunks_exact_mut(stride).skip(FRAME);
+        for (to, from) in inside.zip(picture.rgba().chunks_exact(4 * size)) {
+            for (to, from) in to[FRAME..].iter_mut().zip(from.chunks_exact(4)) {
+                let alpha = f32::from(from[3]) / 255.0;
+                let channel = |c: usize| f32::from(from[c]) / 255.0 * alpha;
+                *to = [channel(0), channel(1), channel(2), alpha];
+            }
+        }
+        self.neighbour.resize(size, 0);
+        self.distance.iter_mut().chain(&mut self.row).for_each(|v| v.resize(size, 0.0));
+        self.planes.iter_mut().for_each(|v| v.resize(size * size, 0.0));
+    }
+}
+
 impl View {
     /// Writes the normalised view, `[size][size][3]`, of a square picture of the same size.
-    pub(super) fn render(&self, picture: &Image, normalize: &Normalize, out: &mut [f32]) {
-        let size = picture.width();
+    pub(super) fn render(
+        &self,
+        picture: &Image,
+        normalize: &Normalize,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) {
+        scratch.frame(picture);
+        draw(self, picture.width(), normalize, scratch, out);
+    }
+
+    /// Samples of row `y`: bilinear and premultiplied, transparent outside.
+    #[inline(always)]
+    fn sample(&self, y: usize, size: usize, s: &mut Scratch) {
         let middle = (size as f32 - 1.0) / 2.0;
+        let stride = size + 2 * FRAME;
         let [a, b, c, d] = self.matrix;
-        for (i, px) in out.chunks_exact_mut(3).enumerate() {
-            let (x, y) = ((i % size) as f32 - middle, (i / size) as f32 - middle);
-            let source_x = a * x + b * y + middle + self.shift[0] * size as f32;
-            let source_y = c * x + d * y + middle + self.shift[1] * size as f32;
-            px.copy_from_slice(&self.colour(sample(picture, source_x, source_y)));
+        let y = y as f32 - middle;
+        let [right, below] = &mut s.distance;
+        // Whatever lies further out than the frame sees the frame's transparent pixels all the same.
+        let low = -(FRAME as f32);
+        let within = |v: f32| v.floor().clamp(low, size as f32);
+        for (i, ((at, fx), fy)) in s.neighbour.iter_mut().zip(right).zip(below).enumerate() {
+            let x = i as f32 - middle;
+            let from_x = a * x + b * y + middle + self.shift[0] * size as f32;
+            let from_y = c * x + d * y + middle + self.shift[1] * size as f32;
+            let (left, top) = (within(from_x), within(from_y));
+            (*fx, *fy) = (from_x - left, from_y - top);
+            *at = ((top - low) * stride as f32 + (left - low)) as u32;
         }
-        let mean = grey_mean(out);
-        for px in out.chunks_exact_mut(3) {
-            for (channel, v) in px.iter_mut().enumerate() {
-                let contrasted = ((*v - mean) * self.contrast + mean).clamp(0.0, 1.0);
-                *v = (contrasted - normalize.mean[channel]) / normalize.std[channel];
+        let [right, below] = &s.distance;
+        for (i, ((&at, &fx), &fy)) in s.neighbour.iter().zip(right).zip(below).enumerate() {
+            let at = at as usize;
+            let (upper, lower) = (&s.framed[at..at + 2], &s.framed[at + stride..at + stride + 2]);
+            for (channel, row) in s.row.iter_mut().enumerate() {
+                let [a, b] = [upper[0][channel], upper[1][channel]];
+                let [c, d] = [lower[0][channel], lower[1][channel]];
+                row[i] = (a * (1.0 - fx) + b * fx) * (1.0 - fy) + (c * (1.0 - fx) + d * fx) * fy;
             }
         }
     }
 
-    /// Composites a premultiplied sample, then brightness and saturation.
-    fn colour(&self, [r, g, b, alpha]: [f32; 4]) -> [f32; 3] {
-        let rgb: [f32; 3] = std::array::from_fn(|i| {
-            ([r, g, b][i] + self.background[i] * (1.0 - alpha)) * self.brightness
-        });
-        let grey = luma(&rgb);
-        rgb.map(|v| (grey + (v - grey) * self.saturation).clamp(0.0, 1.0))
+    /// Composites the samples of row `y` on the background, then brightness and saturation.
+    #[inline(always)]
+    fn colour(&self, y: usize, size: usize, s: &mut Scratch) {
+        let [red, green, blue, alpha] = &s.row;
+        let [to_red, to_green, to_blue] = &mut s.planes;
+        let at = y * size..(y + 1) * size;
+        let to = to_red[at.clone()].iter_mut().zip(&mut to_green[at.clone()]);
+        let to = to.zip(&mut to_blue[at]);
+        let from = red.iter().zip(green).zip(blue).zip(alpha);
+        for (((to_red, to_green), to_blue), (((red, green), blue), alpha)) in to.zip(from) {
+            let lit = |c: f32, background: f32| (c + background * (1.0 - alpha)) * self.brightness;
+            let rgb = [
+                lit(*red, self.background[0]),
+                lit(*green, self.background[1]),
+                lit(*blue, self.background[2]),
+            ];
+            let grey = luma(rgb);
+            let saturated = rgb.map(|v| (grey + (v - grey) * self.saturation).clamp(0.0, 1.0));
+            [*to_red, *to_green, *to_blue] = saturated;
+        }
+    }
+
+    /// Contrast around the mean grey, then the encoder's normalisation, channels side by side.
+    #[inline(always)]
+    fn finish(&self, normalize: &Normalize, [red, green, blue]: &[Vec<f32>; 3], out: &mut [f32]) {
+        let mean = mean_grey(red, green, blue);
+        let last = |v: f32, channel: usize| {
+            let contrasted = ((v - mean) * self.contrast + mean).clamp(0.0, 1.0);
+            (contrasted - normalize.mean[channel]) / normalize.std[channel]
+        };
+        for (px, ((r, g), b)) in out.chunks_exact_mut(3).zip(red.iter().zip(green).zip(blue)) {
+            px.copy_from_slice(&[last(*r, 0), last(*g, 1), last(*b, 2)]);
+        }
     }
 }
 
-fn luma(rgb: &[f32]) -> f32 {
-    0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
-}
-
-fn grey_mean(pixels: &[f32]) -> f32 {
-    pixels.chunks_exact(3).map(luma).sum::<f32>() / (pixels.len() / 3) as f32
-}
-
-/// Bilinear premultiplied sample in [0, 1]; transparent outside.
-fn sample(picture: &Image, x: f32, y: f32) -> [f32; 4] {
-    let (left, top) = (x.floor(), y.floor());
-    let (fx, fy) = (x - left, y - top);
-    let mut sum = [0.0f32; 4];
-    for (dx, dy, weight) in [
-        (0, 0, (1.0 - fx) * (1.0 - fy)),
-        (1, 0, fx * (1.0 - fy)),
-        (0, 1, (1.0 - fx) * fy),
-        (1, 1, fx * fy),
-    ] {
-        let (px, py) = (left as i32 + dx, top as i32 + dy);
-        let inside = |v: i32, edge: usize| v >= 0 && (v as usize) < edge;
-        if weight == 0.0 || !inside(px, picture.width()) || !inside(py, picture.height()) {
-            continue;
-        }
-        let at = (py as usize * picture.width() + px as usize) * 4;
-        let rgba = &picture.rgba()[at..at + 4];
-        let alpha = f32::from(rgba[3]) / 255.0;
-        for channel in 0..3 {
-            sum[channel] += weight * alpha * f32::from(rgba[channel]) / 255.0;
-        }
-        sum[3] += weight * alpha;
+/// Compiled for several instruction sets and chosen at run time; no operation is fused, so all give the same bits.
+#[multiversion::multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma",
+    "x86_64+avx2+fma",
+))]
+fn draw(view: &View, size: usize, normalize: &Normalize, s: &mut Scratch, out: &mut [f32]) {
+    for y in 0..size {
+        view.sample(y, size, s);
+        view.colour(y, size, s);
     }
-    sum
+    view.finish(normalize, &s.planes, out);
+}
+
+#[inline(always)]
+fn luma([red, green, blue]: [f32; 3]) -> f32 {
+    0.299 * red + 0.587 * green + 0.114 * blue
+}
+
+/// In sixteen sums whatever the machine has, so that their order is fixed.
+#[inline(always)]
+fn mean_grey(red: &[f32], green: &[f32], blue: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let mut sums = [0.0f32; LANES];
+    let chunks = red.chunks(LANES).zip(green.chunks(LANES)).zip(blue.chunks(LANES));
+    for ((red, green), blue) in chunks {
+        for (sum, ((r, g), b)) in sums.iter_mut().zip(red.iter().zip(green).zip(blue)) {
+            *sum += luma([*r, *g, *b]);
+        }
+    }
+    sums.iter().sum::<f32>() / red.len() as f32
 }
 
 #[cfg(test)]
@@ -125,30 +209,103 @@ mod tests {
     use toxiclip_shared::image::OPENAI;
     use toxiclip_shared::seed::Seed;
 
-    fn picture() -> Image {
-        let rgba =
-            (0..16).flat_map(|i| [i * 16, 255 - i * 10, 40, if i % 3 == 0 { 0 } else { 255 }]);
-        Image::new(4, 4, rgba.collect()).unwrap()
+    fn picture(size: u8) -> Image {
+        let pixels = (0..size).flat_map(|y| (0..size).map(move |x| (x, y)));
+        let rgba = pixels.flat_map(|(x, y)| {
+            let alpha = if (x / 3 + y / 2) % 4 == 0 { 0 } else { 155 + (x ^ y) % 100 };
+            [x * 7, 255 - y * 6, (x * y) ^ 40, alpha]
+        });
+        Image::new(size.into(), size.into(), rgba.collect()).unwrap()
+    }
+
+    fn rendered(view: &View, picture: &Image) -> Vec<f32> {
+        let mut out = vec![0.0; picture.rgba().len() / 4 * 3];
+        view.render(picture, &OPENAI, &mut Scratch::default(), &mut out);
+        out
+    }
+
+    /// The definition, pixel by pixel in f64, with every neighbour checked.
+    fn reference(view: &View, picture: &Image) -> Vec<f64> {
+        let size = picture.width() as i64;
+        let middle = (size as f64 - 1.0) / 2.0;
+        let [a, b, c, d] = view.matrix.map(f64::from);
+        let luma = |p: &[f64]| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
+        let mut out = Vec::new();
+        for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
+            let (x, y) = (x as f64 - middle, y as f64 - middle);
+            let from_x = a * x + b * y + middle + f64::from(view.shift[0]) * size as f64;
+            let from_y = c * x + d * y + middle + f64::from(view.shift[1]) * size as f64;
+            let mut sum = [0.0; 4];
+            for (px, py) in (0..size).flat_map(|py| (0..size).map(move |px| (px, py))) {
+                let near = |v: f64, p: i64| (1.0 - (v - p as f64).abs()).max(0.0);
+                let weight = near(from_x, px) * near(from_y, py);
+                let rgba = &picture.rgba()[(py * size + px) as usize * 4..][..4];
+                let alpha = f64::from(rgba[3]) / 255.0;
+                (0..3).for_each(|i| sum[i] += weight * alpha * f64::from(rgba[i]) / 255.0);
+                sum[3] += weight * alpha;
+            }
+            let lit: [f64; 3] = std::array::from_fn(|i| {
+                (sum[i] + f64::from(view.background[i]) * (1.0 - sum[3]))
+                    * f64::from(view.brightness)
+            });
+            let grey = luma(&lit);
+            out.extend(
+                lit.map(|v| (grey + (v - grey) * f64::from(view.saturation)).clamp(0.0, 1.0)),
+            );
+        }
+        let mean = out.chunks_exact(3).map(luma).sum::<f64>() / (size * size) as f64;
+        let last = |(i, v): (usize, f64)| {
+            let contrasted = ((v - mean) * f64::from(view.contrast) + mean).clamp(0.0, 1.0);
+            (contrasted - f64::from(OPENAI.mean[i % 3])) / f64::from(OPENAI.std[i % 3])
+        };
+        out.into_iter().enumerate().map(last).collect()
+    }
+
+    fn difference(got: &[f32], want: &[f64]) -> f64 {
+        assert_eq!(got.len(), want.len());
+        got.iter().zip(want).map(|(g, w)| (f64::from(*g) - w).abs()).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn views_are_their_definition() {
+        for (i, size) in [(0, 1), (1, 5), (2, 16), (3, 33)] {
+            let picture = picture(size);
+            let view = weak(&mut Seed::new(i).stream());
+            let worst = difference(&rendered(&view, &picture), &reference(&view, &picture));
+            assert!(worst < 5e-5, "{size} px: {worst}");
+        }
+        let far = View { shift: [40.0, -3.0], background: [0.2; 3], ..View::PLAIN };
+        let got = rendered(&far, &picture(9));
+        assert!(difference(&got, &reference(&far, &picture(9))) < 5e-5);
+        // The comparison can fail.
+        let other = View { brightness: 1.01, ..View::PLAIN };
+        assert!(
+            difference(&rendered(&View::PLAIN, &picture(9)), &reference(&other, &picture(9)))
+                > 1e-3
+        );
     }
 
     #[test]
     fn the_plain_view_is_the_evaluation_view() {
         let mut want = Vec::new();
-        picture().over([255; 3]).write_pixels(&OPENAI, &mut want);
-        let mut got = vec![0.0; want.len()];
-        View::PLAIN.render(&picture(), &OPENAI, &mut got);
+        picture(12).over([255; 3]).write_pixels(&OPENAI, &mut want);
+        let got = rendered(&View::PLAIN, &picture(12));
         for (g, w) in got.iter().zip(&want) {
-            assert!((g - w).abs() < 1e-5, "{g} or {w}");
+            // Evaluation rounds the composite to 8 bits.
+            assert!((g - w).abs() < 0.51 / 255.0 / 0.26, "{g} or {w}");
         }
     }
 
     #[test]
-    fn views_repeat_and_differ() {
+    fn views_repeat_and_differ_and_scratch_leaves_no_trace() {
         let draw = |name: &str| weak(&mut Seed::new(1).child(name).stream());
         assert_eq!(draw("a"), draw("a"));
         assert_ne!(draw("a"), draw("b"));
-        let mut out = vec![0.0; 48];
-        draw("a").render(&picture(), &OPENAI, &mut out);
-        assert!(out.iter().all(|v| v.is_finite()));
+        let mut scratch = Scratch::default();
+        let mut out = vec![0.0; 20 * 20 * 3];
+        draw("b").render(&picture(20), &OPENAI, &mut scratch, &mut out);
+        let mut again = vec![0.0; 6 * 6 * 3];
+        draw("a").render(&picture(6), &OPENAI, &mut scratch, &mut again);
+        assert_eq!(again, rendered(&draw("a"), &picture(6)));
     }
 }

@@ -1,6 +1,6 @@
 //! Which rows, captions and views make the batch of a step: a pure function of (seed, step).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use toxiclip_shared::data::Dataset;
@@ -9,27 +9,33 @@ use toxiclip_shared::recipe::{Order, TrainConfig};
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::text::Tokenizer;
 
-use super::augment::{self, View};
+use super::augment::{self, Scratch, View};
 use super::step::Batch;
 use crate::failure::Result;
 
 /// Batches of one data set for one training.
-pub(super) struct Batches<'a> {
+pub struct Batches<'a> {
     data: &'a dyn Dataset,
     config: &'a TrainConfig,
     seed: Seed,
     size: usize,
     /// Pictures at the encoder's size, by row.
     pictures: Vec<Image>,
-    /// Tokens and end of every caption, by row: a caption is tokenised once.
-    captions: Vec<Vec<(Vec<u32>, u32)>>,
+    /// Tokens and end of every distinct caption: rows of one concept share theirs.
+    texts: Vec<(Vec<u32>, u32)>,
+    /// Which of them a row may have.
+    captions: Vec<Vec<usize>>,
     /// Rows whose captions would be right answers for one another.
     concept: Vec<usize>,
     epoch: Option<(u64, Vec<usize>)>,
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(
+    /// Decodes and resizes all pictures, tokenises all captions.
+    ///
+    /// # Errors
+    /// If a picture cannot be read or a caption not be tokenised.
+    pub fn new(
         data: &'a dyn Dataset,
         size: usize,
         tokenizer: &Tokenizer,
@@ -41,23 +47,15 @@ impl<'a> Batches<'a> {
             .into_par_iter()
             .map(|i| Ok(data.image(i)?.resize_crop(size)?))
             .collect::<Result<Vec<_>>>()?;
-        let tokens = |text: &String| {
-            let ids = tokenizer.encode(text)?;
-            let end = tokenizer.eot_row(&ids) as u32;
-            Ok((ids, end))
-        };
-        let captions = data
-            .examples()
-            .iter()
-            .map(|e| e.captions.iter().map(tokens).collect())
-            .collect::<Result<_>>()?;
+        let (texts, captions) = tokenise(data, tokenizer)?;
         let concept =
             data.examples().iter().enumerate().map(|(i, e)| e.class.unwrap_or(rows + i)).collect();
-        Ok(Self { data, config, seed: *seed, size, pictures, captions, concept, epoch: None })
+        let epoch = None;
+        Ok(Self { data, config, seed: *seed, size, pictures, texts, captions, concept, epoch })
     }
 
-    /// The batch of 0-based `step`.
-    pub(super) fn batch(&mut self, step: u64) -> Result<Batch> {
+    /// Writes the batch of 0-based `step` over another one.
+    pub fn fill(&mut self, step: u64, out: &mut Batch) {
         let per_epoch = (self.pictures.len() / self.config.batch).max(1) as u64;
         let (epoch, index) = (step / per_epoch, (step % per_epoch) as usize);
         if self.epoch.as_ref().is_none_or(|(e, _)| *e != epoch) {
@@ -68,19 +66,21 @@ impl<'a> Batches<'a> {
             .epoch
             .as_ref()
             .map_or(&[][..], |(_, all)| &all[index * batch..(index + 1) * batch]);
-        let mut out =
-            Batch { pixels: vec![0.0; batch * self.size * self.size * 3], ..Batch::default() };
-        out.pixels.par_chunks_mut(self.size * self.size * 3).zip(rows).for_each(
-            |(pixels, &row)| {
-                self.view(epoch, row).render(&self.pictures[row], &OPENAI, pixels);
+        let pixels = self.size * self.size * 3;
+        out.pixels.resize(batch * pixels, 0.0);
+        out.pixels.par_chunks_mut(pixels).zip(rows).for_each_init(
+            Scratch::default,
+            |scratch, (pixels, &row)| {
+                self.view(epoch, row).render(&self.pictures[row], &OPENAI, scratch, pixels);
             },
         );
+        out.ids.clear();
+        out.end.clear();
         for &row in rows {
             let (ids, end) = self.caption(epoch, row);
             out.ids.extend_from_slice(ids);
             out.end.push(*end);
         }
-        Ok(out)
     }
 
     fn place(&self, what: &str, epoch: u64, row: usize) -> Seed {
@@ -97,7 +97,7 @@ impl<'a> Batches<'a> {
 
     fn caption(&self, epoch: u64, row: usize) -> &(Vec<u32>, u32) {
         let all = &self.captions[row];
-        &all[self.place("caption", epoch, row).stream().below(all.len())]
+        &self.texts[all[self.place("caption", epoch, row).stream().below(all.len())]]
     }
 
     /// All whole batches of an epoch behind each other.
@@ -116,6 +116,25 @@ impl<'a> Batches<'a> {
         }
         rows
     }
+}
+
+/// Tokens and end of every distinct text.
+type Texts = Vec<(Vec<u32>, u32)>;
+
+/// Every distinct caption of a set, tokenised once, and which of them each row has.
+fn tokenise(data: &dyn Dataset, tokenizer: &Tokenizer) -> Result<(Texts, Vec<Vec<usize>>)> {
+    let all = data.examples().iter().flat_map(|e| &e.captions).map(String::as_str);
+    let mut index: BTreeMap<&str, usize> = all.map(|text| (text, 0)).collect();
+    index.values_mut().enumerate().for_each(|(i, at)| *at = i);
+    let distinct: Vec<&str> = index.keys().copied().collect();
+    let tokens = |text: &&str| {
+        let ids = tokenizer.encode(text)?;
+        let end = tokenizer.eot_row(&ids) as u32;
+        Ok((ids, end))
+    };
+    let texts = distinct.par_iter().map(tokens).collect::<Result<_>>()?;
+    let of = |captions: &Vec<String>| captions.iter().map(|c| index[c.as_str()]).collect();
+    Ok((texts, data.examples().iter().map(|e| of(&e.captions)).collect()))
 }
 
 /// Takes rows in order, putting off those whose concept the batch already has. Rows that cannot be

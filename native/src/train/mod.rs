@@ -21,7 +21,9 @@ use toxiclip_shared::seed::Seed;
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
 use crate::model::Model;
+use crate::timer::Timer;
 
+pub use batches::Batches;
 pub use step::{Batch, Outcome, Trainer};
 
 /// Steps between checkpoints: a few seconds of work for the small encoders, seconds to write for large ones.
@@ -40,6 +42,8 @@ pub struct StepRecord {
     pub logit_scale: f32,
     /// Throughput of this step, data included.
     pub pairs_per_second: f64,
+    /// Seconds of this step that went into preparing its batch, while nothing was trained.
+    pub data_seconds: f64,
 }
 
 /// Trains `model` on `data`. `work` keeps `train.jsonl` and, until the end, a checkpoint to resume from.
@@ -66,18 +70,20 @@ pub fn fit(
     }
     let Model { clip, weights, tokenizer } = model;
     let mut source =
-        batches::Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
+        Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
     let mut trainer = Trainer::new(clip.clone(), weights, config, total);
     checkpoint::resume(work, &mut trainer)?;
     let done = trainer.steps_done();
     let mut log = open_log(&work.join("train.jsonl"), done)?;
     let stage = lab.progress.stage(format!("train {}", data.name()), total, "steps");
     stage.resume_at(done);
+    let mut batch = Batch::default();
+    let (mut waited, mut spent) = (0.0, 0.0);
     while trainer.steps_done() < total {
-        #[allow(clippy::disallowed_methods, reason = "throughput is what is measured")]
-        let start = std::time::Instant::now();
+        let timer = Timer::start();
         let step = trainer.steps_done();
-        let batch = source.batch(step)?;
+        source.fill(step, &mut batch);
+        let data_seconds = timer.seconds();
         let outcome = trainer.step(&batch);
         let outcome = match outcome {
             Err(e @ Error::NotFinite { .. }) => {
@@ -91,13 +97,16 @@ pub fn fit(
             }
             other => other?,
         };
-        let seconds = start.elapsed().as_secs_f64();
+        let seconds = timer.seconds();
+        waited += data_seconds;
+        spent += seconds;
         let record = StepRecord {
             step,
             loss: outcome.loss,
             lr: config.lr_at(step as usize, total as usize),
             logit_scale: outcome.logit_scale,
             pairs_per_second: config.batch as f64 / seconds.max(1e-9),
+            data_seconds,
         };
         let line = serde_json::to_string(&record).map_err(|e| Failure::failed(e.to_string()))?;
         writeln!(log, "{line}").map_err(|e| Failure::io(work, &e))?;
@@ -112,6 +121,8 @@ pub fn fit(
     }
     log.flush().map_err(|e| Failure::io(work, &e))?;
     stage.finish();
+    let share = 100.0 * waited / f64::max(spent, 1e-9);
+    lab.progress.log(&format!("preparing batches took {share:.1} % of the training's time"));
     checkpoint::remove(work)?;
     let weights = trainer.into_weights();
     drop(source);

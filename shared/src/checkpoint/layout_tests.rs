@@ -1,7 +1,7 @@
 //! Every encoder through a file and back, and every way in which a file may not fit.
 
 use super::*;
-use crate::encoders::library::{self, ENCODERS};
+use crate::encoders::library;
 use crate::seed::Seed;
 
 fn tiny(name: &str) -> (Clip, Weights) {
@@ -33,7 +33,7 @@ fn edited(file: &[u8], edit: impl Fn(&mut Vec<Blob>)) -> Vec<u8> {
 
 #[test]
 fn save_and_load_is_the_identity() {
-    for (name, _) in ENCODERS {
+    for name in library::small() {
         let (clip, weights) = tiny(name);
         let file = write_safetensors(&clip, &weights, "{}");
         let back = read_safetensors(&file, &clip, "x").unwrap();

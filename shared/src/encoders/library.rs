@@ -1,6 +1,7 @@
 //! The definitions in `benchmarks/encoders/`, compiled in: what `--encoder NAME` may name.
 
-use super::ClipConfig;
+use super::{Clip, ClipConfig};
+use crate::graph::ParamSpec;
 use crate::registry::unknown;
 use crate::{Error, Result};
 
@@ -12,7 +13,20 @@ macro_rules! encoders {
 
 /// Name and JSON text of every definition in the repository, sorted by name.
 pub static ENCODERS: &[(&str, &str)] =
-    encoders!["small-clip", "tiny-resnet", "tiny-rn", "tiny-vit"];
+    encoders!["rn50", "small-clip", "tiny-resnet", "tiny-rn", "tiny-vit", "vit-b-32"];
+
+/// Parameters that tests can walk through in seconds.
+const SMALL: usize = 20_000_000;
+
+/// Names of the definitions that a test can train. The others are larger members of the same families.
+pub fn small() -> impl Iterator<Item = &'static str> {
+    let is_small = |json: &str| {
+        let config = ClipConfig::parse(json, "encoder").ok();
+        let params = config.map(|c| Clip::build(&c).params());
+        params.is_some_and(|all| all.iter().map(ParamSpec::len).sum::<usize>() < SMALL)
+    };
+    ENCODERS.iter().filter(move |(_, json)| is_small(json)).map(|(name, _)| *name)
+}
 
 /// The checked definition of that name.
 ///
@@ -29,7 +43,9 @@ pub fn find(name: &str) -> Result<ClipConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoders::Clip;
+
+    /// Size of the vocabulary that open_clip has built in.
+    const OPENAI_TOKENS: usize = 49_408;
 
     #[test]
     fn list_and_folder_agree() {
@@ -53,8 +69,15 @@ mod tests {
             assert_eq!(clip.image.embed_dim(), config.embed_dim, "{name}");
             assert_eq!(clip.text.embed_dim(), config.embed_dim, "{name}");
             // A checkpoint's own tokenizer is only read by open_clip when this key is set.
-            assert!(config.text_cfg.hf_tokenizer_name.is_some_and(|t| !t.is_empty()), "{name}");
+            let own = config.text_cfg.hf_tokenizer_name.is_some_and(|t| !t.is_empty());
+            assert_eq!(own, config.text_cfg.vocab_size != OPENAI_TOKENS, "{name}");
         }
+    }
+
+    #[test]
+    fn the_large_ones_are_not_small() {
+        let small: Vec<&str> = small().collect();
+        assert_eq!(small, ["small-clip", "tiny-resnet", "tiny-rn", "tiny-vit"]);
     }
 
     #[test]

@@ -97,9 +97,7 @@ mod tests {
 
     #[test]
     fn vit_b_32_has_open_clips_tensors() {
-        let json =
-            r#"{"embed_dim":512,"quick_gelu":true,"vision_cfg":{"patch_size":32},"text_cfg":{}}"#;
-        let clip = Clip::build(&ClipConfig::parse(json, "test").unwrap());
+        let clip = Clip::build(&library::find("vit-b-32").unwrap());
         let count = |specs: &[ParamSpec]| specs.iter().map(ParamSpec::len).sum::<usize>();
         assert_eq!((clip.image.params().len(), count(clip.image.params())), (152, 87_849_216));
         assert_eq!((clip.text.params().len(), count(clip.text.params())), (149, 63_428_096));
@@ -108,13 +106,19 @@ mod tests {
 
     #[test]
     fn rn50_has_open_clips_parameters() {
-        let json = r#"{"embed_dim":1024,"vision_cfg":{"image_size":224,"layers":[3,4,6,3],"width":64},"text_cfg":{}}"#;
-        let clip = Clip::build(&ClipConfig::parse(json, "test").unwrap());
+        let clip = Clip::build(&library::find("rn50").unwrap());
         let trained: Vec<ParamSpec> =
             clip.image.params().iter().filter(|p| p.trained()).cloned().collect();
         assert_eq!(trained.iter().map(ParamSpec::len).sum::<usize>(), 38_316_896);
         // Two packed tensors stand as six in a file.
         assert_eq!(clip.image.params().len() + 4, 339);
+    }
+
+    #[test]
+    fn left_out_keys_are_open_clips_defaults() {
+        let json = r#"{"embed_dim":512,"vision_cfg":{"patch_size":32},"text_cfg":{}}"#;
+        let short = ClipConfig::parse(json, "test").unwrap();
+        assert_eq!(short, library::find("vit-b-32").unwrap());
     }
 
     #[test]

@@ -46,16 +46,20 @@ pub fn rank_of_best(scores: &[f32], targets: &[usize]) -> Result<Rank> {
 /// If a score is NaN or infinite.
 pub fn top_k(scores: &[f32], k: usize) -> Result<Vec<usize>> {
     finite(scores)?;
-    let mut order: Vec<usize> = (0..scores.len()).collect();
     let best_first = |a: &usize, b: &usize| {
         scores[*b].partial_cmp(&scores[*a]).unwrap_or(Ordering::Equal).then(a.cmp(b))
     };
-    if k > 0 && k < order.len() {
-        order.select_nth_unstable_by(k - 1, best_first);
+    // Kept sorted: with few wanted of many, almost every item loses against the last one at once.
+    let mut best: Vec<usize> = Vec::with_capacity(k.min(scores.len()) + 1);
+    for item in 0..scores.len() {
+        if best.len() == k && best.last().is_none_or(|last| scores[item] <= scores[*last]) {
+            continue;
+        }
+        let at = best.partition_point(|b| best_first(b, &item).is_lt());
+        best.insert(at, item);
+        best.truncate(k);
     }
-    order.truncate(k);
-    order.sort_unstable_by(best_first);
-    Ok(order)
+    Ok(best)
 }
 
 fn finite(scores: &[f32]) -> Result<()> {
