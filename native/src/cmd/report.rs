@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Result;
 use crate::output;
-use crate::report::{self, ReportOptions, aggregate::Results};
-use crate::table;
+use crate::report::{self, ReportOptions};
 
 /// Makes the report of one or several run folders from their rows and evidence.
 #[derive(Debug, clap::Args)]
@@ -16,7 +15,7 @@ pub struct Args {
     /// The file to write [default: `report.html` in the first folder].
     #[arg(long, value_name = "FILE.html")]
     pub out: Option<PathBuf>,
-    /// Puts rows of several commits or versions of the data into one column; the report says so.
+    /// Goes on where rows are not comparable: other commits, data, protocols, or modified sources; the report says so.
     #[arg(long)]
     pub allow_mixed: bool,
 }
@@ -27,12 +26,11 @@ pub struct Args {
 /// If a folder has no rows, or rows that contradict their evidence or each other.
 pub fn run(args: &Args) -> Result<()> {
     let dirs: Vec<&Path> = args.runs.iter().map(PathBuf::as_path).collect();
-    let results = Results::load(&dirs, args.allow_mixed)?;
     let options = ReportOptions { allow_mixed: args.allow_mixed, out: args.out.clone() };
     let finding = report::write(&dirs, &options)?;
     output::print(&format!(
         "{}\n{}\n\nreport  {}",
-        table::render(&results),
+        finding.table,
         finding.sentence,
         finding.html.display()
     ))

@@ -9,9 +9,8 @@ use crate::cli::Context;
 use crate::failure::{Failure, Result};
 use crate::output;
 use crate::pipeline::{self, Plan, Stages};
-use crate::report::{self, ReportOptions, aggregate::Results};
+use crate::report::{self, ReportOptions};
 use crate::store::Store;
-use crate::table;
 
 /// Runs every cell of a benchmark; finished stages are found, not repeated.
 #[derive(Debug, clap::Args)]
@@ -103,10 +102,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 
 /// Table, finding, expectations and files on stdout; the report on the disk.
 fn present(benchmark: &Benchmark, out: &Path, verdicts: &[Verdict]) -> Result<()> {
-    let results = Results::load(&[out], false)?;
     let finding = report::write(&[out], &ReportOptions::default())?;
-    let mut text =
-        format!("{}\n\n{}\n{}\n", benchmark.title, table::render(&results), finding.sentence);
+    let mut text = format!("{}\n\n{}\n{}\n", benchmark.title, finding.table, finding.sentence);
     if !verdicts.is_empty() {
         text.push_str("\nexpectations\n");
         verdicts.iter().for_each(|v| text.push_str(&format!("  {v}\n")));

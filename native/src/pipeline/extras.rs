@@ -33,6 +33,7 @@ pub(super) fn collect(
     let mut extras = ReportExtras {
         title: benchmark.title.clone(),
         analysis: benchmark.analysis.clone(),
+        protocol: Some(benchmark.protocol()),
         command: command.to_owned(),
         facts: facts(plan),
         ..ReportExtras::default()

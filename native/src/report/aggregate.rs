@@ -12,6 +12,7 @@ use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics::interval::{Clusters, Interval, hierarchical};
 use toxiclip_shared::metrics::{self, Judgement, Metric, Unit};
 
+use super::{missing, mixtures};
 use crate::row::{self, Row};
 
 /// How far a value may lie from what its evidence gives: rounding of a sum, nothing more.
@@ -63,6 +64,7 @@ pub struct Results {
     /// What a reader must know: torn files, missing evidence, mixed columns.
     pub notes: Vec<String>,
     labels: BTreeMap<String, String>,
+    evidence: Files,
 }
 
 impl Results {
@@ -70,7 +72,7 @@ impl Results {
     ///
     /// # Errors
     /// If there are no rows, a (cell, metric, seed) has two values, a value differs from its evidence, or
-    /// rows of two commits or two versions of the data would share a column and `allow_mixed` is off.
+    /// rows that are not comparable would share a column and `allow_mixed` is off.
     pub fn load(dirs: &[&Path], allow_mixed: bool) -> Result<Self> {
         let mut results = Self::default();
         let mut located = Vec::new();
@@ -82,12 +84,18 @@ impl Results {
         if located.is_empty() {
             bail!("no rows in {}; run the benchmark first", list(dirs));
         }
-        results.refuse_mixtures(&located, allow_mixed)?;
+        results.notes.extend(mixtures::refuse(&located, allow_mixed)?);
         results.labels = labels(&located);
         let located = results.without_duplicates(located)?;
         results.aggregate(&located)?;
         results.rows = located.into_iter().map(|(row, _)| row).collect();
+        results.notes.extend(missing::seeds(&results));
         Ok(results)
+    }
+
+    /// The judgements behind a row, if its evidence file was there.
+    pub fn evidence(&self, row: &Row) -> Option<&[Judgement]> {
+        self.evidence.read.get(&row.run).and_then(|found| found.as_deref())
     }
 
     /// The estimate of `metric` for a cell, if there is one.
@@ -108,27 +116,6 @@ impl Results {
             defense: label(&row.defense),
             metric: row.metric.clone(),
         }
-    }
-
-    fn refuse_mixtures(&mut self, rows: &[(Row, PathBuf)], allow_mixed: bool) -> Result<()> {
-        let mut codes: Vec<String> = Vec::new();
-        let mut data: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (row, _) in rows {
-            let dirty = if row.code.dirty { " (modified)" } else { "" };
-            let commit: String = row.code.commit.chars().take(12).collect();
-            add(&mut codes, format!("{commit}{dirty}"));
-            add(data.entry(&row.dataset).or_default(), row.data.short());
-        }
-        let mut mixtures = vec![("commits".to_owned(), codes)];
-        mixtures.extend(data.into_iter().map(|(name, all)| (format!("versions of {name}"), all)));
-        for (what, all) in mixtures.into_iter().filter(|(_, all)| all.len() > 1) {
-            let mixture = format!("{} {what} in one column: {}", all.len(), all.join(", "));
-            if !allow_mixed {
-                bail!("{mixture}; report them apart, or say --allow-mixed");
-            }
-            self.notes.push(mixture);
-        }
-        Ok(())
     }
 
     /// A failed row is replaced by a later try; two values for the same thing are refused.
@@ -183,6 +170,8 @@ impl Results {
                 self.estimates.insert(key, estimate);
             }
         }
+        self.evidence = files;
+        let files = &self.evidence;
         if files.missing > 0 {
             self.notes.push(format!(
                 "{} values have no evidence file: their intervals are means of the seeds' own",
@@ -193,22 +182,22 @@ impl Results {
     }
 }
 
-/// Evidence files, each read once.
-#[derive(Default)]
+/// Evidence files by run, each read once.
+#[derive(Debug, Default)]
 struct Files {
-    read: BTreeMap<(PathBuf, Digest), Option<Vec<Judgement>>>,
+    read: BTreeMap<Digest, Option<Vec<Judgement>>>,
     missing: usize,
 }
 
 impl Files {
     fn get(&mut self, dir: &Path, run: Digest) -> Result<Option<&[Judgement]>> {
-        let place = (dir.to_owned(), run);
-        if !self.read.contains_key(&place) {
+        // Values twice for one run are refused, so that a run's evidence lies in one directory.
+        if self.read.get(&run).is_none_or(Option::is_none) {
             let path = dir.join("evidence").join(format!("{run}.parquet"));
             let found = path.exists().then(|| crate::evidence::read(&path)).transpose()?;
-            self.read.insert(place.clone(), found);
+            self.read.insert(run, found);
         }
-        Ok(self.read.get(&place).and_then(|found| found.as_deref()))
+        Ok(self.read.get(&run).and_then(|found| found.as_deref()))
     }
 }
 
@@ -296,12 +285,6 @@ fn labels(rows: &[(Row, PathBuf)]) -> BTreeMap<String, String> {
         }
     };
     distinct.iter().map(|(json, spec)| (json.clone(), label(spec))).collect()
-}
-
-fn add(all: &mut Vec<String>, item: String) {
-    if !all.contains(&item) {
-        all.push(item);
-    }
 }
 
 fn list(dirs: &[&Path]) -> String {

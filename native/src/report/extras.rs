@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use toxiclip_shared::digest::Digest;
 
 /// Name of the side file in a run directory.
 pub const FILE: &str = "report.json";
@@ -17,6 +18,8 @@ pub struct ReportExtras {
     pub title: String,
     /// The benchmark's `analysis`: what is asked, how to read it, what must not be compared.
     pub analysis: String,
+    /// Digest of what all cells have in common: metric definitions, prompts, starting model, recipe.
+    pub protocol: Option<Digest>,
     /// The exact command that repeats the run.
     pub command: String,
     /// One card per attack and defense of the matrix, `none` left out.

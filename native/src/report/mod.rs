@@ -5,6 +5,8 @@
 pub mod aggregate;
 mod axes;
 mod base64;
+mod compare;
+mod comparisons;
 mod curves;
 pub mod extras;
 mod figure;
@@ -12,6 +14,8 @@ mod finding;
 pub mod lines;
 mod markdown;
 mod methods;
+mod missing;
+mod mixtures;
 pub mod numbers;
 mod page;
 mod results_table;
@@ -33,7 +37,8 @@ const LIMIT: usize = 3_000_000;
 /// How a report is made.
 #[derive(Clone, Debug, Default)]
 pub struct ReportOptions {
-    /// Put rows of several commits or versions of the data into one column; the report says so.
+    /// Go on where rows are not comparable (several commits, versions of the data, protocols; modified sources); the
+    /// report says so.
     pub allow_mixed: bool,
     /// Path of the HTML file; `report.html` in the first run directory by default. The Markdown file
     /// lies beside it, with the ending `.md`.
@@ -61,15 +66,22 @@ pub struct Finding {
 /// If there are no rows, values contradict each other or their evidence, or the files cannot be written.
 pub fn write(run_dirs: &[&Path], options: &ReportOptions) -> Result<Finding> {
     let mut results = Results::load(run_dirs, options.allow_mixed)?;
+    let all = run_dirs.iter().map(|dir| extras::read(dir)).collect::<Result<Vec<_>>>()?;
+    results.notes.extend(mixtures::refuse_protocols(&all, options.allow_mixed)?);
     let mut extras = ReportExtras::default();
-    for dir in run_dirs {
-        extras.join(extras::read(dir)?);
-    }
+    all.into_iter().for_each(|own| extras.join(own));
+    let families = comparable(&mut results, options.allow_mixed);
     let html = options.out.clone().unwrap_or_else(|| run_dirs[0].join("report.html"));
     let markdown = html.with_extension("md");
     let lines = lines::lines(&results);
     let sentence = finding::sentence(&lines, &extras);
-    let content = Content { results: &results, lines: &lines, extras: &extras, finding: &sentence };
+    let content = Content {
+        results: &results,
+        lines: &lines,
+        extras: &extras,
+        families: &families,
+        finding: &sentence,
+    };
     let page = page::render(&content).into_string();
     let text = markdown::render(&content);
     if page.len() > LIMIT {
@@ -82,4 +94,21 @@ pub fn write(run_dirs: &[&Path], options: &ReportOptions) -> Result<Finding> {
     write_whole(&html, page.as_bytes())?;
     write_whole(&markdown, text.as_bytes())?;
     Ok(Finding { sentence, table, html, markdown, notes: results.notes })
+}
+
+/// The paired comparisons, unless the rows are unfit for them and nobody insists.
+fn comparable(results: &mut Results, allow_mixed: bool) -> Vec<compare::Family> {
+    match mixtures::unfit(&results.rows) {
+        Some(why) if !allow_mixed => {
+            results.notes.push(format!(
+                "models are not compared: {why}; commit and run again, or say --allow-mixed"
+            ));
+            Vec::new()
+        }
+        Some(why) => {
+            results.notes.push(format!("models are compared all the same: {why}"));
+            compare::families(results)
+        }
+        None => compare::families(results),
+    }
 }

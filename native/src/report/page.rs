@@ -3,10 +3,11 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::aggregate::Results;
+use super::compare::Family;
 use super::extras::ReportExtras;
 use super::figure::copyable;
 use super::lines::Line;
-use super::{curves, methods, results_table, scatter, strips};
+use super::{comparisons, curves, methods, results_table, scatter, strips};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("copy.js");
@@ -16,6 +17,7 @@ pub(super) struct Content<'a> {
     pub(super) results: &'a Results,
     pub(super) lines: &'a [Line],
     pub(super) extras: &'a ReportExtras,
+    pub(super) families: &'a [Family],
     pub(super) finding: &'a str,
 }
 
@@ -60,6 +62,7 @@ fn sections(c: &Content<'_>) -> Vec<(&'static str, &'static str, Markup)> {
     let all = [
         ("table", "Results", Some(results_table::section(c, command))),
         ("plot", "Attack and utility", plots(c.lines, command)),
+        ("comparisons", "Comparisons", comparisons::section(c)),
         ("poisoned", "Poisoned pairs", strips::poisoned(c.extras)),
         ("retrieval", "Retrieval", strips::retrieval(c.extras)),
         ("curves", "Training", curves::section(&c.extras.curves, command)),
