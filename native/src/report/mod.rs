@@ -11,7 +11,10 @@ mod curves;
 pub mod extras;
 mod figure;
 mod finding;
+mod heat;
+mod histogram;
 pub mod lines;
+mod map;
 mod markdown;
 mod methods;
 mod missing;
@@ -21,6 +24,8 @@ mod page;
 mod results_table;
 mod scatter;
 mod strips;
+mod sweep;
+mod sweep_plot;
 
 use std::path::{Path, PathBuf};
 
