@@ -12,8 +12,10 @@ use crate::report::extras::{ClassMap, MapPanel, Role};
 
 /// Captions shown per panel.
 const CAPTIONS: usize = 60;
+/// Pictures that a class needs for its place to be worth drawing.
+const PICTURES: usize = 3;
 
-/// The map of an attack's first goal, under the models of the first seed: one panel per role.
+/// The map of an attack's first goal that has enough test pictures, under the models of the first seed: one panel per role.
 pub(super) fn of_attack(
     plan: &Plan<'_>,
     kept: &[Kept],
@@ -22,8 +24,12 @@ pub(super) fn of_attack(
 ) -> Result<Option<ClassMap>> {
     let models = || kept.iter().filter(|k| k.attack == attack);
     let Some(own) = models().find(|k| k.cell.attack == attack) else { return Ok(None) };
-    let Some(goal) = plan.attack(&own.cell).armed.goals.first() else { return Ok(None) };
     let set = &plan.sets[own.cell.dataset];
+    let enough = |goal: &&Goal| {
+        goal.from_rows(&*set.test).len().min(goal.to_rows(&*set.test).len()) >= PICTURES
+    };
+    let goals = &plan.attack(&own.cell).armed.goals;
+    let Some(goal) = goals.iter().find(enough) else { return Ok(None) };
     let mut panels: Vec<MapPanel> = Vec::new();
     for model in models() {
         let (role, label) = model_name(plan, model);
@@ -59,13 +65,27 @@ fn panel(
     let texts = Centred::new(&all.captions, all.dim);
     let mut points: Vec<Vec<f64>> = from.iter().chain(&to).map(|row| pictures.at(*row)).collect();
     points.extend(about.iter().map(|i| texts.at(*i)));
+    let (pictures_of, texts_of) = points.split_at(from.len() + to.len());
+    let crossed = crossed(&pictures_of[..from.len()], &pictures_of[from.len()..], texts_of);
     let plane = pca::plane(&points);
     let mut parts = plane.points.into_iter();
     let mut take = |n: usize| parts.by_ref().take(n).collect::<Vec<_>>();
     let (from, to, captions) = (take(from.len()), take(to.len()), take(about.len()));
-    let mut panel = MapPanel { role, label, from, to, captions, kept: plane.kept };
+    let mut panel = MapPanel { role, label, from, to, captions, crossed, kept: plane.kept };
     upright(&mut panel);
     panel
+}
+
+/// The share of `captions` that are nearer to the mean of `to` than to that of `from`.
+fn crossed(from: &[Vec<f64>], to: &[Vec<f64>], captions: &[Vec<f64>]) -> f64 {
+    let mean = |points: &[Vec<f64>]| -> Vec<f64> {
+        let n = points.len() as f64;
+        (0..points[0].len()).map(|d| points.iter().map(|p| p[d]).sum::<f64>() / n).collect()
+    };
+    let far = |p: &[f64], q: &[f64]| p.iter().zip(q).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    let (from, to) = (mean(from), mean(to));
+    let nearer = captions.iter().filter(|p| far(p, &to) < far(p, &from)).count();
+    nearer as f64 / captions.len().max(1) as f64
 }
 
 /// Turns the signs of the axes, which mean nothing, so that panels can be compared: the pictures of the first class
@@ -118,6 +138,7 @@ mod tests {
             from: vec![[2.0, 1.0]],
             to: vec![[-2.0, 1.0]],
             captions: vec![[0.5, -3.0]],
+            crossed: 0.0,
             kept: 1.0,
         };
         upright(&mut panel);
@@ -125,6 +146,14 @@ mod tests {
         let before = panel.clone();
         upright(&mut panel);
         assert_eq!(panel, before);
+    }
+
+    #[test]
+    fn captions_cross_over_where_they_are_nearer() {
+        let points = |xs: &[f64]| xs.iter().map(|x| vec![*x, 1.0]).collect::<Vec<_>>();
+        let share =
+            crossed(&points(&[-2.0, 0.0]), &points(&[2.0, 4.0]), &points(&[0.9, 1.1, 3.0, -5.0]));
+        assert!((share - 0.5).abs() < 1e-12);
     }
 
     #[test]

@@ -20,9 +20,9 @@ pub(super) fn section(c: &Content<'_>) -> Option<Markup> {
         section #comparisons {
             h2 { "Which differences are more than chance" }
             p {
-                "Models that answered the same queries are compared query by query. A place is a range: from above all models that are not "
-                "clearly better to below all that are not clearly worse; place 1 is best for whoever deploys the model. A difference is clear if "
-                "its p, corrected for all comparisons of its table, is at most " (ALPHA) " and its 95 % interval over seeds and pictures leaves out 0."
+                "Models that answered the same queries are compared query by query. A place is a range, from below all models that are clearly "
+                "better to above all that are clearly worse; place 1 is best for whoever deploys the model. A difference is clear if its p, "
+                "corrected for all comparisons of its table, is at most " (ALPHA) " and its 95 % interval over seeds and pictures leaves out 0."
             }
             @for family in c.families {
                 @if family.metric.name == "min-rank" {
@@ -70,14 +70,14 @@ fn standings(f: &Family) -> Markup {
     let mut order: Vec<usize> = (0..f.models.len()).collect();
     order.sort_by_key(|i| (*f.models[*i].places.start(), *f.models[*i].places.end(), *i));
     html! {
-        table.cardlike.standings {
+        table {
             thead { tr { th scope="col" { "place" } th scope="col" { "model" } th scope="col" { (f.metric.name) } } }
             tbody {
                 @for m in order.into_iter().map(|i| &f.models[i]) {
                     tr {
                         th scope="row" { (range(*m.places.start(), *m.places.end())) }
-                        td data-label="model" { span { (marker(m.role)) (m.name()) } }
-                        td.number data-label=(f.metric.name) { span { (value(f, m.estimate.value)) " " small { (interval_of(f, &m.estimate)) } } }
+                        td { (marker(m.role)) (m.name()) }
+                        td.number { span { (value(f, m.estimate.value)) " " small { (interval_of(f, &m.estimate)) } } }
                     }
                 }
             }

@@ -184,6 +184,8 @@ pub struct MapPanel {
     pub to: Vec<[f64; 2]>,
     /// Captions of the class asked about.
     pub captions: Vec<[f64; 2]>,
+    /// Share of the captions that lie nearer to the mean of `to` than to that of `from`, before projection.
+    pub crossed: f64,
     /// Share of the points' variance that the plane keeps.
     pub kept: f64,
 }

@@ -44,40 +44,27 @@ fn figure(map: &ClassMap, index: usize, command: &str) -> Markup {
             figcaption {
                 (map.attack) ", first seed, test pictures. Each panel is the plane of the two first principal components of the points it shows, after the mean of all "
                 "test pictures was taken from pictures and that of all test captions from captions; the planes keep "
-                (map.panels.iter().map(|p| percent(p.kept)).collect::<Vec<_>>().join(", ")) " of the variance. Axes have no unit and differ between panels."
+                (map.panels.iter().map(|p| percent(p.kept)).collect::<Vec<_>>().join(", ")) " of the variance. Nearer is meant in all dimensions, to the mean picture of a class. Axes have no unit and differ between panels."
             }
             (foot(command, &format!("map-{}", index + 1), &csv(map)))
         }
     }
 }
 
-/// How many captions lie nearer to the middle of B than to that of A, in the plane.
-fn crossed(panel: &MapPanel) -> f64 {
-    let (a, b) = (middle(&panel.from), middle(&panel.to));
-    let far = |p: &[f64; 2], q: [f64; 2]| (p[0] - q[0]).hypot(p[1] - q[1]);
-    let crossed = panel.captions.iter().filter(|p| far(p, b) < far(p, a)).count();
-    crossed as f64 / panel.captions.len().max(1) as f64
-}
-
-fn middle(points: &[[f64; 2]]) -> [f64; 2] {
-    let n = points.len().max(1) as f64;
-    [0, 1].map(|axis| points.iter().map(|p| p[axis]).sum::<f64>() / n)
-}
-
 fn title(map: &ClassMap, a: &str, b: &str) -> String {
     let shares: Vec<String> =
-        map.panels.iter().map(|p| format!("{} ({})", percent(crossed(p)), p.label)).collect();
-    format!("Captions of {a} that lie nearer to {b}: {}", shares.join(", "))
+        map.panels.iter().map(|p| format!("{} ({})", percent(p.crossed), p.label)).collect();
+    format!("Captions of {a} that lie nearer to pictures of {b}: {}", shares.join(", "))
 }
 
 fn description(panel: &MapPanel, a: &str, b: &str) -> String {
     format!(
-        "{}: {} pictures of {a}, {} of {b}, {} captions of {a}, of which {} lie nearer to the middle of {b}",
+        "{}: {} pictures of {a}, {} of {b}, {} captions of {a}, of which {} lie nearer to the mean of {b}",
         panel.label,
         panel.from.len(),
         panel.to.len(),
         panel.captions.len(),
-        percent(crossed(panel))
+        percent(panel.crossed)
     )
 }
 
