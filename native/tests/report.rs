@@ -256,6 +256,7 @@ fn extras() -> ReportExtras {
             cost("single-label + finetune", 20_120, 9.4, 1006),
         ],
         facts: vec![Fact { name: "prompts".into(), value: "5 templates, averaged".into() }],
+        ..ReportExtras::default()
     }
 }
 

@@ -65,6 +65,7 @@ pub struct Results {
     pub notes: Vec<String>,
     labels: BTreeMap<String, String>,
     evidence: Files,
+    by_key: BTreeMap<Key, Vec<usize>>,
 }
 
 impl Results {
@@ -89,8 +90,16 @@ impl Results {
         let located = results.without_duplicates(located)?;
         results.aggregate(&located)?;
         results.rows = located.into_iter().map(|(row, _)| row).collect();
+        for (place, row) in results.rows.iter().enumerate() {
+            results.by_key.entry(results.key(row)).or_default().push(place);
+        }
         results.notes.extend(missing::seeds(&results));
         Ok(results)
+    }
+
+    /// The rows of a key, one per seed.
+    pub fn rows_of(&self, key: &Key) -> impl Iterator<Item = &Row> {
+        self.by_key.get(key).into_iter().flatten().map(|place| &self.rows[*place])
     }
 
     /// The judgements behind a row, if its evidence file was there.

@@ -131,7 +131,7 @@ impl Axes {
             }
             line.axis x1=(LEFT) x2=(right) y1=(bottom) y2=(bottom) {}
             text x=(number(f64::midpoint(LEFT, right))) y=(HEIGHT - 8.0) text-anchor="middle" { (x_label) }
-            text transform=(format!("translate(14 {middle:.0}) rotate(-90)")) text-anchor="middle" { (y_label) }
+            text transform=(format!("translate(16 {middle:.0}) rotate(-90)")) text-anchor="middle" { (y_label) }
         }
     }
 }

@@ -18,7 +18,7 @@ const COMPARED: [&str; 3] = [HIT, "min-rank", UTILITY];
 /// The chance of even one false finding in a table.
 pub(super) const ALPHA: f64 = 0.05;
 
-/// All models that were asked the same queries, and all pairs of them: one family of comparisons.
+/// All models that were asked the same queries, and all pairs of them.
 pub(super) struct Family {
     /// Data-set name.
     pub(super) dataset: String,
@@ -26,8 +26,8 @@ pub(super) struct Family {
     pub(super) encoder: String,
     /// What is compared.
     pub(super) metric: &'static Metric,
-    /// The attack whose goals are asked about, where the metric is about one.
-    pub(super) about: Option<String>,
+    /// The attack that a control is scored against.
+    scored: Option<String>,
     /// The models, controls first.
     pub(super) models: Vec<Model>,
     /// Every pair, the later model first.
@@ -59,7 +59,10 @@ pub(super) struct Pair {
     pub(super) second: usize,
     /// First minus second.
     pub(super) comparison: Comparison,
-    /// Holm's corrected p within the family.
+    /// Whether it answers a benchmark's question: a comparison with the clean model, or of a defense with the attack
+    /// that it answers. These stand in a table of their own and are corrected for it alone.
+    pub(super) main: bool,
+    /// Holm's corrected p within its table.
     pub(super) corrected: f64,
 }
 
@@ -71,21 +74,35 @@ impl Model {
 }
 
 impl Pair {
-    /// Whether the queries and the seeds both say that the models differ: the corrected test is below
-    /// [`ALPHA`] and the interval over seeds and clusters leaves out 0.
+    /// Whether the queries and the seeds both say that the models differ.
     pub(super) fn clear(&self) -> bool {
+        self.clear_at(self.corrected)
+    }
+
+    /// The corrected test is at most [`ALPHA`] and the interval over seeds and clusters leaves out 0.
+    fn clear_at(&self, corrected: f64) -> bool {
         let i = self.comparison.interval;
-        self.corrected <= ALPHA && (i.lo > 0.0 || i.hi < 0.0)
+        corrected <= ALPHA && (i.lo > 0.0 || i.hi < 0.0)
     }
 }
 
 impl Family {
-    /// Pairs that answer a benchmark's question: with the clean model, and of a defense with the attack it answers.
-    pub(super) fn is_main(&self, pair: &Pair) -> bool {
-        let (first, second) = (&self.models[pair.first], &self.models[pair.second]);
-        let undefended = second.defense == "none";
-        undefended && (second.attack == "none" || second.attack == first.attack)
+    /// The attacks whose goals the queries are about, where the metric is about an attack; rates and the like, which
+    /// ask the same, are left out.
+    pub(super) fn about(&self) -> Option<String> {
+        if self.metric.name == UTILITY {
+            return None;
+        }
+        let attacks = self.models.iter().filter(|m| m.attack != "none").map(|m| m.attack.as_str());
+        let mut names: Vec<&str> = attacks.filter_map(|label| label.split(':').next()).collect();
+        names.dedup();
+        Some(if names.is_empty() { self.scored.clone()? } else { names.join(", ") })
     }
+}
+
+/// See [`Pair::main`].
+fn is_main(first: &Model, second: &Model) -> bool {
+    second.defense == "none" && (second.attack == "none" || second.attack == first.attack)
 }
 
 /// All families with at least two models.
@@ -104,7 +121,7 @@ pub(super) fn families(results: &Results) -> Vec<Family> {
 }
 
 fn model(results: &Results, key: &Key, metric: &Metric) -> Option<Model> {
-    let rows = results.rows.iter().filter(|row| row.value.is_some() && results.key(row) == *key);
+    let rows = results.rows_of(key).filter(|row| row.value.is_some());
     let answers = rows.filter_map(|row| Some((row.seed, metric.answers(results.evidence(row)?)?)));
     let answers: BTreeMap<u64, Answers> = answers.collect();
     (!answers.is_empty()).then_some(())?;
@@ -131,12 +148,11 @@ fn join(families: &mut Vec<Family>, key: &Key, metric: &'static Metric, model: M
         }
         return;
     }
-    let own = (key.attack != "none").then(|| key.attack.clone());
     families.push(Family {
         dataset: key.dataset.clone(),
         encoder: key.encoder.clone(),
         metric,
-        about: key.against.clone().or(own).filter(|_| metric.name != UTILITY),
+        scored: key.against.clone(),
         queries: model.answers.values().next().map_or(0, Answers::len),
         models: vec![model],
         pairs: Vec::new(),
@@ -163,17 +179,26 @@ fn judge(family: &mut Family) {
     let compared = |(first, second): (usize, usize)| {
         let seeds: Vec<_> = common(&models[first], &models[second]).collect();
         let comparison = compare(&seeds).ok()?;
-        Some(Pair { first, second, comparison, corrected: 1.0 })
+        let main = is_main(&models[first], &models[second]);
+        Some(Pair { first, second, comparison, main, corrected: 1.0 })
     };
     let mut pairs: Vec<Pair> = all.into_par_iter().filter_map(compared).collect();
-    let p: Vec<f64> = pairs.iter().map(|pair| pair.comparison.p).collect();
-    for (pair, corrected) in pairs.iter_mut().zip(holm(&p)) {
-        pair.corrected = corrected;
+    for table in [true, false] {
+        let mut own: Vec<&mut Pair> = pairs.iter_mut().filter(|pair| pair.main == table).collect();
+        let p: Vec<f64> = own.iter().map(|pair| pair.comparison.p).collect();
+        for (pair, corrected) in own.iter_mut().zip(holm(&p)) {
+            pair.corrected = corrected;
+        }
     }
+    // Places hold together only if all pairs are corrected together.
+    let p: Vec<f64> = pairs.iter().map(|pair| pair.comparison.p).collect();
+    let together = holm(&p);
     let upwards = family.metric.higher_is_better;
     let better = |a: usize, b: usize| {
-        let between = |pair: &&Pair| (pair.first, pair.second) == (a.max(b), a.min(b));
-        pairs.iter().find(between).filter(|pair| pair.clear()).is_some_and(|pair| {
+        let between = |(pair, p): &(&Pair, &f64)| {
+            (pair.first, pair.second) == (a.max(b), a.min(b)) && pair.clear_at(**p)
+        };
+        pairs.iter().zip(&together).find(between).is_some_and(|(pair, _)| {
             let first_larger = pair.comparison.difference > 0.0;
             (first_larger == upwards) == (pair.first == a)
         })

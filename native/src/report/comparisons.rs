@@ -38,14 +38,14 @@ pub(super) fn section(c: &Content<'_>) -> Option<Markup> {
 }
 
 fn head(f: &Family, named: bool) -> String {
-    let about = f.about.as_ref().map(|a| format!(" on the goals of {a}")).unwrap_or_default();
+    let about = f.about().map(|a| format!(" on the goals of {a}")).unwrap_or_default();
     let set = if named { format!(", {}, {}", f.dataset, f.encoder) } else { String::new() };
     format!("{}{about}{set}", f.metric.name)
 }
 
 fn block(f: &Family) -> Markup {
     let clusters = f.pairs.iter().map(|p| p.comparison.clusters).max().unwrap_or(0);
-    let (main, rest): (Vec<&Pair>, Vec<&Pair>) = f.pairs.iter().partition(|p| f.is_main(p));
+    let (main, rest): (Vec<&Pair>, Vec<&Pair>) = f.pairs.iter().partition(|p| p.main);
     html! {
         div.compared {
             (standings(f))
@@ -61,14 +61,24 @@ fn block(f: &Family) -> Markup {
         }
         p.foot {
             (thousands(f.queries as u64)) " queries about " (thousands(clusters as u64)) " pictures per seed; "
-            (f.pairs.len()) " comparisons, corrected together."
+            "places from all " (f.pairs.len()) " comparisons, corrected together."
         }
     }
 }
 
 fn standings(f: &Family) -> Markup {
     let mut order: Vec<usize> = (0..f.models.len()).collect();
-    order.sort_by_key(|i| (*f.models[*i].places.start(), *f.models[*i].places.end(), *i));
+    let best_first = |i: &usize, j: &usize| {
+        let (a, b) = (&f.models[*i], &f.models[*j]);
+        let by_value = a.estimate.value.total_cmp(&b.estimate.value);
+        let by_value = if f.metric.higher_is_better { by_value.reverse() } else { by_value };
+        a.places
+            .start()
+            .cmp(b.places.start())
+            .then(a.places.end().cmp(b.places.end()))
+            .then(by_value)
+    };
+    order.sort_by(best_first);
     html! {
         table {
             thead { tr { th scope="col" { "place" } th scope="col" { "model" } th scope="col" { (f.metric.name) } } }
@@ -158,7 +168,7 @@ fn verdict(f: &Family, p: &Pair) -> &'static str {
 /// The main comparisons as a Markdown table; empty without any.
 pub(super) fn markdown(families: &[Family]) -> String {
     let rows = families.iter().filter(|f| f.metric.name != "min-rank").flat_map(|f| {
-        let main = f.pairs.iter().filter(|p| f.is_main(p));
+        let main = f.pairs.iter().filter(|p| p.main);
         main.map(move |p| {
             format!(
                 "| {} | {} − {} | {} {} | {} | {} |\n",
@@ -209,7 +219,7 @@ fn csv(families: &[Family]) -> String {
             let (a, b, c) = (&f.models[p.first], &f.models[p.second], &p.comparison);
             let places = [a, b].map(|m| range(*m.places.start(), *m.places.end()));
             let mut fields = vec![f.dataset.clone(), f.encoder.clone(), f.metric.name.to_owned()];
-            fields.extend([f.about.clone().unwrap_or_default(), a.name(), b.name()]);
+            fields.extend([f.about().unwrap_or_default(), a.name(), b.name()]);
             fields.extend([c.difference, c.interval.lo, c.interval.hi].map(|v| v.to_string()));
             fields.extend([c.larger, c.smaller].map(|v| v.to_string()));
             fields.extend([c.clusters, c.seeds, c.agreeing].map(|v| v.to_string()));

@@ -164,7 +164,7 @@ fn goals(results: &Results) -> Vec<Heat> {
 /// The mean of every goal's queries, for each seed.
 fn by_goal(results: &Results, key: &Key, metric: &metrics::Metric) -> BTreeMap<String, Vec<f64>> {
     let mut out: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for row in results.rows.iter().filter(|row| results.key(row) == *key) {
+    for row in results.rows_of(key) {
         let evidence = results.evidence(row).unwrap_or_default();
         let mine = || evidence.iter().filter(|j| j.task == metric.task);
         for goal in distinct(mine().filter_map(|j| j.goal.clone())) {

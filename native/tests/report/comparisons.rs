@@ -48,7 +48,10 @@ fn models_are_compared_on_the_same_queries() {
     let utility = cells(&markdown, "| ir@10 | single-label − clean |");
     assert_eq!(utility[5], "not clear", "{utility:?}");
     assert!(html.contains("id=\"comparisons\"") && html.contains("200 queries about 40 pictures"));
-    assert!(html.contains("6 comparisons, corrected together") && html.contains("3 of 3"));
+    assert!(
+        html.contains("places from all 6 comparisons, corrected together")
+            && html.contains("3 of 3")
+    );
     // Clean models share the first places, the undefended attack has the last one.
     let places: Vec<&str> =
         html.split("<th scope=\"row\">").skip(1).filter_map(|t| t.split("</th>").next()).collect();
