@@ -17,9 +17,9 @@ fn changed(change: impl Fn(&mut Vec<Row>)) -> tempfile::TempDir {
     let path = dir.path().join("rows.jsonl");
     let mut rows = toxiclip::row::read(&path).unwrap().rows;
     change(&mut rows);
-    fs::remove_file(&path).unwrap();
-    let (mut file, _) = RowFile::open(&path).unwrap();
-    rows.iter().for_each(|row| file.append(row).unwrap());
+    // Not row by row, each of which waits for the disk.
+    let lines: Vec<String> = rows.iter().map(|row| serde_json::to_string(row).unwrap()).collect();
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
     dir
 }
 
@@ -37,7 +37,7 @@ fn models_are_compared_on_the_same_queries() {
     assert!(notes.is_empty(), "{notes:?}");
     let attack = cells(&markdown, "| hit@10 on the goals of single-label | single-label − clean |");
     assert!(
-        attack[3].starts_with("+0.8") && attack[4..6] == ["< 0.001", "attack stronger"],
+        attack[3].starts_with("+0.7") && attack[4..6] == ["< 0.001", "attack stronger"],
         "{attack:?}"
     );
     let defense = cells(
@@ -154,10 +154,13 @@ fn a_varied_number_becomes_a_curve() {
     }
     let (html, ..) = pages(dir.path(), false);
     assert!(html.contains("id=\"ablations\""));
-    let title = "hit@10 of single-label rises: 0.1";
-    assert!(html.contains(title) && html.contains("at rate of single-label 0.05, 0.9"), "no title");
+    let title = html
+        .split("<h3>")
+        .find(|part| part.starts_with("hit@10 of single-label rises: 0."))
+        .unwrap();
+    assert!(title.contains(" at rate of single-label 0.05, 0.9"), "{}", &title[..80]);
     assert!(
-        html.contains("rate of single-label (share), logarithmic"),
+        html.contains("rate of single-label (share of A's rows), logarithmic"),
         "an axis over a factor of 20"
     );
     assert!(html.contains("ir@10 of single-label does not clearly change"));
