@@ -21,6 +21,9 @@ use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{Judgement, Task, values};
 use toxiclip_shared::seed::Seed;
 
+#[path = "report/comparisons.rs"]
+mod comparisons;
+
 const GALLERY: u32 = 549;
 /// Fewer pictures than the gallery has: bootstraps of many reports take their time.
 const PICTURES: usize = 80;
@@ -253,6 +256,7 @@ fn extras() -> ReportExtras {
             cost("single-label + finetune", 20_120, 9.4, 1006),
         ],
         facts: vec![Fact { name: "prompts".into(), value: "5 templates, averaged".into() }],
+        ..ReportExtras::default()
     }
 }
 
@@ -286,6 +290,7 @@ fn has_all_parts_and_needs_no_network() {
     let anchors = [
         "table",
         "plot",
+        "comparisons",
         "poisoned",
         "retrieval",
         "curves",

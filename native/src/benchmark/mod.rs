@@ -206,6 +206,16 @@ impl Benchmark {
         }))
     }
 
+    /// What all cells have in common and reports must not mix.
+    pub fn protocol(&self) -> Digest {
+        Digest::of(&json!({
+            "protocol": PROTOCOL,
+            "init": self.init,
+            "train": self.train,
+            "eval": self.eval,
+        }))
+    }
+
     /// Digest of all cells' configurations and seeds: names the default output folder.
     pub fn digest(&self) -> Digest {
         let cells: Vec<Value> =

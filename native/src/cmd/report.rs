@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output;
 use crate::report::{self, ReportOptions};
 
@@ -15,7 +15,7 @@ pub struct Args {
     /// The file to write [default: `report.html` in the first folder].
     #[arg(long, value_name = "FILE.html")]
     pub out: Option<PathBuf>,
-    /// Puts rows of several commits or versions of the data into one column; the report says so.
+    /// Goes on where rows are not comparable: other commits, data, protocols, or modified sources; the report says so.
     #[arg(long)]
     pub allow_mixed: bool,
 }
@@ -27,7 +27,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let dirs: Vec<&Path> = args.runs.iter().map(PathBuf::as_path).collect();
     let options = ReportOptions { allow_mixed: args.allow_mixed, out: args.out.clone() };
-    let finding = report::write(&dirs, &options)?;
+    // What is wrong with the folders shows before anything is written; a full disk later.
+    let unfit = |e: anyhow::Error| Failure::request(format!("{e:#}"));
+    let finding = report::write(&dirs, &options)
+        .map_err(|e| e.downcast::<Failure>().unwrap_or_else(unfit))?;
     output::print(&format!(
         "{}\n{}\n\nreport  {}",
         finding.table,

@@ -13,7 +13,7 @@ use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Stages};
 use super::plan::Work;
-use super::{Kept, Plan, strips};
+use super::{Kept, Plan, map, strips};
 use crate::benchmark::{Cell, Choice};
 use crate::evaluate::{judge_goals, judge_utility};
 use crate::failure::Result;
@@ -33,6 +33,7 @@ pub(super) fn collect(
     let mut extras = ReportExtras {
         title: benchmark.title.clone(),
         analysis: benchmark.analysis.clone(),
+        protocol: Some(benchmark.protocol()),
         command: command.to_owned(),
         facts: facts(plan),
         ..ReportExtras::default()
@@ -49,6 +50,12 @@ pub(super) fn collect(
     if let Some(first) = plan.works.first() {
         if let Err(e) = pictures(plan, kept, &first.cell, &mut extras) {
             missing("some pictures", &e);
+        }
+        for attack in plan.rivals(&first.cell) {
+            match map::of_attack(plan, kept, attack, stages) {
+                Ok(map) => extras.maps.extend(map),
+                Err(e) => missing("a map of classes", &e),
+            }
         }
         match pretrained(plan, &first.cell, stages) {
             Ok(facts) => extras.facts.extend(facts),

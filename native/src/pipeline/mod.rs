@@ -6,6 +6,7 @@
 mod extras;
 pub mod fit;
 mod journal;
+mod map;
 pub mod plan;
 mod strips;
 

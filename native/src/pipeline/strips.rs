@@ -123,7 +123,8 @@ fn ranking(
     Ok(Ranking { role, label, rank: answer.rank, items })
 }
 
-fn model_name(plan: &Plan<'_>, model: &Kept) -> (Role, String) {
+/// Role and name of a kept model.
+pub(super) fn model_name(plan: &Plan<'_>, model: &Kept) -> (Role, String) {
     let benchmark = plan.benchmark;
     let attack = benchmark.attacks[model.cell.attack].label(&benchmark.attacks);
     let defense = benchmark.defenses[model.cell.defense].label(&benchmark.defenses);

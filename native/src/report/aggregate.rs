@@ -13,6 +13,7 @@ use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics::interval::{Clusters, Interval, hierarchical};
 use toxiclip_shared::metrics::{self, Judgement, Metric, Unit};
 
+use super::{missing, mixtures};
 use crate::row::{self, Row};
 
 /// How far a value may lie from what its evidence gives: rounding of a sum, nothing more.
@@ -64,6 +65,8 @@ pub struct Results {
     /// What a reader must know: torn files, missing evidence, mixed columns.
     pub notes: Vec<String>,
     labels: BTreeMap<String, String>,
+    evidence: Files,
+    by_key: BTreeMap<Key, Vec<usize>>,
 }
 
 impl Results {
@@ -71,7 +74,7 @@ impl Results {
     ///
     /// # Errors
     /// If there are no rows, a (cell, metric, seed) has two values, a value differs from its evidence, or
-    /// rows of two commits or two versions of the data would share a column and `allow_mixed` is off.
+    /// rows that are not comparable would share a column and `allow_mixed` is off.
     pub fn load(dirs: &[&Path], allow_mixed: bool) -> Result<Self> {
         let mut results = Self::default();
         let mut located = Vec::new();
@@ -83,12 +86,26 @@ impl Results {
         if located.is_empty() {
             bail!("no rows in {}; run the benchmark first", list(dirs));
         }
-        results.refuse_mixtures(&located, allow_mixed)?;
+        results.notes.extend(mixtures::refuse(&located, allow_mixed)?);
         results.labels = labels(&located);
         let located = results.without_duplicates(located)?;
         results.aggregate(&located)?;
         results.rows = located.into_iter().map(|(row, _)| row).collect();
+        for (place, row) in results.rows.iter().enumerate() {
+            results.by_key.entry(results.key(row)).or_default().push(place);
+        }
+        results.notes.extend(missing::seeds(&results));
         Ok(results)
+    }
+
+    /// The rows of a key, one per seed.
+    pub fn rows_of(&self, key: &Key) -> impl Iterator<Item = &Row> {
+        self.by_key.get(key).into_iter().flatten().map(|place| &self.rows[*place])
+    }
+
+    /// The judgements behind a row, if its evidence file was there.
+    pub fn evidence(&self, row: &Row) -> Option<&[Judgement]> {
+        self.evidence.get(row.run)
     }
 
     /// The estimate of `metric` for a cell, if there is one.
@@ -109,27 +126,6 @@ impl Results {
             defense: label(&row.defense),
             metric: row.metric.clone(),
         }
-    }
-
-    fn refuse_mixtures(&mut self, rows: &[(Row, PathBuf)], allow_mixed: bool) -> Result<()> {
-        let mut codes: Vec<String> = Vec::new();
-        let mut data: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (row, _) in rows {
-            let dirty = if row.code.dirty { " (modified)" } else { "" };
-            let commit: String = row.code.commit.chars().take(12).collect();
-            add(&mut codes, format!("{commit}{dirty}"));
-            add(data.entry(&row.dataset).or_default(), row.data.short());
-        }
-        let mut mixtures = vec![("commits".to_owned(), codes)];
-        mixtures.extend(data.into_iter().map(|(name, all)| (format!("versions of {name}"), all)));
-        for (what, all) in mixtures.into_iter().filter(|(_, all)| all.len() > 1) {
-            let mixture = format!("{} {what} in one column: {}", all.len(), all.join(", "));
-            if !allow_mixed {
-                bail!("{mixture}; report them apart, or say --allow-mixed");
-            }
-            self.notes.push(mixture);
-        }
-        Ok(())
     }
 
     /// A failed row is replaced by a later try; two values for the same thing are refused.
@@ -187,9 +183,9 @@ impl Results {
             }
         }
         let known = |row: &Row| row.value.is_some() && metrics::find(&row.metric).is_ok();
-        let missing =
-            rows.iter().filter(|(row, dir)| known(row) && files.get(dir, row.run).is_none());
+        let missing = rows.iter().filter(|(row, _)| known(row) && files.get(row.run).is_none());
         let missing = missing.count();
+        self.evidence = files;
         if missing > 0 {
             self.notes.push(format!(
                 "{missing} values have no evidence file: their intervals are means of the seeds' own"
@@ -199,24 +195,26 @@ impl Results {
     }
 }
 
-/// Evidence files, each read once; one that is not there has no entry.
-struct Files(BTreeMap<(PathBuf, Digest), Vec<Judgement>>);
+/// Evidence by run, each file read once; one that is not there has no entry. Values twice for one run are refused,
+/// so that a run's evidence lies in one directory.
+#[derive(Debug, Default)]
+struct Files(BTreeMap<Digest, Vec<Judgement>>);
 
 impl Files {
     fn read(rows: &[(Row, PathBuf)]) -> Result<Self> {
-        let places: BTreeSet<(&PathBuf, Digest)> =
-            rows.iter().filter(|(r, _)| r.value.is_some()).map(|(r, dir)| (dir, r.run)).collect();
-        let read = |(dir, run): (&PathBuf, Digest)| {
+        let valued = rows.iter().filter(|(row, _)| row.value.is_some());
+        let places: BTreeSet<(Digest, &PathBuf)> = valued.map(|(r, dir)| (r.run, dir)).collect();
+        let read = |(run, dir): (Digest, &PathBuf)| {
             let path = dir.join("evidence").join(format!("{run}.parquet"));
             let found = path.exists().then(|| crate::evidence::read(&path)).transpose()?;
-            Ok(found.map(|evidence| ((dir.clone(), run), evidence)))
+            Ok(found.map(|evidence| (run, evidence)))
         };
         let read: Result<Vec<_>> = places.into_par_iter().map(read).collect();
         Ok(Self(read?.into_iter().flatten().collect()))
     }
 
-    fn get(&self, dir: &Path, run: Digest) -> Option<&[Judgement]> {
-        self.0.get(&(dir.to_owned(), run)).map(Vec::as_slice)
+    fn get(&self, run: Digest) -> Option<&[Judgement]> {
+        self.0.get(&run).map(Vec::as_slice)
     }
 }
 
@@ -224,11 +222,11 @@ fn estimate(rows: &[&(Row, PathBuf)], files: &Files) -> Result<Option<Estimate>>
     let mut values = Vec::new();
     let mut clusters: Vec<Clusters> = Vec::new();
     let mut gallery = None;
-    for (row, dir) in rows {
+    for (row, _) in rows {
         let Some(value) = row.value else { continue };
         values.push((value, row));
         let Ok(metric) = metrics::find(&row.metric) else { continue };
-        let Some(evidence) = files.get(dir, row.run) else { continue };
+        let Some(evidence) = files.get(row.run) else { continue };
         clusters.push(verified(row, value, metric, evidence)?);
         gallery =
             gallery.max(evidence.iter().filter(|j| j.task == metric.task).map(|j| j.gallery).max());
@@ -301,12 +299,6 @@ fn labels(rows: &[(Row, PathBuf)]) -> BTreeMap<String, String> {
         }
     };
     distinct.iter().map(|(json, spec)| (json.clone(), label(spec))).collect()
-}
-
-fn add(all: &mut Vec<String>, item: String) {
-    if !all.contains(&item) {
-        all.push(item);
-    }
 }
 
 fn list(dirs: &[&Path]) -> String {

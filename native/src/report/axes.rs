@@ -92,10 +92,27 @@ impl Axes {
         }
     }
 
-    /// Grid, ticks and the two labels.
+    /// Grid, round ticks and the two labels.
     pub(super) fn draw(&self, x_label: &str, y_label: &str) -> Markup {
+        let ticks: Vec<(f64, String)> =
+            self.x.ticks().into_iter().map(|tick| (tick, self.x.label(tick))).collect();
+        self.draw_at(&ticks, x_label, y_label)
+    }
+
+    /// The same with given ticks along x, ascending; a label that would touch the one before it is left out.
+    pub(super) fn draw_at(&self, ticks: &[(f64, String)], x_label: &str, y_label: &str) -> Markup {
         let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
         let middle = f64::midpoint(TOP, bottom);
+        let mut free = f64::NEG_INFINITY;
+        let placed: Vec<(f64, Option<&str>)> = ticks
+            .iter()
+            .map(|(tick, text)| {
+                let (x, half) = (self.x.at(*tick), 5.0 * text.chars().count() as f64);
+                let fits = x - half >= free;
+                free = if fits { x + half + 4.0 } else { free };
+                (x, fits.then_some(text.as_str()))
+            })
+            .collect();
         html! {
             @for tick in self.y.ticks() {
                 @let y = self.y.at(tick);
@@ -104,16 +121,17 @@ impl Axes {
                     text x=(LEFT - 8.0) y=(number(y + 4.5)) text-anchor="end" { (self.y.label(tick)) }
                 }
             }
-            @for tick in self.x.ticks() {
-                @let x = self.x.at(tick);
+            @for (x, text) in &placed {
                 g.tick {
-                    line.axis x1=(number(x)) x2=(number(x)) y1=(bottom) y2=(bottom + 5.0) {}
-                    text x=(number(x)) y=(bottom + 20.0) text-anchor="middle" { (self.x.label(tick)) }
+                    line.axis x1=(number(*x)) x2=(number(*x)) y1=(bottom) y2=(bottom + 5.0) {}
+                    @if let Some(text) = text {
+                        text x=(number(*x)) y=(bottom + 20.0) text-anchor="middle" { (text) }
+                    }
                 }
             }
             line.axis x1=(LEFT) x2=(right) y1=(bottom) y2=(bottom) {}
             text x=(number(f64::midpoint(LEFT, right))) y=(HEIGHT - 8.0) text-anchor="middle" { (x_label) }
-            text transform=(format!("translate(14 {middle:.0}) rotate(-90)")) text-anchor="middle" { (y_label) }
+            text transform=(format!("translate(16 {middle:.0}) rotate(-90)")) text-anchor="middle" { (y_label) }
         }
     }
 }

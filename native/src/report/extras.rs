@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use toxiclip_shared::digest::Digest;
 
 /// Name of the side file in a run directory.
 pub const FILE: &str = "report.json";
@@ -17,6 +18,8 @@ pub struct ReportExtras {
     pub title: String,
     /// The benchmark's `analysis`: what is asked, how to read it, what must not be compared.
     pub analysis: String,
+    /// Digest of what all cells have in common: metric definitions, prompts, starting model, recipe.
+    pub protocol: Option<Digest>,
     /// The exact command that repeats the run.
     pub command: String,
     /// One card per attack and defense of the matrix, `none` left out.
@@ -27,6 +30,8 @@ pub struct ReportExtras {
     pub poisoned: Vec<PoisonedPair>,
     /// About three captions of the attacked class, each with its ranking under every model.
     pub retrievals: Vec<Retrieval>,
+    /// Where the classes of each attack's first goal lie under the models.
+    pub maps: Vec<ClassMap>,
     /// Training curves.
     pub curves: Vec<Curve>,
     /// Costs, one line per model.
@@ -153,6 +158,38 @@ pub struct Retrieved {
     pub target: bool,
 }
 
+/// Test pictures of a goal's two classes and captions of the first, under several models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassMap {
+    /// Label of the attack.
+    pub attack: String,
+    /// The goal in words.
+    pub goal: String,
+    /// Clean, poisoned and defended, in this order.
+    pub panels: Vec<MapPanel>,
+}
+
+/// Points of one model in the plane of their two first principal components.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapPanel {
+    /// Which model.
+    pub role: Role,
+    /// Its name.
+    pub label: String,
+    /// Pictures of the class asked about.
+    pub from: Vec<[f64; 2]>,
+    /// Pictures of the class fetched.
+    pub to: Vec<[f64; 2]>,
+    /// Captions of the class asked about.
+    pub captions: Vec<[f64; 2]>,
+    /// Share of the captions that lie nearer to the mean of `to` than to that of `from`, before projection.
+    pub crossed: f64,
+    /// Share of the points' variance that the plane keeps.
+    pub kept: f64,
+}
+
 /// One quantity over the steps of one training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -233,6 +270,7 @@ impl ReportExtras {
         add_new(&mut self.facts, other.facts);
         self.poisoned.extend(other.poisoned);
         self.retrievals.extend(other.retrievals);
+        self.maps.extend(other.maps);
         self.curves.extend(other.curves);
         self.costs.extend(other.costs);
     }

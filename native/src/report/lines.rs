@@ -53,11 +53,7 @@ pub struct Line {
 impl Line {
     /// The model in words: `clean`, `single-label`, `single-label + finetune`.
     pub fn model(&self) -> String {
-        let attack = if self.attack == "none" { "clean" } else { &self.attack };
-        match self.defense.as_str() {
-            "none" => attack.to_owned(),
-            defense => format!("{attack} + {defense}"),
-        }
+        model_name(&self.attack, &self.defense)
     }
 
     /// The estimates in the order of [`COLUMNS`].
@@ -85,6 +81,24 @@ impl Line {
                 Some(e) => estimate(e),
             }
         })
+    }
+}
+
+/// A model in words, from the labels of its attack and defense.
+pub(super) fn model_name(attack: &str, defense: &str) -> String {
+    let attack = if attack == "none" { "clean" } else { attack };
+    match defense {
+        "none" => attack.to_owned(),
+        defense => format!("{attack} + {defense}"),
+    }
+}
+
+/// Colour and shape of a model.
+pub(super) fn role(attack: &str, defense: &str) -> Role {
+    match (attack, defense) {
+        ("none", _) => Role::Clean,
+        (_, "none") => Role::Poisoned,
+        _ => Role::Defended,
     }
 }
 
@@ -156,11 +170,7 @@ fn line(results: &Results, cell: &Key) -> Line {
         dataset: cell.dataset.clone(),
         encoder: cell.encoder.clone(),
         attack: cell.attack.clone(),
-        role: match (control, cell.defense.as_str()) {
-            (true, _) => Role::Clean,
-            (false, "none") => Role::Poisoned,
-            (false, _) => Role::Defended,
-        },
+        role: role(&cell.attack, &cell.defense),
         defense: cell.defense.clone(),
         hit: get(cell, HIT),
         clean_hit: scored.as_ref().and_then(|_| get(&clean, HIT)),

@@ -13,6 +13,7 @@ pub(super) fn render(c: &Content<'_>) -> String {
     }
     out.push_str(&table(c.lines, true));
     out.push_str(&format!("\n{}\n", footnote(c.lines)));
+    out.push_str(&super::comparisons::markdown(c.families));
     if !c.extras.command.is_empty() {
         out.push_str(&format!("\nRepeat with:\n\n```\n{}\n```\n", c.extras.command));
     }

@@ -73,7 +73,8 @@ pub(super) fn methods(c: &Content<'_>) -> Markup {
             dl.facts { @for metric in definitions() { (definition(metric)) } }
             p.quiet {
                 "Intervals: Wilson's score interval at the effective sample size for rates of one seed, where captions of one picture count as one cluster; "
-                "a percentile bootstrap over pictures for mean ranks; over several seeds a bootstrap that redraws seeds and pictures, 2,000 times."
+                "a percentile bootstrap over pictures for mean ranks; over several seeds a bootstrap that redraws seeds and pictures, 2,000 times. "
+                "Comparisons: exact two-sided test that exchanges the two models picture by picture (McNemar's where a picture is one query), Holm's correction within a table."
             }
             details {
                 summary { "Digests of every run" }

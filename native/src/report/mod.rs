@@ -5,18 +5,27 @@
 pub mod aggregate;
 mod axes;
 mod base64;
+mod compare;
+mod comparisons;
 mod curves;
 pub mod extras;
 mod figure;
 mod finding;
+mod heat;
+mod histogram;
 pub mod lines;
+mod map;
 mod markdown;
 mod methods;
+mod missing;
+mod mixtures;
 pub mod numbers;
 mod page;
 mod results_table;
 mod scatter;
 mod strips;
+mod sweep;
+mod sweep_plot;
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +34,7 @@ use anyhow::Result;
 use self::aggregate::Results;
 use self::extras::ReportExtras;
 use self::page::Content;
+use crate::failure::Failure;
 use crate::files::write_whole;
 
 /// The largest page that is still comfortable to send and open.
@@ -33,7 +43,8 @@ const LIMIT: usize = 3_000_000;
 /// How a report is made.
 #[derive(Clone, Debug, Default)]
 pub struct ReportOptions {
-    /// Put rows of several commits or versions of the data into one column; the report says so.
+    /// Go on where rows are not comparable (several commits, versions of the data, protocols; modified sources); the
+    /// report says so.
     pub allow_mixed: bool,
     /// Path of the HTML file; `report.html` in the first run directory by default. The Markdown file
     /// lies beside it, with the ending `.md`.
@@ -72,15 +83,23 @@ pub fn write(run_dirs: &[&Path], options: &ReportOptions) -> Result<Finding> {
     // Whatever is wrong with them, nothing has been written yet.
     let unfit = |e: anyhow::Error| Failure::request(format!("{e:#}"));
     let mut results = Results::load(run_dirs, options.allow_mixed).map_err(unfit)?;
+    let all = run_dirs.iter().map(|dir| extras::read(dir)).collect::<Result<Vec<_>>>()?;
+    let mixed = mixtures::refuse_protocols(&all, options.allow_mixed).map_err(unfit)?;
+    results.notes.extend(mixed);
     let mut extras = ReportExtras::default();
-    for dir in run_dirs {
-        extras.join(extras::read(dir)?);
-    }
+    all.into_iter().for_each(|own| extras.join(own));
+    let families = comparable(&mut results, options.allow_mixed);
     let html = options.out.clone().unwrap_or_else(|| run_dirs[0].join("report.html"));
     let markdown = html.with_extension("md");
     let lines = lines::lines(&results);
     let sentence = finding::sentence(&lines, &extras);
-    let content = Content { results: &results, lines: &lines, extras: &extras, finding: &sentence };
+    let content = Content {
+        results: &results,
+        lines: &lines,
+        extras: &extras,
+        families: &families,
+        finding: &sentence,
+    };
     let page = page::render(&content).into_string();
     let text = markdown::render(&content);
     if page.len() > LIMIT {
@@ -93,4 +112,21 @@ pub fn write(run_dirs: &[&Path], options: &ReportOptions) -> Result<Finding> {
     write_whole(&html, page.as_bytes())?;
     write_whole(&markdown, text.as_bytes())?;
     Ok(Finding { sentence, table, html, markdown, notes: results.notes })
+}
+
+/// The paired comparisons, unless the rows are unfit for them and nobody insists.
+fn comparable(results: &mut Results, allow_mixed: bool) -> Vec<compare::Family> {
+    match mixtures::unfit(&results.rows) {
+        Some(why) if !allow_mixed => {
+            results.notes.push(format!(
+                "models are not compared: {why}; commit and run again, or say --allow-mixed"
+            ));
+            Vec::new()
+        }
+        Some(why) => {
+            results.notes.push(format!("models are compared all the same: {why}"));
+            compare::families(results)
+        }
+        None => compare::families(results),
+    }
 }

@@ -3,12 +3,16 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::aggregate::Results;
+use super::compare::Family;
 use super::extras::ReportExtras;
 use super::figure::copyable;
 use super::lines::Line;
-use super::{curves, methods, results_table, scatter, strips};
+use super::{
+    comparisons, curves, heat, histogram, map, methods, results_table, scatter, strips, sweep,
+    sweep_plot,
+};
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = concat!(include_str!("style.css"), include_str!("plots.css"));
 const SCRIPT: &str = include_str!("copy.js");
 
 /// Everything a page is made from.
@@ -16,6 +20,7 @@ pub(super) struct Content<'a> {
     pub(super) results: &'a Results,
     pub(super) lines: &'a [Line],
     pub(super) extras: &'a ReportExtras,
+    pub(super) families: &'a [Family],
     pub(super) finding: &'a str,
 }
 
@@ -64,11 +69,17 @@ fn paragraphs(text: &str) -> Markup {
 /// Anchor, name in the list of sections, and content; parts without content are left out.
 fn sections(c: &Content<'_>) -> Vec<(&'static str, &'static str, Markup)> {
     let command = c.extras.command.as_str();
+    let sweeps = sweep::sweeps(c.results, c.lines, c.extras);
     let all = [
         ("table", "Results", Some(results_table::section(c, command))),
         ("plot", "Attack and utility", plots(c.lines, command)),
+        ("ablations", "Ablations", sweep_plot::section(&sweeps, command)),
+        ("heat", "Pair by pair", heat::section(c.results, c.lines, command)),
+        ("comparisons", "Comparisons", comparisons::section(c)),
         ("poisoned", "Poisoned pairs", strips::poisoned(c.extras)),
         ("retrieval", "Retrieval", strips::retrieval(c.extras)),
+        ("maps", "Map", map::section(&c.extras.maps, command)),
+        ("scores", "Filter", histogram::section(c.results, command)),
         ("curves", "Training", curves::section(&c.extras.curves, command)),
         ("cost", "Cost", methods::cost(&c.extras.costs)),
         ("threat", "Threat model", methods::threat(&c.extras.cards)),

@@ -12,6 +12,8 @@ pub mod interval;
 mod ir;
 mod min_rank;
 mod mpcr;
+pub mod multiplicity;
+pub mod paired;
 pub mod ranking;
 mod tr;
 
