@@ -68,7 +68,7 @@ pub struct Args {
     /// Course of the learning rate after the warm-up: cosine or constant.
     #[arg(long, default_value = "cosine", value_parser = word::<Schedule>)]
     pub schedule: Schedule,
-    /// A tower that keeps its weights: image or text.
+    /// What keeps its weights: image, text (whole towers) or text-transformer (its blocks alone).
     #[arg(long, value_name = "TOWER", default_value = "none", value_parser = word::<Freeze>)]
     pub freeze: Freeze,
     /// Shows every picture as it is.
