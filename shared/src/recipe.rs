@@ -132,7 +132,11 @@ impl TrainConfig {
         param("grad-clip", "norm", "largest global norm of the gradient; 0 switches clipping off"),
         param("augment", "", "weak augmentation of pictures"),
         param("order", "", "`shuffled` anew in every epoch, or `sequential` as in the file"),
-        param("freeze", "", "what keeps its weights: `none`, `image`, `text` or `text-transformer`"),
+        param(
+            "freeze",
+            "",
+            "what keeps its weights: `none`, `image`, `text` or `text-transformer`",
+        ),
         param("concept-unique", "", "no batch holds two rows of one class"),
     ];
 

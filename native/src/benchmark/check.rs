@@ -11,7 +11,8 @@ use toxiclip_shared::recipe::TrainConfig;
 
 use super::document::Document;
 use super::expect::Expect;
-use super::{Benchmark, Choice, Encoder, Eval, Init, check_only};
+use super::victim::Victim;
+use super::{AXES, Benchmark, Choice, Encoder, Eval, Init, check_only};
 use crate::argument::Assignment;
 use crate::failure::{Failure, Result};
 
@@ -58,10 +59,12 @@ fn read(
     let title = words(&mut document, "title")?;
     let analysis = words(&mut document, "analysis")?;
     let matrix = document.take("matrix");
-    let [datasets, encoders, attacks, defenses, seeds] = axes(&document, matrix)?;
+    let [datasets, encoders, victims, attacks, defenses, seeds] = axes(&document, matrix)?;
     let init = document.take("init");
     let init = init.map_or(Ok(Init::Scratch), |v| read_init(&document, path, v))?;
     let train = document.take("train").unwrap_or_else(empty);
+    let victims =
+        each(&victims, |i, v| Victim::read(&document, &format!("matrix.victim.{i}"), &train, v))?;
     let train = recipe(&document, "train", &train)?;
     let eval = document.take("eval").unwrap_or_else(empty);
     let eval = read_eval(&document, &eval)?;
@@ -74,6 +77,7 @@ fn read(
         analysis,
         datasets: each(&datasets, |i, v| text_of(&document, "dataset", i, v))?,
         encoders: each(&encoders, |i, v| read_encoder(&document, path, i, v))?,
+        victims,
         attacks: each(&attacks, |i, v| {
             Choice::read("attack", ATTACKS, v).map_err(|e| choice(e, i, "attack"))
         })?,
@@ -120,17 +124,17 @@ fn words(document: &mut Document, key: &str) -> Result<String> {
 }
 
 /// The lists of the matrix; a single value is a list of one, and what is left out is `none` or seed 0.
-fn axes(document: &Document, matrix: Option<Value>) -> Result<[Vec<Value>; 5]> {
-    const AXES: [&str; 5] = ["dataset", "encoder", "attack", "defense", "seed"];
+fn axes(document: &Document, matrix: Option<Value>) -> Result<[Vec<Value>; 6]> {
     let Some(Value::Table(mut table)) = matrix else {
         return Err(document.error("matrix", "is missing; give [matrix] with dataset and encoder"));
     };
-    let mut out: [Vec<Value>; 5] = Default::default();
+    let mut out: [Vec<Value>; 6] = Default::default();
     for (axis, values) in AXES.iter().zip(&mut out) {
         *values = match table.remove(*axis) {
             Some(Value::Array(values)) => values,
             Some(value) => vec![value],
             None if *axis == "seed" => vec![Value::Integer(0)],
+            None if *axis == "victim" => vec![empty()],
             None if ["attack", "defense"].contains(axis) => vec![Value::from("none")],
             None => return Err(document.error("matrix", format!("`{axis}` is missing"))),
         };
@@ -169,7 +173,7 @@ fn read_encoder(document: &Document, path: &Path, i: usize, value: &Value) -> Re
     Ok(Encoder { name, config })
 }
 
-fn recipe(document: &Document, path: &str, value: &Value) -> Result<TrainConfig> {
+pub(super) fn recipe(document: &Document, path: &str, value: &Value) -> Result<TrainConfig> {
     let config: TrainConfig = document.section(path, value)?;
     config.checked().map_err(|e| {
         // The message names its key first, and the key has a line.
@@ -246,6 +250,7 @@ fn no_repetition(document: &Document, benchmark: &Benchmark) -> Result<()> {
     for (axis, at) in [
         ("dataset", repeated(&benchmark.datasets)),
         ("encoder", repeated(&names)),
+        ("victim", repeated(&benchmark.victims)),
         ("attack", repeated(&benchmark.attacks)),
         ("defense", repeated(&benchmark.defenses)),
         ("seed", repeated(&benchmark.seeds)),

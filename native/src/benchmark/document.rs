@@ -137,7 +137,7 @@ impl Document {
 }
 
 /// Tables join, everything else replaces. `epochs` and `steps` say the same thing, so that one ousts the other.
-fn lay_over(base: &mut Table, over: Table) {
+pub(super) fn lay_over(base: &mut Table, over: Table) {
     for (key, value) in over {
         for (one, other) in [("epochs", "steps"), ("steps", "epochs")] {
             if key == one {

@@ -153,6 +153,7 @@ fn measured(
     Measured {
         dataset: "emoji".into(),
         encoder: "tiny-resnet".into(),
+        victim: read(false, &[], &[]).unwrap().victims[0].clone(),
         attack: attack.clone(),
         against: against.cloned(),
         defense: defense.clone(),

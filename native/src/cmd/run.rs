@@ -146,13 +146,15 @@ fn dry_run(plan: &Plan<'_>, context: &Context) -> Result<String> {
         Some(dir) if dir.is_dir() => Some(Store::open(Some(dir))?),
         _ => None,
     };
-    let mut rows = vec![["cell", "pretrain", "train", "defend"].map(str::to_owned)];
+    const STAGES: [&str; 4] = ["pretrain", "reference", "train", "defend"];
+    let mut rows = vec![["cell", "pretrain", "reference", "train", "defend"].map(str::to_owned)];
     let mut distinct = std::collections::BTreeMap::new();
     for work in &plan.works {
-        let mut row = [plan.benchmark.label(&work.cell), "–".into(), "–".into(), "–".into()];
+        let mut row = ["", "–", "–", "–", "–"].map(str::to_owned);
+        row[0] = plan.benchmark.label(&work.cell);
         for fit in work.model.lineage() {
             let cached = store.as_ref().is_some_and(|store| fit.cached(store));
-            let column = ["pretrain", "train", "defend"].iter().position(|s| *s == fit.stage);
+            let column = STAGES.iter().position(|s| *s == fit.stage);
             let state = if cached { "cached" } else { "to do" };
             row[column.map_or(1, |c| c + 1)] = format!("{} {state}", fit.key().short());
             distinct.insert((fit.stage, fit.key()), cached);

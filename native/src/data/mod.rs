@@ -28,6 +28,26 @@ pub fn templates(name: &str) -> Vec<String> {
     vec!["a photo of a {}.".to_owned()]
 }
 
+/// Pairs that a defender has beside the victim's: several data sets as one.
+///
+/// # Errors
+/// If a name is unknown, or a set is the victim's.
+pub fn holdings(names: &[String]) -> Result<Arc<dyn Dataset>> {
+    Ok(emoji::holdings(names)?)
+}
+
+/// The pictures that are searched at test time, beside the pairs that a command trains on: the test split, or the
+/// folder itself, which has no other.
+///
+/// # Errors
+/// If the source cannot be read.
+pub fn gallery(source: &Source, training: &Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>> {
+    match source {
+        Source::Folder(_) => Ok(Arc::clone(training)),
+        Source::Named(name) => Ok(named(name)?.test),
+    }
+}
+
 /// The pairs that a command trains on.
 ///
 /// # Errors

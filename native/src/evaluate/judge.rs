@@ -153,6 +153,7 @@ fn judge(
             cluster: example.id.0.clone(),
             poisoned: None,
             score: None,
+            dropped: None,
         })
     };
     queries.par_iter().map(one).collect()

@@ -4,6 +4,7 @@
 //! seed, and knows no model. All scores are cosines of unit vectors.
 
 mod judge;
+mod pairs;
 mod scores;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 use toxiclip_shared::data::Dataset;
 
 pub use judge::{Query, judge_goals, judge_utility};
+pub use pairs::distances;
 
 use crate::encode;
 use crate::failure::{Failure, Result};

@@ -12,6 +12,7 @@ use toxiclip_shared::registry::{self, Entry};
 use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Stages};
+use super::pairs::Pairs;
 use super::plan::Work;
 use super::{Kept, Plan, strips};
 use crate::benchmark::{Cell, Choice};
@@ -104,11 +105,11 @@ fn pictures(plan: &Plan<'_>, kept: &[Kept], first: &Cell, extras: &mut ReportExt
     for attack in plan.rivals(first) {
         let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
         let set = &plan.sets[first.dataset];
-        let prepared = &plan.prepared[&(first.dataset, attack, first.seed)];
+        let prepared = plan.drawn(first, attack);
         extras.budgets.push(Budget {
             attack: label.clone(),
-            poisoned_pairs: prepared.armed.poison.edits.len() as u64,
-            training_pairs: set.train.examples().len() as u64,
+            poisoned_pairs: prepared.armed.poison.pairs().count() as u64,
+            training_pairs: prepared.view.examples().len() as u64,
         });
         extras.poisoned.extend(strips::pairs(set, prepared, &label)?);
         extras.retrievals.extend(strips::retrievals(plan, kept, attack)?);
@@ -124,7 +125,7 @@ fn pretrained(plan: &Plan<'_>, cell: &Cell, stages: &Stages) -> Result<Vec<Fact>
     let mut evidence = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
     let mut facts = values("pretrained model", &evidence)?;
     for attack in plan.rivals(cell) {
-        let goals = &plan.prepared[&(cell.dataset, attack, cell.seed)].armed.goals;
+        let goals = &plan.drawn(cell, attack).armed.goals;
         evidence = judge_goals(&*set.test, &embeddings, goals, &Seed::new(cell.seed))?;
         let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
         facts.extend(values(&format!("pretrained model on {label}"), &evidence)?);
@@ -192,7 +193,11 @@ fn models<'a>(
     let benchmark = plan.benchmark;
     let attack = benchmark.attacks[work.cell.attack].label(&benchmark.attacks);
     let defense = benchmark.defenses[work.cell.defense].label(&benchmark.defenses);
-    let (_, label) = strips::role_and_label(&attack, &defense);
+    let (_, mut label) = strips::role_and_label(&attack, &defense);
+    let victim = &benchmark.victims[work.cell.victim];
+    if !victim.plain() {
+        label += &format!(", {}", victim.label());
+    }
     let (shared, own): (Vec<_>, Vec<_>) =
         lineage.iter().copied().partition(|fit| fit.stage == "pretrain");
     let named = [("pretraining".to_owned(), shared), (label, own)];
@@ -211,9 +216,12 @@ fn cost(label: &str, fits: &[&Arc<Fit>], stages: &Stages) -> Result<Cost> {
         let (_, record) = fit.run(stages)?;
         cost.pairs_seen += record.pairs as u64;
         cost.seconds += record.seconds;
-        if fit.stage == "defend" {
-            cost.extra_clean_pairs += fit.data.examples().len() as u64;
-        }
+        let clean = match (fit.stage, &fit.data) {
+            ("defend" | "reference", data) => Some(data.offered()),
+            (_, Pairs::Screened(screening)) => screening.trusted.as_ref(),
+            (_, Pairs::Whole(_)) => None,
+        };
+        cost.extra_clean_pairs += clean.map_or(0, |c| c.examples().len() as u64);
     }
     Ok(cost)
 }

@@ -14,6 +14,7 @@ use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::text::Tokenizer;
 
+use super::pairs::Pairs;
 use crate::cli::Context;
 use crate::evaluate::{self, Embeddings};
 use crate::failure::{Failure, Result};
@@ -66,12 +67,12 @@ pub enum Origin {
 
 /// One training: everything that decides its weights.
 pub struct Fit {
-    /// `pretrain`, `train` or `defend`: the folder in the cache.
+    /// `pretrain`, `reference`, `train` or `defend`: the folder in the cache.
     pub stage: &'static str,
     /// What it starts from.
     pub start: Origin,
     /// What it trains on.
-    pub data: Arc<dyn Dataset>,
+    pub data: Pairs,
     /// How.
     pub recipe: TrainConfig,
     /// Seed of its randomness.
@@ -124,6 +125,7 @@ impl Origin {
         match self {
             Self::Fit(fit) => {
                 let mut all = fit.start.lineage();
+                all.extend(fit.data.lineage());
                 all.push(fit);
                 all
             }
@@ -146,7 +148,10 @@ impl Origin {
     }
 
     /// The model in memory; trains what has not been trained yet.
-    fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
+    ///
+    /// # Errors
+    /// Those of training; or the checkpoint cannot be read.
+    pub(super) fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
         match self {
             Self::Scratch(config) => scratch(config, data, &Seed::new(seed)),
             Self::Checkpoint { dir, .. } => Ok(Model::load(dir)?.0),
@@ -186,27 +191,34 @@ impl Fit {
     pub fn new(
         stage: &'static str,
         start: Origin,
-        data: Arc<dyn Dataset>,
+        data: Pairs,
         recipe: TrainConfig,
         seed: u64,
         provenance: Provenance,
     ) -> Result<Self> {
+        let fit = Self { stage, start, data, recipe, seed, provenance };
+        fit.check_batch(&**fit.data.offered())?;
+        Ok(fit)
+    }
+
+    fn check_batch(&self, data: &dyn Dataset) -> Result<()> {
         let rows = data.examples().len();
-        if recipe.batch > rows {
+        if self.recipe.batch > rows {
             return Err(Failure::request(format!(
-                "{stage}: a batch of {} is more than the {rows} pairs of {}; make it smaller",
-                recipe.batch,
+                "{}: a batch of {} is more than the {rows} pairs of {}; make it smaller",
+                self.stage,
+                self.recipe.batch,
                 data.name()
             )));
         }
-        Ok(Self { stage, start, data, recipe, seed, provenance })
+        Ok(())
     }
 
     /// Names the training in the cache.
     pub fn key(&self) -> Digest {
         Digest::of(&json!({
             "start": self.start.key(),
-            "data": self.data.digest(),
+            "data": self.data.key(),
             "recipe": self.recipe,
             "seed": self.seed,
         }))
@@ -232,11 +244,13 @@ impl Fit {
     }
 
     fn train(&self, stages: &Stages, dir: &Path) -> Result<()> {
-        let model = self.start.open(stages, &*self.data, self.seed)?;
+        let data = self.data.open(stages)?;
+        self.check_batch(&*data)?;
+        let model = self.start.open(stages, &*data, self.seed)?;
         let timer = Timer::start();
         let seed = Seed::new(self.seed).child(self.stage);
-        let model = train::fit(model, &*self.data, &self.recipe, &seed, dir, &stages.lab)?;
-        let steps = self.recipe.total_steps(self.data.examples().len());
+        let model = train::fit(model, &*data, &self.recipe, &seed, dir, &stages.lab)?;
+        let steps = self.recipe.total_steps(data.examples().len());
         model.save(dir, &self.provenance)?;
         let record = Record {
             weights: model.weights.digest(),

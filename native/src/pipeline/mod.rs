@@ -1,11 +1,14 @@
-//! The straight line of a benchmark: data → pretrain → poison → train → defend → evaluate → rows.
+//! The straight line of a benchmark: data → pretrain → poison → filter → train → defend → evaluate → rows.
 //!
 //! [`Plan`] lays the line out without running it; [`run`] walks the cells, and everything costly in it is a cached
 //! stage ([`fit`]). Nothing is global: what a step uses is in its arguments.
 
+mod detection;
 mod extras;
 pub mod fit;
 mod journal;
+pub mod line;
+pub mod pairs;
 pub mod plan;
 mod strips;
 
@@ -134,7 +137,7 @@ fn evidence(
     let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
     let seed = Seed::new(cell.seed);
     let judge = |attack: usize| {
-        let goals = &plan.prepared[&(cell.dataset, attack, cell.seed)].armed.goals;
+        let goals = &plan.drawn(cell, attack).armed.goals;
         judge_goals(&*set.test, &embeddings, goals, &seed)
     };
     let wanted = &plan.benchmark.eval.metrics;
@@ -145,6 +148,7 @@ fn evidence(
     };
     let mut own = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
     own.extend(judge(cell.attack)?);
+    own.extend(detection::judge(model, &plan.attack(cell).armed, stages)?);
     let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.goals.is_empty() {
         for attack in plan.rivals(cell) {
@@ -165,6 +169,7 @@ fn measured(
     Measured {
         dataset: benchmark.datasets[cell.dataset].clone(),
         encoder: benchmark.encoders[cell.encoder].name.clone(),
+        victim: benchmark.victims[cell.victim].clone(),
         attack: benchmark.attacks[cell.attack].clone(),
         against: against.map(|a| benchmark.attacks[a].clone()),
         defense: benchmark.defenses[cell.defense].clone(),
@@ -185,7 +190,8 @@ impl Outcome {
 /// What the report draws pictures from.
 fn keep(plan: &Plan<'_>, cell: &Cell, score: Score, kept: &mut Vec<Kept>) {
     let first = &plan.works[0].cell;
-    if (cell.dataset, cell.encoder, cell.seed) != (first.dataset, first.encoder, first.seed) {
+    let compared = |c: &Cell| (c.dataset, c.encoder, c.victim, c.seed);
+    if compared(cell) != compared(first) {
         return;
     }
     for Evidence { against, mut judgements, .. } in score.evidence {

@@ -106,8 +106,7 @@ impl Trainer {
         for (graph, tower) in [(&clip.image, &image), (&clip.text, &text)] {
             let Some(tower) = tower else { continue };
             let all = graph.params().iter().zip(&tower.params);
-            gradients
-                .extend(all.filter(|(spec, _)| trains(spec)).map(|(spec, g)| (spec, &g[..])));
+            gradients.extend(all.filter(|(spec, _)| trains(spec)).map(|(spec, g)| (spec, &g[..])));
         }
         gradients.push((scale_spec, &d_scale));
         let norm = global_norm(&gradients);

@@ -97,6 +97,32 @@ pub fn open(name: &str) -> Result<Splits> {
     })
 }
 
+/// The drawings of shift sets as training pairs, with captions of the kind that training sets have: what a defender
+/// holds who trains an encoder of their own, or repairs a model, without the victim's drawings.
+///
+/// # Errors
+/// If a name is unknown, or is a set that victims train on.
+pub fn holdings(names: &[String]) -> Result<Arc<dyn Dataset>> {
+    let mut art = Vec::new();
+    for name in names {
+        let Some(info) = DATASETS.iter().find(|d| d.name == *name) else {
+            let known: Vec<&str> =
+                DATASETS.iter().filter(|d| d.role == Role::Shift).map(|d| d.name).collect();
+            return Err(Error::Request(unknown("data set for a defender", name, &known)));
+        };
+        if info.role != Role::Shift {
+            return Err(Error::request(format!(
+                "`{name}` is what the victim trains on; a defender who learns those drawings only remembers them, \
+                 give a shift set such as emoji-fluent"
+            )));
+        }
+        art.extend(info.art);
+    }
+    let index = Index::read()?;
+    let drawings = index.drawings(&art)?;
+    Ok(index.set(&names.join("+"), "train", drawings))
+}
+
 /// The classes of all emoji data sets with what their captions are made of, in the order of the class indices.
 ///
 /// # Errors
