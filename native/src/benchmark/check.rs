@@ -63,9 +63,9 @@ fn read(
     let init = document.take("init");
     let init = init.map_or(Ok(Init::Scratch), |v| read_init(&document, path, v))?;
     let train = document.take("train").unwrap_or_else(empty);
+    let plain = recipe(&document, "train", &train)?;
     let victims =
         each(&victims, |i, v| Victim::read(&document, &format!("matrix.victim.{i}"), &train, v))?;
-    let train = recipe(&document, "train", &train)?;
     let eval = document.take("eval").unwrap_or_else(empty);
     let eval = read_eval(&document, &eval)?;
     let expect = document.take("expect");
@@ -89,7 +89,7 @@ fn read(
             seed.ok_or_else(|| choice("expected a number from 0 on".into(), i, "seed"))
         })?,
         init,
-        train,
+        train: plain,
         eval,
         expect: read_expect(&document, expect)?,
         tiny,

@@ -121,6 +121,9 @@ pub struct Eval {
     pub templates: Vec<String>,
     /// Metrics to keep; empty means all whose evidence is there.
     pub metrics: Vec<String>,
+    /// Curves over the epochs of each cell's last training, which is repeated for them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub epochs: bool,
 }
 
 /// A utility task.
@@ -131,12 +134,14 @@ pub enum Utility {
     ZeroShot,
     /// Captions against pictures and back.
     Retrieval,
+    /// Distance of embeddings to those of the undefended control of the same victim and seed.
+    Shift,
 }
 
 impl Default for Eval {
     fn default() -> Self {
         let tasks = vec![Utility::ZeroShot, Utility::Retrieval];
-        Self { tasks, templates: Vec::new(), metrics: Vec::new() }
+        Self { tasks, templates: Vec::new(), metrics: Vec::new(), epochs: false }
     }
 }
 

@@ -206,7 +206,7 @@ fn a_choice_knows_its_parameters() {
     let choice = read("single-label:from=ewe,to=kite".into()).unwrap();
     assert_eq!(
         choice.spec(),
-        &json!({"name": "single-label", "from": "ewe", "to": "kite", "rate": 1.0, "count": null})
+        &json!({"name": "single-label", "from": "ewe", "to": "kite", "rate": 1.0, "count": null, "mode": "replace"})
     );
     assert!(choice.matches("single-label:rate=1").unwrap());
     assert!(!choice.matches("single-label:rate=0.5").unwrap());

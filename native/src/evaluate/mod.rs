@@ -6,6 +6,7 @@
 mod judge;
 mod pairs;
 mod scores;
+mod shift;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use toxiclip_shared::data::Dataset;
 
 pub use judge::{Query, judge_goals, judge_utility};
 pub use pairs::distances;
+pub use shift::judge_shift;
 
 use crate::encode;
 use crate::failure::{Failure, Result};

@@ -14,12 +14,15 @@ use toxiclip_shared::seed::Seed;
 use super::fit::{Fit, Stages};
 use super::pairs::Pairs;
 use super::plan::Work;
-use super::{Kept, Plan, strips};
+use super::{Kept, Plan, epochs, strips};
 use crate::benchmark::{Cell, Choice};
 use crate::evaluate::{judge_goals, judge_utility};
 use crate::failure::Result;
 use crate::report::extras::{Budget, Card, Cost, Curve, Fact, ReportExtras, Role};
 
+/// What is drawn over epochs.
+const CURVES: [&str; 6] =
+    ["hit@10", "min-rank", "pair-cosine.poisoned", "pair-cosine.clean", "ir@10", "ca"];
 /// Points of a curve that are worth drawing.
 const POINTS: usize = 200;
 
@@ -156,6 +159,9 @@ fn trainings(plan: &Plan<'_>, stages: &Stages, extras: &mut ReportExtras) -> Res
                 extras.curves.push(curve(plan, work, fit, stages)?);
             }
         }
+        if let Some(last) = lineage.last().filter(|_| plan.benchmark.eval.epochs) {
+            extras.curves.extend(over_epochs(plan, work, last, stages)?);
+        }
         for (label, fits) in models(plan, work, &lineage) {
             if !costs.contains_key(&label) {
                 costs.insert(label.clone(), cost(&label, &fits, stages)?);
@@ -170,18 +176,58 @@ fn trainings(plan: &Plan<'_>, stages: &Stages, extras: &mut ReportExtras) -> Res
 fn curve(plan: &Plan<'_>, work: &Work, fit: &Fit, stages: &Stages) -> Result<Curve> {
     let losses = fit.losses(stages)?;
     let every = losses.len().div_ceil(POINTS).max(1);
-    let role = match fit.stage {
-        "defend" if !plan.attack(&work.cell).armed.goals.is_empty() => Role::Defended,
-        "train" if !plan.attack(&work.cell).armed.goals.is_empty() => Role::Poisoned,
-        _ => Role::Clean,
-    };
     Ok(Curve {
         stage: fit.stage.to_owned(),
-        role,
+        role: role(plan, work, fit),
         seed: fit.seed,
         quantity: "loss".to_owned(),
         points: losses.into_iter().step_by(every).collect(),
     })
+}
+
+fn role(plan: &Plan<'_>, work: &Work, fit: &Fit) -> Role {
+    let attacked = !plan.attack(&work.cell).armed.goals.is_empty();
+    match (fit.stage, &fit.data) {
+        ("defend", _) | ("train", Pairs::Screened(_)) if attacked => Role::Defended,
+        ("train", Pairs::Whole(_)) if attacked => Role::Poisoned,
+        _ => Role::Clean,
+    }
+}
+
+/// Attack and utility after every epoch of a cell's last training; a control is judged by the goals of every attack.
+fn over_epochs(
+    plan: &Plan<'_>,
+    work: &Work,
+    fit: &Arc<Fit>,
+    stages: &Stages,
+) -> Result<Vec<Curve>> {
+    let cell = &work.cell;
+    let own = !plan.attack(cell).armed.goals.is_empty();
+    let attacks: Vec<usize> = if own { vec![cell.attack] } else { plan.rivals(cell).collect() };
+    let steps = fit.data.open(stages)?.examples().len() / fit.recipe.batch;
+    let mut curves: Vec<Curve> = Vec::new();
+    for attack in attacks {
+        let mut about = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
+        let victim = &plan.benchmark.victims[cell.victim];
+        if !victim.plain() {
+            about += &format!(", {}", victim.label());
+        }
+        let points = epochs::points(plan, work, fit, attack, stages)?;
+        for quantity in CURVES {
+            let at = |p: &epochs::Point| {
+                Some(((p.epoch as usize * steps) as f64, *p.values.get(quantity)?))
+            };
+            curves.push(Curve {
+                stage: fit.stage.to_owned(),
+                role: role(plan, work, fit),
+                seed: fit.seed,
+                quantity: format!("{quantity}, {about}"),
+                points: points.iter().filter_map(at).collect(),
+            });
+        }
+    }
+    curves.retain(|c| !c.points.is_empty());
+    Ok(curves)
 }
 
 /// The models of a lineage by name: the shared pretraining apart, the rest under the cell's own name.

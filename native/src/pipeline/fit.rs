@@ -244,12 +244,9 @@ impl Fit {
     }
 
     fn train(&self, stages: &Stages, dir: &Path) -> Result<()> {
-        let data = self.data.open(stages)?;
-        self.check_batch(&*data)?;
-        let model = self.start.open(stages, &*data, self.seed)?;
+        let (data, model) = self.begin(stages)?;
         let timer = Timer::start();
-        let seed = Seed::new(self.seed).child(self.stage);
-        let model = train::fit(model, &*data, &self.recipe, &seed, dir, &stages.lab)?;
+        let model = self.go(model, &*data, stages, dir, None)?;
         let steps = self.recipe.total_steps(data.examples().len());
         model.save(dir, &self.provenance)?;
         let record = Record {
@@ -259,6 +256,40 @@ impl Fit {
             pairs: steps * self.recipe.batch,
         };
         write_atomic(&dir.join(RECORD), json!(record).to_string().as_bytes())
+    }
+
+    /// Trains again under somebody's eyes, in a folder of the caller's; the weights are those of [`Fit::run`].
+    ///
+    /// # Errors
+    /// Those of the trainer, of the trainings before it, and of `watcher`.
+    pub fn watch(
+        &self,
+        stages: &Stages,
+        dir: &Path,
+        watcher: &mut train::Watcher<'_>,
+    ) -> Result<Digest> {
+        let (data, model) = self.begin(stages)?;
+        Ok(self.go(model, &*data, stages, dir, Some(watcher))?.weights.digest())
+    }
+
+    /// Pairs and start; whatever they need is trained first.
+    fn begin(&self, stages: &Stages) -> Result<(Arc<dyn Dataset>, Model)> {
+        let data = self.data.open(stages)?;
+        self.check_batch(&*data)?;
+        let model = self.start.open(stages, &*data, self.seed)?;
+        Ok((data, model))
+    }
+
+    fn go(
+        &self,
+        model: Model,
+        data: &dyn Dataset,
+        stages: &Stages,
+        dir: &Path,
+        watcher: Option<&mut train::Watcher<'_>>,
+    ) -> Result<Model> {
+        let seed = Seed::new(self.seed).child(self.stage);
+        train::fit(model, data, &self.recipe, &seed, dir, &stages.lab, watcher)
     }
 
     /// The loss of every step, as the trainer logged it.

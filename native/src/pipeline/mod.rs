@@ -4,6 +4,7 @@
 //! stage ([`fit`]). Nothing is global: what a step uses is in its arguments.
 
 mod detection;
+mod epochs;
 mod extras;
 pub mod fit;
 mod journal;
@@ -21,7 +22,7 @@ use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured};
-use crate::evaluate::{judge_goals, judge_utility};
+use crate::evaluate::{judge_goals, judge_shift, judge_utility};
 use crate::failure::{Failure, Result};
 
 pub use fit::Stages;
@@ -148,6 +149,10 @@ fn evidence(
     };
     let mut own = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
     own.extend(judge(cell.attack)?);
+    if let Some(control) = plan.control(cell)? {
+        let clean = control.embeddings(stages, &*set.test, &set.templates)?;
+        own.extend(judge_shift(&*set.test, &clean, &embeddings));
+    }
     own.extend(detection::judge(model, &plan.attack(cell).armed, stages)?);
     let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.goals.is_empty() {

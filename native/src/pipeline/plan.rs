@@ -14,7 +14,7 @@ use toxiclip_shared::seed::Seed;
 use super::fit::{Fit, Origin};
 use super::line::Line;
 use super::pairs::Pairs;
-use crate::benchmark::{Benchmark, Cell, Choice, Init, StartOf};
+use crate::benchmark::{Benchmark, Cell, Choice, Init, StartOf, Utility};
 use crate::data;
 use crate::failure::{Failure, Result};
 
@@ -78,7 +78,10 @@ impl<'a> Plan<'a> {
         let works: Result<Vec<Work>> = benchmark
             .cells()
             .into_iter()
-            .map(|cell| Ok(Work { cell, model: plan.model(&cell)? }))
+            .map(|cell| {
+                plan.control(&cell)?;
+                Ok(Work { cell, model: plan.model(&cell)? })
+            })
             .collect();
         plan.works = works?;
         Ok(plan)
@@ -178,6 +181,30 @@ impl<'a> Plan<'a> {
                 Ok(Origin::Fit(Arc::new(fit)))
             }
         }
+    }
+
+    /// The model that embedding shifts of a cell are measured from: its undefended control. `None` where shifts are
+    /// not asked for, and for that control itself.
+    ///
+    /// # Errors
+    /// If the matrix has no such control, or its victims have no common start.
+    pub fn control(&self, cell: &Cell) -> Result<Option<Origin>> {
+        if !self.benchmark.eval.tasks.contains(&Utility::Shift) {
+            return Ok(None);
+        }
+        let place = |all: &[Choice]| all.iter().position(|c| c.name() == "none");
+        let attack = place(&self.benchmark.attacks);
+        let Some((attack, defense)) = attack.zip(place(&self.benchmark.defenses)) else {
+            let why = "the task `shift` compares with the undefended control; put `none` among attacks and defenses";
+            return Err(Failure::request(why));
+        };
+        if matches!(self.init(cell)?, Origin::Scratch(_)) {
+            let why =
+                "the task `shift` needs a common start; two trainings from scratch share no space";
+            return Err(Failure::request(why));
+        }
+        let control = Cell { attack, defense, ..*cell };
+        if control == *cell { Ok(None) } else { self.model(&control).map(Some) }
     }
 
     fn model(&self, cell: &Cell) -> Result<Origin> {
