@@ -1,16 +1,16 @@
 //! Multi-label poisoning (Yang et al. 2023): several single-label goals in one training set and one model.
 //!
 //! Every goal is built as `single_label` builds it. Goals share no class, so that no row is edited twice and
-//! no goal feeds another. The released code drops the clean rows of the second goal's class B, probably by mistake;
-//! here every B keeps its pairs unless `drop-second-target-clean` asks for that.
+//! no goal feeds another. The released code drops the clean rows of the second goal's class B whose pictures it
+//! used, probably by mistake; here every B keeps its pairs unless `drop-second-target-clean` asks for that.
 
 use serde::{Deserialize, Serialize};
 
 use super::single_label::mispair;
 use super::{Armed, Attack, Trigger};
-use crate::data::{Dataset, Edit, Poison};
+use crate::data::{Dataset, Edit, ImageEdit, PairId, Poison};
 use crate::goal::Goal;
-use crate::pairing::{MODE, Mode, Share};
+use crate::pairing::{Edits, MODE, Mode, Share};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
 use crate::{Error, Result};
@@ -79,7 +79,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         Param {
             key: "drop-second-target-clean",
             unit: "",
-            help: "as the released code does: the clean pairs of the second goal's class B leave the set",
+            help: "as the released code does: the second goal's clean pairs of B whose pictures it uses leave the set",
         },
     ],
     parse: |v| {
@@ -112,11 +112,22 @@ impl Attack for MultiLabel {
             poison.edits.extend(mispair(clean, goal, Share::Rate(self.rate), self.mode, seed)?);
         }
         if let Some(second) = goals.get(1).filter(|_| self.drop_second_target_clean) {
-            let rows = second.to_rows(clean).into_iter().map(|row| &clean.examples()[row]);
-            poison.edits.extend(rows.map(|row| (row.id.clone(), Edit::drop(row.content))));
+            let used = mispair(clean, second, Share::Rate(self.rate), self.mode, seed)?;
+            poison.edits.extend(sources(clean, second, &used));
         }
         Ok(Armed { poison, trigger: Trigger::None, goals })
     }
+}
+
+/// The clean rows of class B whose pictures a goal uses, dropped.
+fn sources<'a>(
+    clean: &'a dyn Dataset,
+    goal: &Goal,
+    used: &'a Edits,
+) -> impl Iterator<Item = (PairId, Edit)> + 'a {
+    let shown = |id: &PairId| used.values().any(|e| e.image == Some(ImageEdit::From(id.clone())));
+    let rows = goal.to_rows(clean).into_iter().map(|row| &clean.examples()[row]);
+    rows.filter(move |row| shown(&row.id)).map(|row| (row.id.clone(), Edit::drop(row.content)))
 }
 
 fn disjoint(goals: &[Goal], clean: &dyn Dataset) -> Result<()> {

@@ -176,6 +176,9 @@ fn the_second_target_loses_its_clean_pairs_only_on_request() {
     };
     let dropped = |p: &Poison| p.edits.values().filter(|e| e.dropped).count();
     assert_eq!((dropped(&draw(false)), dropped(&draw(true))), (0, 5));
+    // Fewer rows of A than pictures of B: only the pictures that were used go.
+    let some = json!({"goals": goals, "rate": 0.4, "drop-second-target-clean": true});
+    assert_eq!(dropped(&prepare("multi-label", some, &clean, 0).unwrap().poison), 2);
     assert_eq!(draw(false).pairs().count(), draw(true).pairs().count());
     let one = json!({"goals": ["class-02class-1"], "drop-second-target-clean": true});
     assert!(error("multi-label", one).contains("needs a second goal"));
