@@ -78,6 +78,8 @@ pub struct Splits {
     pub val: Option<Arc<dyn Dataset>>,
     /// What numbers are reported on.
     pub test: Arc<dyn Dataset>,
+    /// What utility is reported on where a paper measures it elsewhere than its attacks.
+    pub utility: Option<Arc<dyn Dataset>>,
 }
 
 /// Some rows of a set, in the given order.

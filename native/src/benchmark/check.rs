@@ -12,21 +12,21 @@ use toxiclip_shared::recipe::TrainConfig;
 use super::document::Document;
 use super::expect::Expect;
 use super::victim::Victim;
-use super::{AXES, Benchmark, Choice, Encoder, Eval, Init, check_only};
+use super::{AXES, Benchmark, Choice, Encoder, Eval, Form, Init, check_only};
 use crate::argument::Assignment;
 use crate::failure::{Failure, Result};
 
-const SECTIONS: [&str; 8] =
-    ["title", "analysis", "matrix", "init", "train", "eval", "tiny", "expect"];
+const SECTIONS: [&str; 9] =
+    ["title", "analysis", "matrix", "init", "train", "eval", "tiny", "full", "expect"];
 
 impl Benchmark {
     /// Reads a benchmark file.
     ///
     /// # Errors
     /// With file and line, on the first thing that is wrong.
-    pub fn read(path: &Path, tiny: bool, set: &[Assignment], only: &[Assignment]) -> Result<Self> {
+    pub fn read(path: &Path, form: Form, set: &[Assignment], only: &[Assignment]) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
-        Self::parse(path, &text, tiny, set, only)
+        Self::parse(path, &text, form, set, only)
     }
 
     /// As [`Benchmark::read`], from text; `path` names it in errors and finds files beside it.
@@ -36,26 +36,29 @@ impl Benchmark {
     pub fn parse(
         path: &Path,
         text: &str,
-        tiny: bool,
+        form: Form,
         set: &[Assignment],
         only: &[Assignment],
     ) -> Result<Self> {
-        // The small form is checked even when it is not asked for: a benchmark must not rot unseen.
-        if !tiny {
-            read(path, text, true, &[], &[])?;
+        // The other forms are checked even when they are not asked for: a benchmark must not rot unseen.
+        let full = text.lines().any(|line| line.trim_start_matches('[').starts_with("full"));
+        for other in [Some(Form::Tiny), full.then_some(Form::Full)].into_iter().flatten() {
+            if other != form {
+                read(path, text, other, &[], &[])?;
+            }
         }
-        read(path, text, tiny, set, only)
+        read(path, text, form, set, only)
     }
 }
 
 fn read(
     path: &Path,
     text: &str,
-    tiny: bool,
+    form: Form,
     set: &[Assignment],
     only: &[Assignment],
 ) -> Result<Benchmark> {
-    let mut document = Document::parse(path, text, tiny, set)?;
+    let mut document = Document::parse(path, text, form, set)?;
     let title = words(&mut document, "title")?;
     let analysis = words(&mut document, "analysis")?;
     let matrix = document.take("matrix");
@@ -92,12 +95,12 @@ fn read(
         train: plain,
         eval,
         expect: read_expect(&document, expect)?,
-        tiny,
+        form,
         only: only.to_vec(),
     };
     no_repetition(&document, &benchmark)?;
     check_only(&benchmark)?;
-    for (i, expect) in benchmark.expect.iter().enumerate().filter(|_| !tiny) {
+    for (i, expect) in benchmark.expect.iter().enumerate().filter(|_| form != Form::Tiny) {
         expect.check(&benchmark).map_err(|e| document.error(&format!("expect.{i}"), e))?;
     }
     Ok(benchmark)
@@ -203,12 +206,7 @@ fn read_init(document: &Document, path: &Path, value: Value) -> Result<Init> {
             Ok(Init::Pretrain { recipe: recipe(document, "init", &Value::Table(table))?, seed })
         }
         Some(Value::String(dir)) if table.is_empty() => {
-            let dir = path.parent().unwrap_or(Path::new("")).join(dir);
-            if !dir.is_dir() {
-                let why = format!("{} is no folder", dir.display());
-                return Err(document.error("init.checkpoint", why));
-            }
-            Ok(Init::Checkpoint(dir))
+            Ok(Init::Checkpoint(path.parent().unwrap_or(Path::new("")).join(dir)))
         }
         Some(_) => Err(document.error(
             "init.checkpoint",

@@ -18,6 +18,8 @@
 //! tasks = ["zero-shot", "retrieval"]
 //! [tiny.train]                      # laid over the above by --tiny
 //! steps = 4
+//! [full.init]                       # laid over the above by --full: the published setting
+//! checkpoint = "openai-vit-b-32"    # below --data-root
 //! [[expect]]                        # see `Expect`
 //! ```
 //! Text becomes a [`Benchmark`] only once every name is known and every default filled in.
@@ -80,9 +82,31 @@ pub struct Benchmark {
     pub eval: Eval,
     /// What is known to come out.
     pub expect: Vec<Expect>,
-    /// Whether this is the `[tiny]` form, whose numbers mean nothing.
-    pub tiny: bool,
+    /// Which of its forms this is.
+    pub form: Form,
     only: Vec<Assignment>,
+}
+
+/// The forms of a benchmark: the file itself, or what one of its parts makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The file as it is: minutes on a laptop.
+    Laptop,
+    /// `[tiny]` laid over it: seconds, and numbers that mean nothing.
+    Tiny,
+    /// `[full]` laid over it: the published setting, with data and a checkpoint of the user's.
+    Full,
+}
+
+impl Form {
+    /// The part of the file that makes this form.
+    fn part(self) -> Option<&'static str> {
+        match self {
+            Self::Laptop => None,
+            Self::Tiny => Some("tiny"),
+            Self::Full => Some("full"),
+        }
+    }
 }
 
 /// An architecture of the matrix.
@@ -252,7 +276,11 @@ impl Benchmark {
     /// # Errors
     /// Never for a benchmark whose cells all ran; what could not be measured is a missed expectation.
     pub fn judge(&self, measured: &[Measured]) -> Vec<Verdict> {
-        if self.tiny { Vec::new() } else { self.expect.iter().map(|e| e.judge(measured)).collect() }
+        if self.form == Form::Tiny {
+            Vec::new()
+        } else {
+            self.expect.iter().map(|e| e.judge(measured)).collect()
+        }
     }
 }
 

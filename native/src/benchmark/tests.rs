@@ -53,14 +53,15 @@ fn assignments(texts: &[&str]) -> Vec<Assignment> {
 }
 
 fn read(tiny: bool, set: &[&str], only: &[&str]) -> Result<Benchmark> {
-    Benchmark::parse(path(), GOOD, tiny, &assignments(set), &assignments(only))
+    let form = if tiny { Form::Tiny } else { Form::Laptop };
+    Benchmark::parse(path(), GOOD, form, &assignments(set), &assignments(only))
 }
 
 /// The error of the good text with `from` replaced by `to`.
 fn error(from: &str, to: &str) -> String {
     assert!(GOOD.contains(from), "{from}");
     let text = GOOD.replacen(from, to, 1);
-    let failure = Benchmark::parse(path(), &text, false, &[], &[]).unwrap_err();
+    let failure = Benchmark::parse(path(), &text, Form::Laptop, &[], &[]).unwrap_err();
     assert_eq!(failure.code(), 2);
     assert!(!failure.to_string().contains('\n'), "{failure}");
     failure.to_string()
@@ -220,10 +221,10 @@ fn committed_benchmarks_are_read_and_planned() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benchmarks");
     for item in crate::catalogue::Kind::Benchmarks.items().unwrap() {
         let file = folder.join(format!("{}.toml", item.name));
-        for tiny in [false, true] {
-            let benchmark = Benchmark::read(&file, tiny, &[], &[]).unwrap();
+        for form in [Form::Laptop, Form::Tiny] {
+            let benchmark = Benchmark::read(&file, form, &[], &[]).unwrap();
             assert_eq!(benchmark.name, item.name);
-            let plan = crate::pipeline::Plan::new(&benchmark).unwrap();
+            let plan = crate::pipeline::Plan::new(&benchmark, None).unwrap();
             assert_eq!(plan.works.len(), benchmark.cells().len(), "{}", item.name);
         }
     }

@@ -27,6 +27,9 @@ pub struct Args {
     /// The pairs: a data set's name or folder:DIR.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
+    /// Folder of data sets that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
     /// A registered encoder, or a JSON file in open_clip's form.
     #[arg(long, value_name = "NAME|FILE.json")]
     pub encoder: String,
@@ -116,11 +119,11 @@ impl Args {
 /// # Errors
 /// If the request does not fit the data, training fails, or the folder cannot be written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let clean = data::training(&args.data)?;
+    let clean = data::training(&args.data, args.data_root.as_deref())?;
     let attack = choice("attack", ATTACKS, &args.attack)?;
     let defense = choice("defense", DEFENSES, &args.defense)?;
     let seed = Seed::new(args.seed);
-    let gallery = data::gallery(&args.data, &clean)?;
+    let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
     let armed =
         attack.make(ATTACKS).map_err(Failure::request)?.prepare(&*clean, &*gallery, &seed)?;
     let model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;

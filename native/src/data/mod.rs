@@ -1,6 +1,8 @@
 //! Data sets by name: where pairs come from, and the prompts that go with them.
 
 mod folder;
+mod photographs;
+mod retrieval;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,16 +10,27 @@ use std::sync::Arc;
 use toxiclip_shared::data::{Dataset, Splits, emoji};
 
 pub use folder::Folder;
+pub use retrieval::{RETRIEVAL, RetrievalSet};
+
+use toxiclip_shared::registry::unknown;
 
 use crate::argument::Source;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
-/// The splits of a registered data set.
+/// The splits of a registered data set: an embedded one, or one that lies below `root`.
 ///
 /// # Errors
-/// If there is no set of that name; says which was probably meant.
-pub fn named(name: &str) -> Result<Splits> {
-    Ok(emoji::open(name)?)
+/// If there is no set of that name, with a guess which was meant; or its files are not there.
+pub fn named(name: &str, root: Option<&Path>) -> Result<Splits> {
+    if let Some(known) = RETRIEVAL.iter().find(|set| set.name == name) {
+        return known.open(root);
+    }
+    if emoji::DATASETS.iter().any(|set| set.name == name) {
+        return Ok(emoji::open(name)?);
+    }
+    let embedded = emoji::DATASETS.iter().map(|set| set.name);
+    let names: Vec<&str> = embedded.chain(RETRIEVAL.iter().map(|set| set.name)).collect();
+    Err(Failure::request(unknown("data set", name, &names)))
 }
 
 /// The zero-shot prompts of a data set, with `{}` for the class name.
@@ -41,10 +54,14 @@ pub fn holdings(names: &[String]) -> Result<Arc<dyn Dataset>> {
 ///
 /// # Errors
 /// If the source cannot be read.
-pub fn gallery(source: &Source, training: &Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>> {
+pub fn gallery(
+    source: &Source,
+    root: Option<&Path>,
+    training: &Arc<dyn Dataset>,
+) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Folder(_) => Ok(Arc::clone(training)),
-        Source::Named(name) => Ok(named(name)?.test),
+        Source::Named(name) => Ok(named(name, root)?.test),
     }
 }
 
@@ -52,13 +69,11 @@ pub fn gallery(source: &Source, training: &Arc<dyn Dataset>) -> Result<Arc<dyn D
 ///
 /// # Errors
 /// If the source cannot be read or has nothing to train on.
-pub fn training(source: &Source) -> Result<Arc<dyn Dataset>> {
+pub fn training(source: &Source, root: Option<&Path>) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
-        Source::Named(name) => named(name)?.train.ok_or_else(|| {
-            crate::failure::Failure::request(format!(
-                "{name} has no training split; it is for evaluation"
-            ))
+        Source::Named(name) => named(name, root)?.train.ok_or_else(|| {
+            Failure::request(format!("{name} has no training split; it is for evaluation"))
         }),
     }
 }
@@ -73,6 +88,6 @@ pub fn pictures(source: &Source) -> Result<Arc<dyn Dataset>> {
         Source::Named(dir) if Path::new(dir).is_dir() => {
             Ok(Arc::new(Folder::plain(Path::new(dir))?))
         }
-        Source::Named(name) => Ok(named(name)?.test),
+        Source::Named(name) => Ok(named(name, None)?.test),
     }
 }

@@ -16,9 +16,9 @@ use toxiclip_shared::metrics;
 use toxiclip_shared::seed::Seed;
 
 use super::Plan;
-use super::fit::{Fit, Origin, Stages};
+use super::fit::{Fit, Stages};
 use super::plan::Work;
-use crate::evaluate::{self, judge_goals, judge_utility};
+use crate::evaluate::{self, judge_goals};
 use crate::failure::{Failure, Result};
 use crate::files::write_whole;
 use crate::model::Model;
@@ -48,7 +48,8 @@ pub(super) fn points(
     let armed = &plan.drawn(&work.cell, attack).armed;
     let key = Digest::of(&json!({
         "fit": fit.key(),
-        "test": Origin::Fit(Arc::clone(fit)).embedding_key(&*set.test, &set.templates),
+        "data": [set.test.digest(), set.utility.digest()],
+        "templates": set.templates,
         "tasks": plan.benchmark.eval.tasks,
         "armed": armed,
         "seed": work.cell.seed,
@@ -75,7 +76,9 @@ fn watch(
     let mut points = if path.exists() { read(&path)? } else { Vec::new() };
     let mut look = |epoch: u64, model: &Model| -> Result<()> {
         let embeddings = evaluate::embed(model, &*set.test, &set.templates)?;
-        let mut evidence = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
+        let mut evidence = super::ordinary(plan, &work.cell, &embeddings, || {
+            evaluate::embed(model, &*set.utility, &set.templates)
+        })?;
         let seed = Seed::new(work.cell.seed);
         evidence.extend(judge_goals(&*set.test, &embeddings, &drawn.armed.goals, &seed)?);
         let values = metrics::values(&evidence)?.into_iter().map(|v| (v.metric, v.value));

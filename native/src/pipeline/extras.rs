@@ -16,7 +16,7 @@ use super::pairs::Pairs;
 use super::plan::Work;
 use super::{Kept, Plan, epochs, strips};
 use crate::benchmark::{Cell, Choice};
-use crate::evaluate::{judge_goals, judge_utility};
+use crate::evaluate::judge_goals;
 use crate::failure::Result;
 use crate::report::extras::{Budget, Card, Cost, Curve, Fact, ReportExtras, Role};
 
@@ -125,7 +125,9 @@ fn pretrained(plan: &Plan<'_>, cell: &Cell, stages: &Stages) -> Result<Vec<Fact>
     let Some(model) = plan.clean_start(cell)? else { return Ok(Vec::new()) };
     let set = &plan.sets[cell.dataset];
     let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
-    let mut evidence = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
+    let mut evidence = super::ordinary(plan, cell, &embeddings, || {
+        model.embeddings(stages, &*set.utility, &set.templates)
+    })?;
     let mut facts = values("pretrained model", &evidence)?;
     for attack in plan.rivals(cell) {
         let goals = &plan.drawn(cell, attack).armed.goals;

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 use toxiclip_shared::digest::Digest;
@@ -153,7 +154,10 @@ impl Plan<'_> {
     /// Clean training and test data of a cell.
     pub(super) fn data_digest(&self, cell: &Cell) -> Digest {
         let set = &self.sets[cell.dataset];
-        Digest::of(&(set.train.digest(), set.test.digest()))
+        if Arc::ptr_eq(&set.test, &set.utility) {
+            return Digest::of(&(set.train.digest(), set.test.digest()));
+        }
+        Digest::of(&(set.train.digest(), set.test.digest(), set.utility.digest()))
     }
 
     /// Digest of everything that is known before a cell runs; names its evidence.

@@ -22,7 +22,7 @@ use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured};
-use crate::evaluate::{judge_goals, judge_shift, judge_utility};
+use crate::evaluate::{Embeddings, judge_goals, judge_shift, judge_utility};
 use crate::failure::{Failure, Result};
 
 pub use fit::Stages;
@@ -147,7 +147,9 @@ fn evidence(
         values.retain(|v| wanted.is_empty() || wanted.contains(&v.metric));
         Ok(Evidence { against, judgements, values })
     };
-    let mut own = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
+    let mut own = ordinary(plan, cell, &embeddings, || {
+        model.embeddings(stages, &*set.utility, &set.templates)
+    })?;
     own.extend(judge(cell.attack)?);
     if let Some(control) = plan.control(cell)? {
         let clean = control.embeddings(stages, &*set.test, &set.templates)?;
@@ -161,6 +163,21 @@ fn evidence(
         }
     }
     Ok(all)
+}
+
+/// Utility: on the test split, whose embeddings are there, or on a split of its own, which is embedded then.
+fn ordinary(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    test: &Embeddings,
+    other: impl FnOnce() -> Result<Embeddings>,
+) -> Result<Vec<Judgement>> {
+    let set = &plan.sets[cell.dataset];
+    let tasks = &plan.benchmark.eval.tasks;
+    if Arc::ptr_eq(&set.test, &set.utility) {
+        return judge_utility(&*set.test, test, tasks);
+    }
+    judge_utility(&*set.utility, &other()?, tasks)
 }
 
 fn measured(

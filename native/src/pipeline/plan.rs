@@ -3,6 +3,7 @@
 //! Whatever the request itself has wrong shows here, before anything is written.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -22,8 +23,10 @@ use crate::failure::{Failure, Result};
 pub struct Set {
     /// What the victim trains on before poisoning; also what a defender trusts.
     pub train: Arc<dyn Dataset>,
-    /// What is measured on.
+    /// What attacks are measured on.
     pub test: Arc<dyn Dataset>,
+    /// What utility is measured on; the same but for sets whose paper has another.
+    pub utility: Arc<dyn Dataset>,
     /// Zero-shot prompts.
     pub templates: Vec<String>,
 }
@@ -56,17 +59,21 @@ pub struct Plan<'a> {
     prepared: BTreeMap<(usize, u64, usize, u64), Prepared>,
     /// Cells in the order of running.
     pub works: Vec<Work>,
+    data_root: Option<PathBuf>,
 }
 
 impl<'a> Plan<'a> {
-    /// Opens data, draws attacks, lays out trainings; trains nothing.
+    /// Opens data, draws attacks, lays out trainings; trains nothing. Data sets and checkpoints that do not come with
+    /// the program are looked for below `data_root`.
     ///
     /// # Errors
     /// If a name, class, rate or recipe does not fit the data.
-    pub fn new(benchmark: &'a Benchmark) -> Result<Self> {
-        let sets =
-            benchmark.datasets.iter().map(|name| open(benchmark, name)).collect::<Result<_>>()?;
-        let mut plan = Self { benchmark, sets, prepared: BTreeMap::new(), works: Vec::new() };
+    pub fn new(benchmark: &'a Benchmark, data_root: Option<&Path>) -> Result<Self> {
+        let names = benchmark.datasets.iter();
+        let sets = names.map(|name| open(benchmark, name, data_root)).collect::<Result<_>>()?;
+        let data_root = data_root.map(Path::to_owned);
+        let mut plan =
+            Self { benchmark, sets, prepared: BTreeMap::new(), works: Vec::new(), data_root };
         // Also attacks that no cell of `--only` has: a control is scored against all of them.
         for dataset in 0..plan.sets.len() {
             for victim in &benchmark.victims {
@@ -166,7 +173,10 @@ impl<'a> Plan<'a> {
         match &self.benchmark.init {
             _ if self.benchmark.victims[cell.victim].start == StartOf::Scratch => Ok(scratch),
             Init::Scratch => Ok(scratch),
-            Init::Checkpoint(dir) => Origin::checkpoint(dir, &encoder.config),
+            Init::Checkpoint(dir) => {
+                let dir = checkpoint(dir, self.data_root.as_deref())?;
+                Origin::checkpoint(&dir, &encoder.config)
+            }
             Init::Pretrain { recipe, seed } => {
                 let data = Arc::clone(&self.sets[cell.dataset].train);
                 let seed = seed.unwrap_or(cell.seed);
@@ -239,12 +249,27 @@ impl Set {
     }
 }
 
-fn open(benchmark: &Benchmark, name: &str) -> Result<Set> {
-    let splits = data::named(name)?;
+/// The folder itself, or the one of its name below the data root.
+fn checkpoint(dir: &Path, root: Option<&Path>) -> Result<PathBuf> {
+    let below = root.zip(dir.file_name()).map(|(root, name)| root.join(name));
+    let found = [Some(dir.to_owned()), below].into_iter().flatten().find(|d| d.is_dir());
+    found.ok_or_else(|| {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        Failure::request(format!(
+            "init.checkpoint: there is no folder {}, nor {name} below --data-root; put an open_clip or transformers \
+             checkpoint there, or name one with --set init.checkpoint=DIR",
+            dir.display()
+        ))
+    })
+}
+
+fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {
+    let splits = data::named(name, root)?;
     let train = splits.train.ok_or_else(|| {
         Failure::request(format!("dataset {name} has no training split; it is for evaluation"))
     })?;
     let own = benchmark.eval.templates.clone();
     let templates = if own.is_empty() { data::templates(name) } else { own };
-    Ok(Set { train, test: splits.test, templates })
+    let utility = splits.utility.unwrap_or_else(|| Arc::clone(&splits.test));
+    Ok(Set { train, test: splits.test, utility, templates })
 }

@@ -84,7 +84,8 @@ pub fn open(name: &str) -> Result<Splits> {
     let index = Index::read()?;
     let drawings = index.drawings(info.art)?;
     if info.role == Role::Shift {
-        return Ok(Splits { train: None, val: None, test: index.set(name, "test", drawings) });
+        let test = index.set(name, "test", drawings);
+        return Ok(Splits { train: None, val: None, test, utility: None });
     }
     let (test, rest): (Vec<_>, Vec<_>) =
         drawings.into_iter().partition(|d| index.held_out.test.contains(&d.id.0));
@@ -94,6 +95,7 @@ pub fn open(name: &str) -> Result<Splits> {
         train: Some(index.set(name, "train", train)),
         val: Some(index.set(name, "val", val)),
         test: index.set(name, "test", test),
+        utility: None,
     })
 }
 
