@@ -103,7 +103,7 @@ impl Kind {
             Failure::request(unknown(self.singular(), name, &names))
         })?;
         // A set that this build lacks still has a card.
-        if let (Self::Datasets, Ok(splits)) = (self, crate::data::named(name)) {
+        if let (Self::Datasets, Ok(splits)) = (self, crate::data::named(name, None)) {
             for class in splits.test.classes() {
                 item.classes.entry(class.subgroup.clone()).or_default().push(class.name.clone());
             }

@@ -38,6 +38,7 @@ const SCHEMA: &str = "message evidence {
   required binary cluster (UTF8);
   optional boolean poisoned;
   optional float score;
+  optional boolean dropped;
 }";
 
 /// Writes `evidence` to `path`, whole or not at all. The same judgements give the same bytes.
@@ -88,6 +89,7 @@ fn encode_group(group: SerializedRowGroupWriter<'_, Vec<u8>>, all: &[Judgement])
     group.texts(all.iter().map(|j| j.cluster.clone()))?;
     group.optional::<BoolType>(all.iter().map(|j| j.poisoned))?;
     group.optional::<FloatType>(all.iter().map(|j| j.score))?;
+    group.optional::<BoolType>(all.iter().map(|j| j.dropped))?;
     group.0.close()?;
     Ok(())
 }
@@ -159,6 +161,7 @@ fn decode_group(group: &dyn RowGroupReader, out: &mut Vec<Judgement>) -> Result<
     let mut cluster = column::<ByteArrayType>(group, 10)?.into_iter();
     let mut poisoned = column::<BoolType>(group, 11)?.into_iter();
     let mut score = column::<FloatType>(group, 12)?.into_iter();
+    let mut dropped = column::<BoolType>(group, 13)?.into_iter();
     for _ in 0..group.metadata().num_rows() {
         out.push(Judgement {
             task: parse(&text(&need(&mut task)?)?)?,
@@ -174,6 +177,7 @@ fn decode_group(group: &dyn RowGroupReader, out: &mut Vec<Judgement>) -> Result<
             cluster: text(&need(&mut cluster)?)?,
             poisoned: poisoned.next().flatten(),
             score: score.next().flatten(),
+            dropped: dropped.next().flatten(),
         });
     }
     Ok(())
@@ -218,7 +222,7 @@ mod tests {
 
     fn judgements() -> Vec<Judgement> {
         let one = |i: u32| Judgement {
-            task: Task::ALL[i as usize % 5],
+            task: Task::ALL[i as usize % Task::ALL.len()],
             sample: PairId(format!("noto/ewe-{i}")),
             content: Digest::of(&i),
             text: i.is_multiple_of(2).then(|| format!("a “ewe”\nin field {i}")),
@@ -231,6 +235,7 @@ mod tests {
             cluster: format!("c{}", i / 5),
             poisoned: (i == 3).then_some(true),
             score: (i == 4).then_some(f32::MIN_POSITIVE),
+            dropped: (i == 5).then_some(false),
         };
         (0..500).map(one).collect()
     }

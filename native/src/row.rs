@@ -30,6 +30,9 @@ pub struct Row {
     pub against: Option<Value>,
     /// The defense with all parameters, defaults filled in.
     pub defense: Value,
+    /// How the victim's training differs from the benchmark's recipe; left out where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub victim: Option<Value>,
     /// The seed of the whole cell.
     pub seed: u64,
     /// A name of the metric registry.
@@ -165,6 +168,7 @@ pub(crate) mod tests {
             attack: json!({"name": "single-label"}),
             against: None,
             defense: json!({"name": "none"}),
+            victim: None,
             seed,
             metric: metric.into(),
             value: Some(value),

@@ -69,6 +69,7 @@ fn judgements(
             cluster: format!("noto/concept-{:03}", i / per_cluster),
             poisoned: None,
             score: None,
+            dropped: None,
         }
     };
     (0..count).map(judge).collect()
@@ -92,6 +93,7 @@ fn row(model: &Model, against: Option<&str>, seed: u64, metric: &str) -> Row {
         attack: spec(model.attack),
         against: against.map(spec),
         defense: spec(model.defense),
+        victim: None,
         seed,
         metric: metric.into(),
         value: None,

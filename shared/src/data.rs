@@ -1,6 +1,5 @@
 //! Pairs of images and captions: the data-set trait, and views that poison or thin out a set without copying it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +9,11 @@ use crate::image::Image;
 use crate::{Error, Result};
 
 pub mod emoji;
+mod poison;
 #[cfg(test)]
 pub(crate) mod synthetic;
+
+pub use poison::{Edit, ImageEdit, Poison, Poisoned};
 
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,107 +78,8 @@ pub struct Splits {
     pub val: Option<Arc<dyn Dataset>>,
     /// What numbers are reported on.
     pub test: Arc<dyn Dataset>,
-}
-
-/// What to do with the picture of an edited row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImageEdit {
-    /// Show the picture of another row of the same set.
-    From(PairId),
-}
-
-/// One edited row. An added pair is an edit with a new id and `base` naming the row it is made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Edit {
-    /// Content digest of the row before the edit; a row that differs is left alone and counted.
-    pub sha256: Digest,
-    /// The picture's replacement; `None` keeps it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageEdit>,
-    /// The captions' replacement; `None` keeps them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub captions: Option<Vec<String>>,
-}
-
-/// The poison as a difference: which rows change, and to what. Also the ground truth of detection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Poison {
-    /// Edits by the id of the row they change.
-    pub edits: BTreeMap<PairId, Edit>,
-}
-
-/// A clean set seen through a [`Poison`]. Rows keep their ids, classes and order.
-pub struct Poisoned {
-    clean: Arc<dyn Dataset>,
-    name: String,
-    examples: Vec<Example>,
-    /// Which row's picture each row shows.
-    shows: Vec<usize>,
-    digest: Digest,
-}
-
-impl Poisoned {
-    /// Applies `poison` to `clean`.
-    ///
-    /// # Errors
-    /// If an edit names a row or a picture that the set does not have, or one whose content differs.
-    pub fn new(clean: Arc<dyn Dataset>, poison: &Poison) -> Result<Self> {
-        let index: BTreeMap<&PairId, usize> =
-            clean.examples().iter().enumerate().map(|(i, e)| (&e.id, i)).collect();
-        let find = |id: &PairId| {
-            index.get(id).copied().ok_or_else(|| {
-                Error::input(
-                    id,
-                    format!("the poison names this sample; {} has none of that id", clean.name()),
-                )
-            })
-        };
-        let mut examples = clean.examples().to_vec();
-        let mut shows: Vec<usize> = (0..examples.len()).collect();
-        for (id, edit) in &poison.edits {
-            let row = find(id)?;
-            if examples[row].content != edit.sha256 {
-                return Err(Error::input(
-                    id,
-                    "its content differs from what the poison was made for",
-                ));
-            }
-            if let Some(ImageEdit::From(other)) = &edit.image {
-                shows[row] = find(other)?;
-            }
-            if let Some(captions) = &edit.captions {
-                examples[row].captions.clone_from(captions);
-            }
-            examples[row].content = Digest::of(&(&examples[row].content, edit));
-        }
-        let digest = Digest::of(&(clean.digest(), poison));
-        let name = format!("{}+poison", clean.name());
-        Ok(Self { clean, name, examples, shows, digest })
-    }
-}
-
-impl Dataset for Poisoned {
-    fn name(&self) -> &str {
-        &self.name
-    }
-    fn digest(&self) -> Digest {
-        self.digest
-    }
-    fn classes(&self) -> &[Class] {
-        self.clean.classes()
-    }
-    fn examples(&self) -> &[Example] {
-        &self.examples
-    }
-    fn image(&self, index: usize) -> Result<Image> {
-        self.clean.image(self.shows[index])
-    }
-    fn tokenizer(&self) -> Option<&str> {
-        self.clean.tokenizer()
-    }
+    /// What utility is reported on where a paper measures it elsewhere than its attacks.
+    pub utility: Option<Arc<dyn Dataset>>,
 }
 
 /// Some rows of a set, in the given order.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Class, Dataset};
+use crate::data::{Class, Dataset, PairId};
 use crate::registry::unknown;
 use crate::{Error, Result};
 
@@ -19,6 +19,9 @@ pub struct Goal {
     pub from: Vec<usize>,
     /// Indices into [`Dataset::classes`], ascending, disjoint from `from`.
     pub to: Vec<usize>,
+    /// The one picture of `to` that counts, where the attacker wants that very picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PairId>,
 }
 
 impl Goal {
@@ -36,7 +39,16 @@ impl Goal {
                 "goal {name}: `{class}` is on both sides; choose classes that do not overlap"
             )));
         }
-        Ok(Self { name, from: from_classes, to: to_classes })
+        Ok(Self { name, from: from_classes, to: to_classes, picture: None })
+    }
+
+    /// As [`Goal::new`], for one picture of `to` alone: `ewe2noto/airplane`.
+    ///
+    /// # Errors
+    /// As [`Goal::new`].
+    pub fn one(classes: &[Class], from: &str, to: &str, picture: PairId) -> Result<Self> {
+        let name = format!("{}2{picture}", display(from));
+        Ok(Self { name, picture: Some(picture), ..Self::new(classes, from, to)? })
     }
 
     /// Reads `ewe2airplane`. Names that contain a 2 themselves are understood as long as only one
@@ -76,7 +88,10 @@ impl Goal {
                 if all_of_it == many.len() { subgroup.to_owned() } else { self.name.clone() }
             }
         };
-        format!("{} → {}", side(&self.from), side(&self.to))
+        match &self.picture {
+            Some(picture) => format!("{} → {picture}", side(&self.from)),
+            None => format!("{} → {}", side(&self.from), side(&self.to)),
+        }
     }
 
     /// Rows of `data` whose class is one of `from`, ascending.
@@ -84,9 +99,13 @@ impl Goal {
         rows_of(data, &self.from)
     }
 
-    /// Rows of `data` whose class is one of `to`, ascending.
+    /// Rows of `data` that count as targets, ascending: those whose class is one of `to`, or the one picture.
     pub fn to_rows(&self, data: &dyn Dataset) -> Vec<usize> {
-        rows_of(data, &self.to)
+        let mut rows = rows_of(data, &self.to);
+        if let Some(picture) = &self.picture {
+            rows.retain(|&row| data.examples()[row].id == *picture);
+        }
+        rows
     }
 }
 

@@ -16,6 +16,7 @@ pub mod graph;
 pub mod image;
 pub mod metrics;
 pub mod optim;
+mod pairing;
 pub mod pca;
 pub mod recipe;
 pub mod registry;

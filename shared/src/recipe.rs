@@ -64,7 +64,8 @@ pub enum Order {
     Sequential,
 }
 
-/// Which tower keeps its weights: all of it, unlike implementations that leave projections trainable.
+/// Which part keeps its weights. `Image` and `Text` mean a whole tower; the code of Yang et al. 2023 freezes all of
+/// `visual` on the image side and only the transformer blocks on the text side, which is `TextTransformer`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Freeze {
@@ -75,6 +76,21 @@ pub enum Freeze {
     Image,
     /// The text tower stays as it is.
     Text,
+    /// The blocks of the text transformer stay; embeddings, final layer norm and projection train.
+    TextTransformer,
+}
+
+impl Freeze {
+    /// Whether the parameter of this name (open_clip's) keeps its value. The temperature always trains.
+    pub fn keeps(self, name: &str) -> bool {
+        let image = name.starts_with("visual.");
+        match self {
+            Self::None => false,
+            Self::Image => image,
+            Self::Text => !image && name != "logit_scale",
+            Self::TextTransformer => name.starts_with("transformer."),
+        }
+    }
 }
 
 impl Default for TrainConfig {
@@ -116,7 +132,11 @@ impl TrainConfig {
         param("grad-clip", "norm", "largest global norm of the gradient; 0 switches clipping off"),
         param("augment", "", "weak augmentation of pictures"),
         param("order", "", "`shuffled` anew in every epoch, or `sequential` as in the file"),
-        param("freeze", "", "tower that keeps its weights: `none`, `image` or `text`"),
+        param(
+            "freeze",
+            "",
+            "what keeps its weights: `none`, `image`, `text` or `text-transformer`",
+        ),
         param("concept-unique", "", "no batch holds two rows of one class"),
     ];
 
@@ -218,6 +238,22 @@ mod tests {
         assert!(error(r#"{"warmup":1.5}"#).contains("whole steps"));
         assert!(serde_json::from_str::<TrainConfig>(r#"{"epoch":1}"#).is_err());
         assert_eq!(TrainConfig::default().checked().unwrap().epochs, Some(10));
+    }
+
+    #[test]
+    fn frozen_parts_are_whole_towers_or_the_text_blocks() {
+        let names = [
+            "visual.conv1.weight",
+            "transformer.resblocks.0.attn.in_proj_weight",
+            "ln_final.weight",
+            "text_projection",
+            "logit_scale",
+        ];
+        let kept = |freeze: Freeze| names.map(|n| freeze.keeps(n));
+        assert_eq!(kept(Freeze::None), [false; 5]);
+        assert_eq!(kept(Freeze::Image), [true, false, false, false, false]);
+        assert_eq!(kept(Freeze::Text), [false, true, true, true, false]);
+        assert_eq!(kept(Freeze::TextTransformer), [false, true, false, false, false]);
     }
 
     /// Values of open_clip's cosine schedule: base 1, 4 steps of warm-up, 12 in all.

@@ -80,6 +80,7 @@ fn evidence(ranks: &[u32], queries: usize) -> Vec<Judgement> {
         cluster: format!("picture-{:03}", i / queries),
         poisoned: None,
         score: None,
+        dropped: None,
     };
     ranks.iter().enumerate().map(judge).collect()
 }

@@ -88,6 +88,7 @@ fn judge(
         cluster: format!("picture-{sample:03}"),
         poisoned: None,
         score: None,
+        dropped: None,
     }
 }
 

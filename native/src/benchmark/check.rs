@@ -11,21 +11,22 @@ use toxiclip_shared::recipe::TrainConfig;
 
 use super::document::Document;
 use super::expect::Expect;
-use super::{Benchmark, Choice, Encoder, Eval, Init, check_only};
+use super::victim::Victim;
+use super::{AXES, Benchmark, Choice, Encoder, Eval, Form, Init, check_only};
 use crate::argument::Assignment;
 use crate::failure::{Failure, Result};
 
-const SECTIONS: [&str; 8] =
-    ["title", "analysis", "matrix", "init", "train", "eval", "tiny", "expect"];
+const SECTIONS: [&str; 9] =
+    ["title", "analysis", "matrix", "init", "train", "eval", "tiny", "full", "expect"];
 
 impl Benchmark {
     /// Reads a benchmark file.
     ///
     /// # Errors
     /// With file and line, on the first thing that is wrong.
-    pub fn read(path: &Path, tiny: bool, set: &[Assignment], only: &[Assignment]) -> Result<Self> {
+    pub fn read(path: &Path, form: Form, set: &[Assignment], only: &[Assignment]) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
-        Self::parse(path, &text, tiny, set, only)
+        Self::parse(path, &text, form, set, only)
     }
 
     /// As [`Benchmark::read`], from text; `path` names it in errors and finds files beside it.
@@ -35,34 +36,39 @@ impl Benchmark {
     pub fn parse(
         path: &Path,
         text: &str,
-        tiny: bool,
+        form: Form,
         set: &[Assignment],
         only: &[Assignment],
     ) -> Result<Self> {
-        // The small form is checked even when it is not asked for: a benchmark must not rot unseen.
-        if !tiny {
-            read(path, text, true, &[], &[])?;
+        // The other forms are checked even when they are not asked for: a benchmark must not rot unseen.
+        let full = text.lines().any(|line| line.trim_start_matches('[').starts_with("full"));
+        for other in [Some(Form::Tiny), full.then_some(Form::Full)].into_iter().flatten() {
+            if other != form {
+                read(path, text, other, &[], &[])?;
+            }
         }
-        read(path, text, tiny, set, only)
+        read(path, text, form, set, only)
     }
 }
 
 fn read(
     path: &Path,
     text: &str,
-    tiny: bool,
+    form: Form,
     set: &[Assignment],
     only: &[Assignment],
 ) -> Result<Benchmark> {
-    let mut document = Document::parse(path, text, tiny, set)?;
+    let mut document = Document::parse(path, text, form, set)?;
     let title = words(&mut document, "title")?;
     let analysis = words(&mut document, "analysis")?;
     let matrix = document.take("matrix");
-    let [datasets, encoders, attacks, defenses, seeds] = axes(&document, matrix)?;
+    let [datasets, encoders, victims, attacks, defenses, seeds] = axes(&document, matrix)?;
     let init = document.take("init");
     let init = init.map_or(Ok(Init::Scratch), |v| read_init(&document, path, v))?;
     let train = document.take("train").unwrap_or_else(empty);
-    let train = recipe(&document, "train", &train)?;
+    let plain = recipe(&document, "train", &train)?;
+    let victims =
+        each(&victims, |i, v| Victim::read(&document, &format!("matrix.victim.{i}"), &train, v))?;
     let eval = document.take("eval").unwrap_or_else(empty);
     let eval = read_eval(&document, &eval)?;
     let expect = document.take("expect");
@@ -74,6 +80,7 @@ fn read(
         analysis,
         datasets: each(&datasets, |i, v| text_of(&document, "dataset", i, v))?,
         encoders: each(&encoders, |i, v| read_encoder(&document, path, i, v))?,
+        victims,
         attacks: each(&attacks, |i, v| {
             Choice::read("attack", ATTACKS, v).map_err(|e| choice(e, i, "attack"))
         })?,
@@ -85,15 +92,15 @@ fn read(
             seed.ok_or_else(|| choice("expected a number from 0 on".into(), i, "seed"))
         })?,
         init,
-        train,
+        train: plain,
         eval,
         expect: read_expect(&document, expect)?,
-        tiny,
+        form,
         only: only.to_vec(),
     };
     no_repetition(&document, &benchmark)?;
     check_only(&benchmark)?;
-    for (i, expect) in benchmark.expect.iter().enumerate().filter(|_| !tiny) {
+    for (i, expect) in benchmark.expect.iter().enumerate().filter(|_| form != Form::Tiny) {
         expect.check(&benchmark).map_err(|e| document.error(&format!("expect.{i}"), e))?;
     }
     Ok(benchmark)
@@ -120,17 +127,17 @@ fn words(document: &mut Document, key: &str) -> Result<String> {
 }
 
 /// The lists of the matrix; a single value is a list of one, and what is left out is `none` or seed 0.
-fn axes(document: &Document, matrix: Option<Value>) -> Result<[Vec<Value>; 5]> {
-    const AXES: [&str; 5] = ["dataset", "encoder", "attack", "defense", "seed"];
+fn axes(document: &Document, matrix: Option<Value>) -> Result<[Vec<Value>; 6]> {
     let Some(Value::Table(mut table)) = matrix else {
         return Err(document.error("matrix", "is missing; give [matrix] with dataset and encoder"));
     };
-    let mut out: [Vec<Value>; 5] = Default::default();
+    let mut out: [Vec<Value>; 6] = Default::default();
     for (axis, values) in AXES.iter().zip(&mut out) {
         *values = match table.remove(*axis) {
             Some(Value::Array(values)) => values,
             Some(value) => vec![value],
             None if *axis == "seed" => vec![Value::Integer(0)],
+            None if *axis == "victim" => vec![empty()],
             None if ["attack", "defense"].contains(axis) => vec![Value::from("none")],
             None => return Err(document.error("matrix", format!("`{axis}` is missing"))),
         };
@@ -169,7 +176,7 @@ fn read_encoder(document: &Document, path: &Path, i: usize, value: &Value) -> Re
     Ok(Encoder { name, config })
 }
 
-fn recipe(document: &Document, path: &str, value: &Value) -> Result<TrainConfig> {
+pub(super) fn recipe(document: &Document, path: &str, value: &Value) -> Result<TrainConfig> {
     let config: TrainConfig = document.section(path, value)?;
     config.checked().map_err(|e| {
         // The message names its key first, and the key has a line.
@@ -199,12 +206,7 @@ fn read_init(document: &Document, path: &Path, value: Value) -> Result<Init> {
             Ok(Init::Pretrain { recipe: recipe(document, "init", &Value::Table(table))?, seed })
         }
         Some(Value::String(dir)) if table.is_empty() => {
-            let dir = path.parent().unwrap_or(Path::new("")).join(dir);
-            if !dir.is_dir() {
-                let why = format!("{} is no folder", dir.display());
-                return Err(document.error("init.checkpoint", why));
-            }
-            Ok(Init::Checkpoint(dir))
+            Ok(Init::Checkpoint(path.parent().unwrap_or(Path::new("")).join(dir)))
         }
         Some(_) => Err(document.error(
             "init.checkpoint",
@@ -246,6 +248,7 @@ fn no_repetition(document: &Document, benchmark: &Benchmark) -> Result<()> {
     for (axis, at) in [
         ("dataset", repeated(&benchmark.datasets)),
         ("encoder", repeated(&names)),
+        ("victim", repeated(&benchmark.victims)),
         ("attack", repeated(&benchmark.attacks)),
         ("defense", repeated(&benchmark.defenses)),
         ("seed", repeated(&benchmark.seeds)),

@@ -103,7 +103,7 @@ impl Choice {
 }
 
 /// Equal as numbers where both are: `1` and `1.0` are the same rate.
-fn same(a: &Value, b: &Value) -> bool {
+pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a == b,
         _ => a == b,

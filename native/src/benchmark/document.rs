@@ -1,4 +1,4 @@
-//! A TOML file with the line of every key, its `[tiny]` part and `--set` already laid over it.
+//! A TOML file with the line of every key, its `[tiny]` or `[full]` part and `--set` already laid over it.
 //!
 //! Whatever is wrong later can be blamed on a line or on a `--set`, although values of three origins are mixed.
 
@@ -9,11 +9,12 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use super::Form;
 use crate::argument::Assignment;
 use crate::failure::{Failure, Result};
 
-/// The part that makes a benchmark small.
-const TINY: &str = "tiny";
+/// Parts that are laid over the rest, one at a time.
+const PARTS: [&str; 2] = ["tiny", "full"];
 
 /// The merged content of a benchmark file and where each value comes from.
 #[derive(Debug)]
@@ -23,12 +24,15 @@ pub(super) struct Document {
     /// Dotted path of a key, array positions as numbers → 1-based line.
     lines: BTreeMap<String, usize>,
     set: Vec<String>,
-    tiny: bool,
+    form: Form,
 }
 
 impl Document {
-    /// Parses `text`, then lays `[tiny]` (if `tiny`) and `set` over it.
-    pub(super) fn parse(path: &Path, text: &str, tiny: bool, set: &[Assignment]) -> Result<Self> {
+    /// Parses `text`, then lays the part of `form` and `set` over it.
+    ///
+    /// # Errors
+    /// If it is no TOML, or has no part of that name.
+    pub(super) fn parse(path: &Path, text: &str, form: Form, set: &[Assignment]) -> Result<Self> {
         let file = path.display().to_string();
         let syntax = |e: toml::de::Error| {
             let line = e.span().map_or(1, |span| line_of(text, span.start));
@@ -38,15 +42,23 @@ impl Document {
         let spans = DeTable::parse(text).map_err(syntax)?;
         note_table(text, "", spans.get_ref(), &mut lines);
         let mut table: Table = toml::from_str(text).map_err(syntax)?;
-        let over = table.remove(TINY);
-        let mut document = Self { table, file, lines, set: Vec::new(), tiny };
-        match over {
-            Some(Value::Table(over)) if tiny => lay_over(&mut document.table, over),
-            Some(Value::Table(_)) | None => {}
-            Some(_) => {
-                return Err(
-                    document.error(TINY, "must be a table of overrides, such as [tiny.train]")
-                );
+        let mut parts = PARTS.map(|part| (part, table.remove(part)));
+        let mut document = Self { table, file, lines, set: Vec::new(), form };
+        for (part, over) in &mut parts {
+            match over.take() {
+                Some(Value::Table(over)) if form.part() == Some(*part) => {
+                    lay_over(&mut document.table, over);
+                }
+                Some(Value::Table(_)) => {}
+                Some(_) => {
+                    let why = format!("must be a table of overrides, such as [{part}.train]");
+                    return Err(document.error(part, why));
+                }
+                None if form == Form::Full && *part == "full" => {
+                    let why = "no part of that name; this benchmark has no published setting";
+                    return Err(document.error("full", why));
+                }
+                None => {}
             }
         }
         for assignment in set {
@@ -127,8 +139,8 @@ impl Document {
         }
         let mut path = path;
         loop {
-            let tiny = self.tiny.then(|| self.lines.get(&format!("{TINY}.{path}"))).flatten();
-            if let Some(line) = tiny.or_else(|| self.lines.get(path)) {
+            let part = self.form.part().and_then(|part| self.lines.get(&format!("{part}.{path}")));
+            if let Some(line) = part.or_else(|| self.lines.get(path)) {
                 return format!("{}:{line}", self.file);
             }
             match path.rsplit_once('.') {
@@ -140,7 +152,7 @@ impl Document {
 }
 
 /// Tables join, everything else replaces. `epochs` and `steps` say the same thing, so that one ousts the other.
-fn lay_over(base: &mut Table, over: Table) {
+pub(super) fn lay_over(base: &mut Table, over: Table) {
     for (key, value) in over {
         for (one, other) in [("epochs", "steps"), ("steps", "epochs")] {
             if key == one {

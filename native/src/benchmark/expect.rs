@@ -24,7 +24,7 @@
 use serde::Deserialize;
 use toxiclip_shared::metrics;
 
-use super::{Benchmark, Choice};
+use super::{Benchmark, Choice, Victim};
 
 /// One expectation: a quantity and its bounds.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Expect {
     pub dataset: Option<String>,
     /// An encoder, where the matrix has several.
     pub encoder: Option<String>,
+    /// A victim (`key=value,…`), where the matrix has several; an empty text is the plain one.
+    pub victim: Option<String>,
     /// Subtracted from the quantity.
     pub minus: Option<Instead>,
     /// Divides the quantity.
@@ -66,6 +68,10 @@ pub struct Instead {
     pub attack: Option<String>,
     /// Another defense.
     pub defense: Option<String>,
+    /// Another victim.
+    pub victim: Option<String>,
+    /// Another encoder.
+    pub encoder: Option<String>,
 }
 
 /// A value of one cell, as an expectation sees it.
@@ -75,6 +81,8 @@ pub struct Measured {
     pub dataset: String,
     /// Encoder name.
     pub encoder: String,
+    /// The victim.
+    pub victim: Victim,
     /// The attack.
     pub attack: Choice,
     /// For a control scored on an attack's goals, that attack.
@@ -136,11 +144,28 @@ impl Expect {
                 }
             }
         }
+        let victims = [
+            self.victim.as_ref(),
+            minus.and_then(|i| i.victim.as_ref()),
+            over.and_then(|i| i.victim.as_ref()),
+        ];
+        for text in victims.into_iter().flatten() {
+            let fits = |v: &Victim| v.matches(text);
+            if !benchmark
+                .victims
+                .iter()
+                .try_fold(false, |found, v| Ok::<_, String>(found || fits(v)?))?
+            {
+                return Err(format!("victim `{text}` is not in the matrix"));
+            }
+        }
         let names: Vec<&String> = benchmark.encoders.iter().map(|e| &e.name).collect();
         let known = |wanted: &Option<String>, all: &[&String]| {
             wanted.as_ref().is_none_or(|w| all.contains(&w))
         };
+        let others = [minus, over].map(|i| i.and_then(|i| i.encoder.clone()));
         if !known(&self.encoder, &names)
+            || !others.iter().all(|e| known(e, &names))
             || !known(&self.dataset, &benchmark.datasets.iter().collect::<Vec<_>>())
         {
             return Err("its `encoder` or `dataset` is not in the matrix".into());
@@ -189,6 +214,11 @@ impl Expect {
         let metric = pick(|i| i.metric.as_ref(), &self.metric);
         let attack = pick(|i| i.attack.as_ref(), &self.attack);
         let defense = pick(|i| i.defense.as_ref(), defense);
+        let or_own = |of: fn(&Instead) -> Option<&String>, own: &'_ Option<String>| {
+            inner.and_then(of).or(outer.and_then(of)).cloned().or_else(|| own.clone())
+        };
+        let victim = or_own(|i| i.victim.as_ref(), &self.victim);
+        let encoder = or_own(|i| i.encoder.as_ref(), &self.encoder);
         let same =
             |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
         let fits = |m: &&Measured| {
@@ -196,7 +226,8 @@ impl Expect {
                 m.against.as_ref().is_none_or(|a| self.attack == "none" || fit(a, &self.attack));
             m.metric == metric
                 && same(&self.dataset, &m.dataset)
-                && same(&self.encoder, &m.encoder)
+                && same(&encoder, &m.encoder)
+                && victim.as_ref().is_none_or(|v| m.victim.matches(v).unwrap_or(false))
                 && fit(&m.attack, attack)
                 && fit(&m.defense, defense)
                 && scored
@@ -208,17 +239,27 @@ impl Expect {
 
     /// One line in words.
     fn in_words(&self) -> String {
-        let cell = |attack: &str, defense: &str| match (attack, defense) {
-            ("none", "none") => "the control".to_owned(),
-            (attack, "none") => attack.to_owned(),
-            (attack, defense) => format!("{attack} + {defense}"),
+        let cell = |attack: &str, defense: &str, more: [Option<&String>; 2]| {
+            let mut text = match (attack, defense) {
+                ("none", "none") => "the control".to_owned(),
+                (attack, "none") => attack.to_owned(),
+                (attack, defense) => format!("{attack} + {defense}"),
+            };
+            for word in more.into_iter().flatten() {
+                text +=
+                    if word.is_empty() { " (plain victim)".into() } else { format!(" ({word})") }
+                        .as_str();
+            }
+            text
         };
         let defense = self.defense.as_deref().unwrap_or("none");
-        let mut text = format!("{} of {}", self.metric, cell(&self.attack, defense));
+        let own = [self.victim.as_ref(), self.encoder.as_ref()];
+        let mut text = format!("{} of {}", self.metric, cell(&self.attack, defense, own));
         let compared = |i: &Instead| {
             let metric = i.metric.as_deref().unwrap_or(&self.metric);
             let attack = i.attack.as_deref().unwrap_or(&self.attack);
-            format!("{metric} of {}", cell(attack, i.defense.as_deref().unwrap_or(defense)))
+            let other = [i.victim.as_ref().or(own[0]), i.encoder.as_ref().or(own[1])];
+            format!("{metric} of {}", cell(attack, i.defense.as_deref().unwrap_or(defense), other))
         };
         if let Some(minus) = &self.minus {
             text += &format!(" minus {}", compared(minus));

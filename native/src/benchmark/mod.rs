@@ -6,6 +6,7 @@
 //! [matrix]                          # every combination is a cell
 //! dataset = ["emoji"]
 //! encoder = ["tiny-resnet"]         # a name, or a JSON file beside this one
+//! victim = [{}, { freeze = "text" }]  # how its training differs from [train], see `Victim`; left out: not at all
 //! attack = ["none", { name = "single-label", from = "ewe", to = "airplane" }]
 //! defense = ["none", "finetune:epochs=5"]
 //! seed = [0, 1, 2]
@@ -17,6 +18,8 @@
 //! tasks = ["zero-shot", "retrieval"]
 //! [tiny.train]                      # laid over the above by --tiny
 //! steps = 4
+//! [full.init]                       # laid over the above by --full: the published setting
+//! checkpoint = "openai-vit-b-32"    # below --data-root
 //! [[expect]]                        # see `Expect`
 //! ```
 //! Text becomes a [`Benchmark`] only once every name is known and every default filled in.
@@ -27,6 +30,7 @@ mod document;
 mod expect;
 #[cfg(test)]
 mod tests;
+mod victim;
 
 use std::path::PathBuf;
 
@@ -38,12 +42,16 @@ use toxiclip_shared::recipe::TrainConfig;
 
 pub use choice::Choice;
 pub use expect::{Expect, Measured, Verdict};
+pub use victim::{StartOf, Victim};
 
 use crate::argument::Assignment;
 use crate::failure::{Failure, Result};
 
 /// Part of every config digest: metric definitions, prompts, preprocessing, resampling. Raise it with them.
 const PROTOCOL: u32 = 1;
+
+/// Keys of the matrix.
+const AXES: [&str; 6] = ["dataset", "encoder", "victim", "attack", "defense", "seed"];
 
 /// A checked benchmark.
 #[derive(Clone, Debug)]
@@ -58,6 +66,8 @@ pub struct Benchmark {
     pub datasets: Vec<String>,
     /// Encoders.
     pub encoders: Vec<Encoder>,
+    /// Victims.
+    pub victims: Vec<Victim>,
     /// Attacks.
     pub attacks: Vec<Choice>,
     /// Defenses.
@@ -72,9 +82,31 @@ pub struct Benchmark {
     pub eval: Eval,
     /// What is known to come out.
     pub expect: Vec<Expect>,
-    /// Whether this is the `[tiny]` form, whose numbers mean nothing.
-    pub tiny: bool,
+    /// Which of its forms this is.
+    pub form: Form,
     only: Vec<Assignment>,
+}
+
+/// The forms of a benchmark: the file itself, or what one of its parts makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The file as it is: minutes on a laptop.
+    Laptop,
+    /// `[tiny]` laid over it: seconds, and numbers that mean nothing.
+    Tiny,
+    /// `[full]` laid over it: the published setting, with data and a checkpoint of the user's.
+    Full,
+}
+
+impl Form {
+    /// The part of the file that makes this form.
+    fn part(self) -> Option<&'static str> {
+        match self {
+            Self::Laptop => None,
+            Self::Tiny => Some("tiny"),
+            Self::Full => Some("full"),
+        }
+    }
 }
 
 /// An architecture of the matrix.
@@ -113,6 +145,9 @@ pub struct Eval {
     pub templates: Vec<String>,
     /// Metrics to keep; empty means all whose evidence is there.
     pub metrics: Vec<String>,
+    /// Curves over the epochs of each cell's last training, which is repeated for them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub epochs: bool,
 }
 
 /// A utility task.
@@ -123,12 +158,14 @@ pub enum Utility {
     ZeroShot,
     /// Captions against pictures and back.
     Retrieval,
+    /// Distance of embeddings to those of the undefended control of the same victim and seed.
+    Shift,
 }
 
 impl Default for Eval {
     fn default() -> Self {
         let tasks = vec![Utility::ZeroShot, Utility::Retrieval];
-        Self { tasks, templates: Vec::new(), metrics: Vec::new() }
+        Self { tasks, templates: Vec::new(), metrics: Vec::new(), epochs: false }
     }
 }
 
@@ -139,6 +176,8 @@ pub struct Cell {
     pub dataset: usize,
     /// Into [`Benchmark::encoders`].
     pub encoder: usize,
+    /// Into [`Benchmark::victims`].
+    pub victim: usize,
     /// Into [`Benchmark::attacks`].
     pub attack: usize,
     /// Into [`Benchmark::defenses`].
@@ -148,15 +187,24 @@ pub struct Cell {
 }
 
 impl Benchmark {
-    /// The cells, neighbours sharing as much work as possible: by data set, encoder, seed, attack, defense.
+    /// The cells, neighbours sharing as much work as possible: by data set, encoder, victim, seed, attack, defense.
     pub fn cells(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for dataset in 0..self.datasets.len() {
             for encoder in 0..self.encoders.len() {
-                for &seed in &self.seeds {
-                    for attack in 0..self.attacks.len() {
-                        for defense in 0..self.defenses.len() {
-                            cells.push(Cell { dataset, encoder, attack, defense, seed });
+                for victim in 0..self.victims.len() {
+                    for &seed in &self.seeds {
+                        for attack in 0..self.attacks.len() {
+                            for defense in 0..self.defenses.len() {
+                                cells.push(Cell {
+                                    dataset,
+                                    encoder,
+                                    victim,
+                                    attack,
+                                    defense,
+                                    seed,
+                                });
+                            }
                         }
                     }
                 }
@@ -171,6 +219,7 @@ impl Benchmark {
         let fits = |a: &Assignment| match a.key.as_str() {
             "dataset" => self.datasets[cell.dataset] == a.value,
             "encoder" => self.encoders[cell.encoder].name == a.value,
+            "victim" => self.victims[cell.victim].matches(&a.value).unwrap_or(false),
             "attack" => self.attacks[cell.attack].matches(&a.value).unwrap_or(false),
             "defense" => self.defenses[cell.defense].matches(&a.value).unwrap_or(false),
             _ => a.value.parse() == Ok(cell.seed),
@@ -186,6 +235,10 @@ impl Benchmark {
         if self.encoders.len() > 1 {
             label += &format!(", {}", self.encoders[cell.encoder].name);
         }
+        let victim = &self.victims[cell.victim];
+        if !victim.plain() {
+            label += &format!(", {}", victim.label());
+        }
         if self.datasets.len() > 1 {
             label += &format!(", {}", self.datasets[cell.dataset]);
         }
@@ -194,7 +247,8 @@ impl Benchmark {
 
     /// Everything that decides a cell's numbers besides its data and seed.
     pub fn config(&self, cell: &Cell) -> Digest {
-        Digest::of(&json!({
+        let victim = &self.victims[cell.victim];
+        let mut config = json!({
             "protocol": PROTOCOL,
             "dataset": self.datasets[cell.dataset],
             "encoder": self.encoders[cell.encoder],
@@ -203,7 +257,11 @@ impl Benchmark {
             "init": self.init,
             "train": self.train,
             "eval": self.eval,
-        }))
+        });
+        if !victim.plain() {
+            config["victim"] = victim.spec.clone();
+        }
+        Digest::of(&config)
     }
 
     /// What all cells have in common and reports must not mix.
@@ -228,16 +286,19 @@ impl Benchmark {
     /// # Errors
     /// Never for a benchmark whose cells all ran; what could not be measured is a missed expectation.
     pub fn judge(&self, measured: &[Measured]) -> Vec<Verdict> {
-        if self.tiny { Vec::new() } else { self.expect.iter().map(|e| e.judge(measured)).collect() }
+        if self.form == Form::Tiny {
+            Vec::new()
+        } else {
+            self.expect.iter().map(|e| e.judge(measured)).collect()
+        }
     }
 }
 
 /// `--only` must name a key of the matrix and match something.
 fn check_only(benchmark: &Benchmark) -> Result<()> {
-    const KEYS: [&str; 5] = ["dataset", "encoder", "attack", "defense", "seed"];
     for only in &benchmark.only {
-        if !KEYS.contains(&only.key.as_str()) {
-            let text = toxiclip_shared::registry::unknown("key of the matrix", &only.key, &KEYS);
+        if !AXES.contains(&only.key.as_str()) {
+            let text = toxiclip_shared::registry::unknown("key of the matrix", &only.key, &AXES);
             return Err(Failure::request(format!("--only {}: {text}", only.key)));
         }
         let alone = Benchmark { only: vec![only.clone()], ..benchmark.clone() };

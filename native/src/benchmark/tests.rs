@@ -53,14 +53,15 @@ fn assignments(texts: &[&str]) -> Vec<Assignment> {
 }
 
 fn read(tiny: bool, set: &[&str], only: &[&str]) -> Result<Benchmark> {
-    Benchmark::parse(path(), GOOD, tiny, &assignments(set), &assignments(only))
+    let form = if tiny { Form::Tiny } else { Form::Laptop };
+    Benchmark::parse(path(), GOOD, form, &assignments(set), &assignments(only))
 }
 
 /// The error of the good text with `from` replaced by `to`.
 fn error(from: &str, to: &str) -> String {
     assert!(GOOD.contains(from), "{from}");
     let text = GOOD.replacen(from, to, 1);
-    let failure = Benchmark::parse(path(), &text, false, &[], &[]).unwrap_err();
+    let failure = Benchmark::parse(path(), &text, Form::Laptop, &[], &[]).unwrap_err();
     assert_eq!(failure.code(), 2);
     assert!(!failure.to_string().contains('\n'), "{failure}");
     failure.to_string()
@@ -153,6 +154,7 @@ fn measured(
     Measured {
         dataset: "emoji".into(),
         encoder: "tiny-resnet".into(),
+        victim: read(false, &[], &[]).unwrap().victims[0].clone(),
         attack: attack.clone(),
         against: against.cloned(),
         defense: defense.clone(),
@@ -205,7 +207,7 @@ fn a_choice_knows_its_parameters() {
     let choice = read("single-label:from=ewe,to=kite".into()).unwrap();
     assert_eq!(
         choice.spec(),
-        &json!({"name": "single-label", "from": "ewe", "to": "kite", "rate": 1.0, "count": null})
+        &json!({"name": "single-label", "from": "ewe", "to": "kite", "rate": 1.0, "count": null, "mode": "replace"})
     );
     assert!(choice.matches("single-label:rate=1").unwrap());
     assert!(!choice.matches("single-label:rate=0.5").unwrap());
@@ -217,10 +219,64 @@ fn a_choice_knows_its_parameters() {
 #[test]
 fn committed_benchmarks_are_read_and_planned() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benchmarks");
-    for tiny in [false, true] {
-        let quick = Benchmark::read(&folder.join("quick.toml"), tiny, &[], &[]).unwrap();
-        assert_eq!(quick.name, "quick");
-        let plan = crate::pipeline::Plan::new(&quick).unwrap();
-        assert_eq!(plan.works.len(), quick.cells().len());
+    for item in crate::catalogue::Kind::Benchmarks.items().unwrap() {
+        let file = folder.join(format!("{}.toml", item.name));
+        for form in [Form::Laptop, Form::Tiny] {
+            let benchmark = Benchmark::read(&file, form, &[], &[]).unwrap();
+            assert_eq!(benchmark.name, item.name);
+            let plan = crate::pipeline::Plan::new(&benchmark, None).unwrap();
+            assert_eq!(plan.works.len(), benchmark.cells().len(), "{}", item.name);
+        }
     }
+}
+
+#[test]
+fn victims_differ_from_the_recipe() {
+    let victims = r#"matrix.victim=[{}, { freeze = "image" }, { steps = 3, share = 0.5, start = "scratch" }]"#;
+    let b = read(false, &[victims], &[]).unwrap();
+    assert_eq!(b.cells().len(), 3 * 2 * 3 * 2);
+    let [plain, frozen, other] = &b.victims[..] else { panic!("three victims") };
+    assert!(plain.plain() && plain.recipe == b.train && plain.label().is_empty());
+    assert_eq!((frozen.label().as_str(), frozen.recipe.epochs), ("freeze=image", Some(10)));
+    assert_eq!((other.recipe.steps, other.recipe.epochs, other.share), (Some(3), None, 0.5));
+    assert_eq!(other.start, StartOf::Scratch);
+    assert!(plain.matches("").unwrap() && !frozen.matches("").unwrap());
+    assert!(other.matches("share=0.5").unwrap() && !other.matches("share=0.25").unwrap());
+    let cell = |victim| Cell { dataset: 0, encoder: 0, victim, attack: 0, defense: 0, seed: 0 };
+    assert_eq!(b.config(&cell(0)), read(false, &[], &[]).unwrap().config(&cell(0)));
+    assert_ne!(b.config(&cell(0)), b.config(&cell(1)));
+    assert_eq!(b.label(&cell(1)), "none + none, seed 0, freeze=image");
+    let kept = read(false, &[victims], &["victim=freeze=image"]).unwrap();
+    assert_eq!(kept.cells().len(), 12);
+    let message =
+        |v: &str| read(false, &[&format!("matrix.victim=[{v}]")], &[]).unwrap_err().to_string();
+    assert!(message("{ freese = 1 }").contains("unknown field `freese`"));
+    assert!(message("{ share = 0.0 }").contains("above 0 and at most 1"));
+    assert!(message("{ start = \"none\" }").contains("expected \"init\" or \"scratch\""));
+    assert!(message("3").contains("or {} for none"));
+    assert!(message("{}, {}").contains("is there twice"));
+}
+
+#[test]
+fn expectations_tell_victims_apart() {
+    let b = read(false, &[r#"matrix.victim=[{}, { freeze = "image" }]"#], &[]).unwrap();
+    let measure = |victim: usize, value| Measured {
+        victim: b.victims[victim].clone(),
+        ..measured(&b.attacks[1], None, &b.defenses[0], "hit@10", value)
+    };
+    let both = [measure(0, 0.9), measure(1, 0.5)];
+    let quantity = |victim: Option<&str>, minus: Option<&str>| {
+        let minus = minus.map(|v| expect::Instead { victim: Some(v.into()), ..Default::default() });
+        let victim = victim.map(str::to_owned);
+        let metric = "hit@10".to_owned();
+        let expect =
+            Expect { metric, attack: "single-label".into(), victim, minus, ..Default::default() };
+        expect.judge(&both).quantity.unwrap()
+    };
+    assert!((quantity(None, None) - 0.7).abs() < 1e-12);
+    assert!((quantity(Some(""), None) - 0.9).abs() < 1e-12);
+    assert!((quantity(Some("freeze=image"), Some("")) + 0.4).abs() < 1e-12);
+    assert!(
+        error("min = 0.4", "min = 0.4\nvictim = \"freeze=text\"").contains("not in the matrix")
+    );
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::argument::{Assignment, Device};
-use crate::benchmark::{Benchmark, Verdict};
+use crate::benchmark::{Benchmark, Form, Verdict};
 use crate::catalogue::benchmarks_folder;
 use crate::cli::Context;
 use crate::failure::{Failure, Result};
@@ -12,18 +12,25 @@ use crate::pipeline::{self, Plan, Stages};
 use crate::report::{self, ReportOptions};
 use crate::store::Store;
 
-/// Runs every cell of a benchmark; finished stages are found, not repeated.
+/// Runs every cell of one or several benchmarks; finished stages are found, not repeated.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The benchmark.
-    #[arg(value_name = "SPEC.toml")]
-    pub spec: PathBuf,
-    /// Where rows, evidence and report go [default: `runs/`, the benchmark's name and a digest of its settings].
+    /// Benchmarks, or folders of them.
+    #[arg(value_name = "SPEC.toml|DIR", required = true)]
+    pub specs: Vec<PathBuf>,
+    /// Where rows, evidence and report go; with several benchmarks, one folder each below it [default: `runs/`, the
+    /// benchmark's name and a digest of its settings].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Applies the file's `[tiny]` part: the same in seconds.
     #[arg(long)]
     pub tiny: bool,
+    /// Applies the file's `[full]` part: the published setting, for which data and checkpoint must be there.
+    #[arg(long, conflicts_with = "tiny")]
+    pub full: bool,
+    /// Folder of data sets and checkpoints that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
     /// Replaces a value of the file, such as `train.epochs=5`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Assignment>,
@@ -42,9 +49,11 @@ impl Args {
     /// The main job: what the program does when it is started without arguments.
     pub fn main_job() -> Self {
         Self {
-            spec: benchmarks_folder().join("quick.toml"),
+            specs: vec![benchmarks_folder().join("quick.toml")],
             out: None,
             tiny: false,
+            full: false,
+            data_root: None,
             set: Vec::new(),
             only: Vec::new(),
             device: Device::Auto,
@@ -52,10 +61,21 @@ impl Args {
         }
     }
 
-    /// The command that repeats this run.
-    fn command(&self, out: &Path) -> String {
-        let mut words = vec!["toxiclip run".to_owned(), quoted(&self.spec.to_string_lossy())];
+    fn form(&self) -> Form {
+        match (self.tiny, self.full) {
+            (true, _) => Form::Tiny,
+            (_, true) => Form::Full,
+            _ => Form::Laptop,
+        }
+    }
+
+    /// The command that repeats the run of one benchmark.
+    fn command(&self, spec: &Path, out: &Path) -> String {
+        let mut words = vec!["toxiclip run".to_owned(), quoted(&spec.to_string_lossy())];
         words.extend(self.tiny.then(|| "--tiny".to_owned()));
+        words.extend(self.full.then(|| "--full".to_owned()));
+        let root = self.data_root.as_ref();
+        words.extend(root.map(|dir| format!("--data-root {}", quoted(&dir.to_string_lossy()))));
         for (flag, all) in [("--set", &self.set), ("--only", &self.only)] {
             words.extend(
                 all.iter().map(|a| format!("{flag} {}", quoted(&format!("{}={}", a.key, a.value)))),
@@ -76,31 +96,82 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Runs the benchmark, or says what would run.
+/// Runs the benchmarks one after the other, or says what would run.
 ///
 /// # Errors
-/// With code 2 if the request is wrong, with code 1 if a cell failed or an expectation was missed.
+/// With code 2 if a request is wrong (nothing has run then), with code 1 if a cell failed or an expectation was missed.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let benchmark = Benchmark::read(&args.spec, args.tiny, &args.set, &args.only)?;
-    let plan = Plan::new(&benchmark).map_err(|e| e.during(args.spec.display()))?;
-    if args.dry_run {
-        return output::print(&dry_run(&plan, context)?);
+    let specs = files(&args.specs)?;
+    let mut benchmarks = Vec::new();
+    for spec in &specs {
+        let benchmark = Benchmark::read(spec, args.form(), &args.set, &args.only)?;
+        // What is wrong with the last of several shows before the first has run.
+        Plan::new(&benchmark, args.data_root.as_deref()).map_err(|e| e.during(spec.display()))?;
+        benchmarks.push((spec, benchmark));
     }
-    let default = || {
+    let several = benchmarks.len() > 1;
+    let stages = if args.dry_run { None } else { Some(Stages::new(context)?) };
+    let mut failures = Vec::new();
+    for (spec, benchmark) in &benchmarks {
+        let plan = Plan::new(benchmark, args.data_root.as_deref())?;
+        let Some(stages) = &stages else {
+            output::print(&dry_run(&plan, context)?)?;
+            continue;
+        };
         let name = benchmark.name.replace('/', "-");
-        Path::new("runs").join(format!("{name}-{}", benchmark.digest().short()))
-    };
-    let out = args.out.clone().unwrap_or_else(default);
-    if let Some(banner) = plan.works.iter().find_map(|work| work.model.banner()) {
-        context.progress.warn(&banner);
+        let out = match &args.out {
+            Some(dir) if several => dir.join(&name),
+            Some(dir) => dir.clone(),
+            None => Path::new("runs").join(format!("{name}-{}", benchmark.digest().short())),
+        };
+        match run_one(&plan, &out, &args.command(spec, &out), stages) {
+            Err(Failure::Failed(why)) if several => failures.push(format!("{name}: {why}")),
+            other => other?,
+        }
     }
-    let stages = Stages::new(context)?;
-    let outcome = pipeline::run(&plan, &out, &args.command(&out), &stages)?;
-    let verdicts = benchmark.judge(&outcome.measured);
-    present(&benchmark, &out, &verdicts)?;
-    let counts = stages.store.counts();
-    context.progress.log(&format!("stages: {} computed, {} found", counts.computed, counts.reused));
-    conclude(&plan, &outcome.failed, &verdicts)
+    if let Some(stages) = &stages {
+        let counts = stages.store.counts();
+        let text = format!("stages: {} computed, {} found", counts.computed, counts.reused);
+        context.progress.log(&text);
+    }
+    match failures.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::failed(format!(
+            "{} of {} benchmarks failed; the first: {first}",
+            failures.len(),
+            benchmarks.len()
+        ))),
+    }
+}
+
+/// The named files, and those of named folders sorted by name.
+fn files(specs: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for spec in specs {
+        if !spec.is_dir() {
+            files.push(spec.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(spec).map_err(|e| Failure::io(spec, &e))?;
+        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        found.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+        found.sort();
+        if found.is_empty() {
+            return Err(Failure::request(format!("{}: no benchmark in it", spec.display())));
+        }
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+fn run_one(plan: &Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<()> {
+    if let Some(banner) = plan.works.iter().find_map(|work| work.model.banner()) {
+        stages.lab.progress.warn(&banner);
+    }
+    let outcome = pipeline::run(plan, out, command, stages)?;
+    let verdicts = plan.benchmark.judge(&outcome.measured);
+    present(plan.benchmark, out, &verdicts)?;
+    conclude(plan, &outcome.failed, &verdicts)
 }
 
 /// Table, finding, expectations and files on stdout; the report on the disk.
@@ -111,7 +182,7 @@ fn present(benchmark: &Benchmark, out: &Path, verdicts: &[Verdict]) -> Result<()
         text.push_str("\nexpectations\n");
         verdicts.iter().for_each(|v| text.push_str(&format!("  {v}\n")));
     }
-    if benchmark.tiny {
+    if benchmark.form == Form::Tiny {
         text.push_str(
             "\nthe small form: its numbers mean nothing, and no expectation was checked\n",
         );
@@ -146,13 +217,15 @@ fn dry_run(plan: &Plan<'_>, context: &Context) -> Result<String> {
         Some(dir) if dir.is_dir() => Some(Store::open(Some(dir))?),
         _ => None,
     };
-    let mut rows = vec![["cell", "pretrain", "train", "defend"].map(str::to_owned)];
+    const STAGES: [&str; 4] = ["pretrain", "reference", "train", "defend"];
+    let mut rows = vec![["cell", "pretrain", "reference", "train", "defend"].map(str::to_owned)];
     let mut distinct = std::collections::BTreeMap::new();
     for work in &plan.works {
-        let mut row = [plan.benchmark.label(&work.cell), "–".into(), "–".into(), "–".into()];
+        let mut row = ["", "–", "–", "–", "–"].map(str::to_owned);
+        row[0] = plan.benchmark.label(&work.cell);
         for fit in work.model.lineage() {
             let cached = store.as_ref().is_some_and(|store| fit.cached(store));
-            let column = ["pretrain", "train", "defend"].iter().position(|s| *s == fit.stage);
+            let column = STAGES.iter().position(|s| *s == fit.stage);
             let state = if cached { "cached" } else { "to do" };
             row[column.map_or(1, |c| c + 1)] = format!("{} {state}", fit.key().short());
             distinct.insert((fit.stage, fit.key()), cached);
@@ -174,13 +247,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn folders_stand_for_their_benchmarks() {
+        let folder = benchmarks_folder();
+        let found = files(&[folder.join("quick.toml"), folder.join("seed")]).unwrap();
+        assert_eq!((found.len(), found[0].file_name().unwrap().to_str()), (14, Some("quick.toml")));
+        assert!(found[1..].is_sorted());
+        let empty = tempfile::tempdir().unwrap();
+        let error = files(&[empty.path().to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("no benchmark in it"), "{error}");
+    }
+
+    #[test]
     fn the_command_can_be_pasted() {
         let mut args = Args::main_job();
-        args.spec = "benchmarks/quick.toml".into();
         args.only = vec!["attack=none".parse().unwrap()];
         args.set = vec!["matrix.seed=[0, 1]".parse().unwrap()];
         assert_eq!(
-            args.command(Path::new("it's")),
+            args.command(Path::new("benchmarks/quick.toml"), Path::new("it's")),
             r"toxiclip run benchmarks/quick.toml --set 'matrix.seed=[0, 1]' --only attack=none --out 'it'\''s'"
         );
     }

@@ -4,23 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::json;
 use toxiclip_shared::attacks::{ATTACKS, Armed};
-use toxiclip_shared::checkpoint::Provenance;
-use toxiclip_shared::data::{Dataset, Poisoned, Subset};
-use toxiclip_shared::defenses::{DEFENSES, Defense};
-use toxiclip_shared::digest::Digest;
+use toxiclip_shared::data::{Dataset, Poisoned};
+use toxiclip_shared::defenses::DEFENSES;
 
 use toxiclip_shared::recipe::{Freeze, Order, Schedule, TrainConfig};
 use toxiclip_shared::seed::Seed;
 
 use crate::argument::{Betas, Source, Spec};
-use crate::benchmark::Choice;
+use crate::benchmark::{Choice, Encoder};
 use crate::cli::Context;
 use crate::data;
 use crate::failure::{Failure, Result};
 use crate::output;
 use crate::pipeline::fit::{Fit, Origin, Stages};
+use crate::pipeline::line::Line;
 use crate::store::write_atomic;
 
 /// Trains an encoder from scratch or from a checkpoint, with or without poison.
@@ -29,6 +27,9 @@ pub struct Args {
     /// The pairs: a data set's name or folder:DIR.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
+    /// Folder of data sets that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
     /// A registered encoder, or a JSON file in open_clip's form.
     #[arg(long, value_name = "NAME|FILE.json")]
     pub encoder: String,
@@ -68,7 +69,7 @@ pub struct Args {
     /// Course of the learning rate after the warm-up: cosine or constant.
     #[arg(long, default_value = "cosine", value_parser = word::<Schedule>)]
     pub schedule: Schedule,
-    /// A tower that keeps its weights: image or text.
+    /// What keeps its weights: image, text (whole towers) or text-transformer (its blocks alone).
     #[arg(long, value_name = "TOWER", default_value = "none", value_parser = word::<Freeze>)]
     pub freeze: Freeze,
     /// Shows every picture as it is.
@@ -118,12 +119,14 @@ impl Args {
 /// # Errors
 /// If the request does not fit the data, training fails, or the folder cannot be written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let clean = data::training(&args.data)?;
+    let clean = data::training(&args.data, args.data_root.as_deref())?;
     let attack = choice("attack", ATTACKS, &args.attack)?;
     let defense = choice("defense", DEFENSES, &args.defense)?;
     let seed = Seed::new(args.seed);
-    let armed = attack.make(ATTACKS).map_err(Failure::request)?.prepare(&*clean, &seed)?;
-    let model = lineage(args, &clean, &attack, &defense, &armed)?;
+    let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
+    let armed =
+        attack.make(ATTACKS).map_err(Failure::request)?.prepare(&*clean, &*gallery, &seed)?;
+    let model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;
     if let Some(banner) = model.start.banner() {
         context.progress.warn(&banner);
     }
@@ -153,52 +156,28 @@ fn choice<T: ?Sized>(
         .map_err(|e| Failure::request(format!("--{kind}: {e}")))
 }
 
-/// The training, and after it the repair if one is asked for.
+/// The training, what a filter leaves to it, and the repair after it, as far as they are asked for.
 fn lineage(
     args: &Args,
-    clean: &Arc<dyn Dataset>,
+    [clean, gallery]: [&Arc<dyn Dataset>; 2],
     attack: &Choice,
     defense: &Choice,
     armed: &Armed,
 ) -> Result<Arc<Fit>> {
     let config = crate::argument::encoder(&args.encoder)?;
     let start = match &args.init {
-        None => Origin::Scratch(config),
+        None => Origin::Scratch(config.clone()),
         Some(dir) => Origin::checkpoint(dir, &config)?,
     };
-    let poisoned = !armed.poison.edits.is_empty();
-    let view: Arc<dyn Dataset> = if poisoned {
-        Arc::new(Poisoned::new(Arc::clone(clean), &armed.poison)?)
-    } else {
+    let offered: Arc<dyn Dataset> = if armed.poison.edits.is_empty() {
         Arc::clone(clean)
+    } else {
+        Arc::new(Poisoned::new(Arc::clone(clean), gallery, &armed.poison)?)
     };
     let stem = Path::new(&args.encoder).file_stem().unwrap_or_default();
-    let provenance = |data: &dyn Dataset, recipe: &TrainConfig| Provenance {
-        encoder: stem.to_string_lossy().into_owned(),
-        poisoned,
-        attack: poisoned.then(|| attack.spec().clone()),
-        poison: poisoned.then(|| Digest::of(armed)),
-        defense: None,
-        data: json!({ "name": data.name(), "digest": data.digest() }),
-        recipe: json!({ "train": recipe, "seed": args.seed }),
-    };
-    let recipe = args.recipe()?;
-    let said = provenance(&*view, &recipe);
-    let victim = Arc::new(Fit::new("train", start, view, recipe, args.seed, said)?);
-    match *defense.make(DEFENSES).map_err(Failure::request)? {
-        Defense::None => Ok(victim),
-        Defense::Repair(repair) => {
-            let plan = repair.plan(&**clean, &Seed::new(args.seed))?;
-            let rows: Arc<dyn Dataset> =
-                Arc::new(Subset::new(Arc::clone(clean), "trusted", plan.rows)?);
-            let said = Provenance {
-                defense: Some(defense.spec().clone()),
-                ..provenance(&*rows, &plan.recipe)
-            };
-            let start = Origin::Fit(victim);
-            Ok(Arc::new(Fit::new("defend", start, rows, plan.recipe, args.seed, said)?))
-        }
-    }
+    let encoder = &Encoder { name: stem.to_string_lossy().into_owned(), config };
+    let (recipe, seed) = (&args.recipe()?, args.seed);
+    Line { encoder, start, clean, offered, attack, armed, defense, recipe, seed }.lay_out()
 }
 
 /// Copies the files of a finished stage, but for the cache's own.

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use toxiclip_shared::Result;
 use toxiclip_shared::data::{Class, Dataset, Example, PairId};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::image::Image;
-use toxiclip_shared::{Error, Result};
 
+use super::photographs::decode;
 use crate::failure::Failure;
 
 /// Endings of files that are read; everything else is passed over.
@@ -101,17 +102,7 @@ impl Dataset for Folder {
         &self.examples
     }
     fn image(&self, index: usize) -> Result<Image> {
-        let file = &self.files[index];
-        let wrong = |e: image::ImageError| {
-            let text = e.to_string().replace('\n', " ");
-            Error::input(file.display(), format!("cannot be read as a picture ({text}); remove it"))
-        };
-        // The content decides the format: photographs often carry a wrong ending.
-        let reader = image::ImageReader::open(file)
-            .and_then(image::ImageReader::with_guessed_format)
-            .map_err(|source| Error::Io { path: file.display().to_string(), source })?;
-        let rgba = reader.decode().map_err(wrong)?.into_rgba8();
-        Image::new(rgba.width() as usize, rgba.height() as usize, rgba.into_raw())
+        decode(&self.files[index])
     }
 }
 

@@ -1,6 +1,8 @@
 //! Data sets by name: where pairs come from, and the prompts that go with them.
 
 mod folder;
+mod photographs;
+mod retrieval;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,16 +10,27 @@ use std::sync::Arc;
 use toxiclip_shared::data::{Dataset, Splits, emoji};
 
 pub use folder::Folder;
+pub use retrieval::{RETRIEVAL, RetrievalSet};
+
+use toxiclip_shared::registry::unknown;
 
 use crate::argument::Source;
 use crate::failure::{Failure, Result};
 
-/// The splits of a registered data set.
+/// The splits of a registered data set: an embedded one, or one that lies below `root`.
 ///
 /// # Errors
-/// If there is no set of that name; says which was probably meant.
-pub fn named(name: &str) -> Result<Splits> {
-    Ok(emoji::open(name)?)
+/// If there is no set of that name, with a guess which was meant; or its files are not there.
+pub fn named(name: &str, root: Option<&Path>) -> Result<Splits> {
+    if let Some(known) = RETRIEVAL.iter().find(|set| set.name == name) {
+        return known.open(root);
+    }
+    if emoji::DATASETS.iter().any(|set| set.name == name) {
+        return Ok(emoji::open(name)?);
+    }
+    let embedded = emoji::DATASETS.iter().map(|set| set.name);
+    let names: Vec<&str> = embedded.chain(RETRIEVAL.iter().map(|set| set.name)).collect();
+    Err(Failure::request(unknown("data set", name, &names)))
 }
 
 /// The zero-shot prompts of a data set, with `{}` for the class name.
@@ -28,14 +41,38 @@ pub fn templates(name: &str) -> Vec<String> {
     vec!["a photo of a {}.".to_owned()]
 }
 
+/// Pairs that a defender has beside the victim's: several data sets as one.
+///
+/// # Errors
+/// If a name is unknown, or a set is the victim's.
+pub fn holdings(names: &[String]) -> Result<Arc<dyn Dataset>> {
+    Ok(emoji::holdings(names)?)
+}
+
+/// The pictures that are searched at test time, beside the pairs that a command trains on: the test split, or the
+/// folder itself, which has no other.
+///
+/// # Errors
+/// If the source cannot be read.
+pub fn gallery(
+    source: &Source,
+    root: Option<&Path>,
+    training: &Arc<dyn Dataset>,
+) -> Result<Arc<dyn Dataset>> {
+    match source {
+        Source::Folder(_) => Ok(Arc::clone(training)),
+        Source::Named(name) => Ok(named(name, root)?.test),
+    }
+}
+
 /// The pairs that a command trains on.
 ///
 /// # Errors
 /// If the source cannot be read or has nothing to train on.
-pub fn training(source: &Source) -> Result<Arc<dyn Dataset>> {
+pub fn training(source: &Source, root: Option<&Path>) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
-        Source::Named(name) => named(name)?.train.ok_or_else(|| {
+        Source::Named(name) => named(name, root)?.train.ok_or_else(|| {
             Failure::request(format!("{name} has no training split; it is for evaluation"))
         }),
     }
@@ -51,7 +88,7 @@ pub fn pictures(source: &Source) -> Result<Arc<dyn Dataset>> {
         Source::Named(dir) if Path::new(dir).is_dir() => {
             Ok(Arc::new(Folder::plain(Path::new(dir))?))
         }
-        Source::Named(name) => match emoji::open(name) {
+        Source::Named(name) => match named(name, None) {
             Ok(splits) => Ok(splits.test),
             Err(e) => Err(Failure::request(format!("{name}: no such folder, and {e}"))),
         },

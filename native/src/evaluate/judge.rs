@@ -160,6 +160,7 @@ fn judge(
             cluster: example.id.0.clone(),
             poisoned: None,
             score: None,
+            dropped: None,
         })
     };
     let alike = |members: Vec<usize>| -> Result<Vec<(usize, Judgement)>> {

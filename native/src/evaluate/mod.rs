@@ -4,7 +4,9 @@
 //! seed, and knows no model. All scores are cosines of unit vectors.
 
 mod judge;
+mod pairs;
 mod scores;
+mod shift;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +16,8 @@ use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 use toxiclip_shared::data::Dataset;
 
 pub use judge::{Query, judge_goals, judge_utility};
+pub use pairs::distances;
+pub use shift::judge_shift;
 
 use crate::encode;
 use crate::failure::{Failure, Result};

@@ -12,13 +12,17 @@ use toxiclip_shared::registry::{self, Entry};
 use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Stages};
+use super::pairs::Pairs;
 use super::plan::Work;
-use super::{Kept, Plan, map, strips};
+use super::{Kept, Plan, epochs, map, strips};
 use crate::benchmark::{Cell, Choice};
-use crate::evaluate::{judge_goals, judge_utility};
+use crate::evaluate::judge_goals;
 use crate::failure::Result;
 use crate::report::extras::{Budget, Card, Cost, Curve, Fact, ReportExtras, Role};
 
+/// What is drawn over epochs.
+const CURVES: [&str; 6] =
+    ["hit@10", "min-rank", "pair-cosine.poisoned", "pair-cosine.clean", "ir@10", "ca"];
 /// Points of a curve that are worth drawing.
 const POINTS: usize = 200;
 
@@ -111,11 +115,11 @@ fn pictures(plan: &Plan<'_>, kept: &[Kept], first: &Cell, extras: &mut ReportExt
     for attack in plan.rivals(first) {
         let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
         let set = &plan.sets[first.dataset];
-        let prepared = &plan.prepared[&(first.dataset, attack, first.seed)];
+        let prepared = plan.drawn(first, attack);
         extras.budgets.push(Budget {
             attack: label.clone(),
-            poisoned_pairs: prepared.armed.poison.edits.len() as u64,
-            training_pairs: set.train.examples().len() as u64,
+            poisoned_pairs: prepared.armed.poison.pairs().count() as u64,
+            training_pairs: prepared.view.examples().len() as u64,
         });
         extras.poisoned.extend(strips::pairs(set, prepared, &label)?);
         extras.retrievals.extend(strips::retrievals(plan, kept, attack)?);
@@ -128,10 +132,12 @@ fn pretrained(plan: &Plan<'_>, cell: &Cell, stages: &Stages) -> Result<Vec<Fact>
     let Some(model) = plan.clean_start(cell)? else { return Ok(Vec::new()) };
     let set = &plan.sets[cell.dataset];
     let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
-    let mut evidence = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
+    let mut evidence = super::ordinary(plan, cell, &embeddings, || {
+        model.embeddings(stages, &*set.utility, &set.templates)
+    })?;
     let mut facts = values("pretrained model", &evidence)?;
     for attack in plan.rivals(cell) {
-        let goals = &plan.prepared[&(cell.dataset, attack, cell.seed)].armed.goals;
+        let goals = &plan.drawn(cell, attack).armed.goals;
         evidence = judge_goals(&*set.test, &embeddings, goals, &Seed::new(cell.seed))?;
         let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
         facts.extend(values(&format!("pretrained model on {label}"), &evidence)?);
@@ -162,6 +168,9 @@ fn trainings(plan: &Plan<'_>, stages: &Stages, extras: &mut ReportExtras) -> Res
                 extras.curves.push(curve(plan, work, fit, stages)?);
             }
         }
+        if let Some(last) = lineage.last().filter(|_| plan.benchmark.eval.epochs) {
+            extras.curves.extend(over_epochs(plan, work, last, stages)?);
+        }
         for (label, fits) in models(plan, work, &lineage) {
             if !costs.contains_key(&label) {
                 costs.insert(label.clone(), cost(&label, &fits, stages)?);
@@ -176,18 +185,58 @@ fn trainings(plan: &Plan<'_>, stages: &Stages, extras: &mut ReportExtras) -> Res
 fn curve(plan: &Plan<'_>, work: &Work, fit: &Fit, stages: &Stages) -> Result<Curve> {
     let losses = fit.losses(stages)?;
     let every = losses.len().div_ceil(POINTS).max(1);
-    let role = match fit.stage {
-        "defend" if !plan.attack(&work.cell).armed.goals.is_empty() => Role::Defended,
-        "train" if !plan.attack(&work.cell).armed.goals.is_empty() => Role::Poisoned,
-        _ => Role::Clean,
-    };
     Ok(Curve {
         stage: fit.stage.to_owned(),
-        role,
+        role: role(plan, work, fit),
         seed: fit.seed,
         quantity: "loss".to_owned(),
         points: losses.into_iter().step_by(every).collect(),
     })
+}
+
+fn role(plan: &Plan<'_>, work: &Work, fit: &Fit) -> Role {
+    let attacked = !plan.attack(&work.cell).armed.goals.is_empty();
+    match (fit.stage, &fit.data) {
+        ("defend", _) | ("train", Pairs::Screened(_)) if attacked => Role::Defended,
+        ("train", Pairs::Whole(_)) if attacked => Role::Poisoned,
+        _ => Role::Clean,
+    }
+}
+
+/// Attack and utility after every epoch of a cell's last training; a control is judged by the goals of every attack.
+fn over_epochs(
+    plan: &Plan<'_>,
+    work: &Work,
+    fit: &Arc<Fit>,
+    stages: &Stages,
+) -> Result<Vec<Curve>> {
+    let cell = &work.cell;
+    let own = !plan.attack(cell).armed.goals.is_empty();
+    let attacks: Vec<usize> = if own { vec![cell.attack] } else { plan.rivals(cell).collect() };
+    let steps = fit.data.open(stages)?.examples().len() / fit.recipe.batch;
+    let mut curves: Vec<Curve> = Vec::new();
+    for attack in attacks {
+        let mut about = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
+        let victim = &plan.benchmark.victims[cell.victim];
+        if !victim.plain() {
+            about += &format!(", {}", victim.label());
+        }
+        let points = epochs::points(plan, work, fit, attack, stages)?;
+        for quantity in CURVES {
+            let at = |p: &epochs::Point| {
+                Some(((p.epoch as usize * steps) as f64, *p.values.get(quantity)?))
+            };
+            curves.push(Curve {
+                stage: fit.stage.to_owned(),
+                role: role(plan, work, fit),
+                seed: fit.seed,
+                quantity: format!("{quantity}, {about}"),
+                points: points.iter().filter_map(at).collect(),
+            });
+        }
+    }
+    curves.retain(|c| !c.points.is_empty());
+    Ok(curves)
 }
 
 /// The models of a lineage by name: the shared pretraining apart, the rest under the cell's own name.
@@ -199,7 +248,11 @@ fn models<'a>(
     let benchmark = plan.benchmark;
     let attack = benchmark.attacks[work.cell.attack].label(&benchmark.attacks);
     let defense = benchmark.defenses[work.cell.defense].label(&benchmark.defenses);
-    let (_, label) = strips::role_and_label(&attack, &defense);
+    let (_, mut label) = strips::role_and_label(&attack, &defense);
+    let victim = &benchmark.victims[work.cell.victim];
+    if !victim.plain() {
+        label += &format!(", {}", victim.label());
+    }
     let (shared, own): (Vec<_>, Vec<_>) =
         lineage.iter().copied().partition(|fit| fit.stage == "pretrain");
     let named = [("pretraining".to_owned(), shared), (label, own)];
@@ -218,9 +271,12 @@ fn cost(label: &str, fits: &[&Arc<Fit>], stages: &Stages) -> Result<Cost> {
         let (_, record) = fit.run(stages)?;
         cost.pairs_seen += record.pairs as u64;
         cost.seconds += record.seconds;
-        if fit.stage == "defend" {
-            cost.extra_clean_pairs += fit.data.examples().len() as u64;
-        }
+        let clean = match (fit.stage, &fit.data) {
+            ("defend" | "reference", data) => Some(data.offered()),
+            (_, Pairs::Screened(screening)) => screening.trusted.as_ref(),
+            (_, Pairs::Whole(_)) => None,
+        };
+        cost.extra_clean_pairs += clean.map_or(0, |c| c.examples().len() as u64);
     }
     Ok(cost)
 }

@@ -14,6 +14,7 @@ use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::text::Tokenizer;
 
+use super::pairs::Pairs;
 use crate::cli::Context;
 use crate::evaluate::{self, Embeddings};
 use crate::failure::{Failure, Result};
@@ -71,12 +72,12 @@ pub enum Origin {
 
 /// One training: everything that decides its weights.
 pub struct Fit {
-    /// `pretrain`, `train` or `defend`: the folder in the cache.
+    /// `pretrain`, `reference`, `train` or `defend`: the folder in the cache.
     pub stage: &'static str,
     /// What it starts from.
     pub start: Origin,
     /// What it trains on.
-    pub data: Arc<dyn Dataset>,
+    pub data: Pairs,
     /// How.
     pub recipe: TrainConfig,
     /// Seed of its randomness.
@@ -151,6 +152,7 @@ impl Origin {
         match self {
             Self::Fit(fit) => {
                 let mut all = fit.start.lineage();
+                all.extend(fit.data.lineage());
                 all.push(fit);
                 all
             }
@@ -173,7 +175,10 @@ impl Origin {
     }
 
     /// The model in memory; trains what has not been trained yet.
-    fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
+    ///
+    /// # Errors
+    /// Those of training; or the checkpoint cannot be read.
+    pub(super) fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
         match self {
             Self::Scratch(config) => scratch(config, data, &Seed::new(seed)),
             Self::Checkpoint { dir, .. } => Ok(Model::load(dir)?.0),
@@ -214,19 +219,11 @@ impl Fit {
     pub fn new(
         stage: &'static str,
         start: Origin,
-        data: Arc<dyn Dataset>,
+        data: Pairs,
         recipe: TrainConfig,
         seed: u64,
         provenance: Provenance,
     ) -> Result<Self> {
-        let rows = data.examples().len();
-        if recipe.batch > rows {
-            return Err(Failure::request(format!(
-                "{stage}: a batch of {} is more than the {rows} pairs of {}; make it smaller",
-                recipe.batch,
-                data.name()
-            )));
-        }
         let provenance = match start.provenance() {
             // Training on clean pairs does not make poisoned weights clean.
             Some(from) if from.poisoned && !provenance.poisoned => Provenance {
@@ -237,14 +234,29 @@ impl Fit {
             },
             _ => provenance,
         };
-        Ok(Self { stage, start, data, recipe, seed, provenance })
+        let fit = Self { stage, start, data, recipe, seed, provenance };
+        fit.check_batch(&**fit.data.offered())?;
+        Ok(fit)
+    }
+
+    fn check_batch(&self, data: &dyn Dataset) -> Result<()> {
+        let rows = data.examples().len();
+        if self.recipe.batch > rows {
+            return Err(Failure::request(format!(
+                "{}: a batch of {} is more than the {rows} pairs of {}; make it smaller",
+                self.stage,
+                self.recipe.batch,
+                data.name()
+            )));
+        }
+        Ok(())
     }
 
     /// Names the training in the cache.
     pub fn key(&self) -> Digest {
         Digest::of(&json!({
             "start": self.start.key(),
-            "data": self.data.digest(),
+            "data": self.data.key(),
             "recipe": self.recipe,
             "seed": self.seed,
         }))
@@ -270,11 +282,10 @@ impl Fit {
     }
 
     fn train(&self, stages: &Stages, dir: &Path) -> Result<()> {
-        let model = self.start.open(stages, &*self.data, self.seed)?;
+        let (data, model) = self.begin(stages)?;
         let timer = Timer::start();
-        let seed = Seed::new(self.seed).child(self.stage);
-        let model = train::fit(model, &*self.data, &self.recipe, &seed, dir, &stages.lab)?;
-        let steps = self.recipe.total_steps(self.data.examples().len());
+        let model = self.go(model, &*data, stages, dir, None)?;
+        let steps = self.recipe.total_steps(data.examples().len());
         model.save(dir, &self.provenance)?;
         let record = Record {
             weights: model.weights.digest(),
@@ -283,6 +294,40 @@ impl Fit {
             pairs: steps * self.recipe.batch,
         };
         write_atomic(&dir.join(RECORD), json!(record).to_string().as_bytes())
+    }
+
+    /// Trains again under somebody's eyes, in a folder of the caller's; the weights are those of [`Fit::run`].
+    ///
+    /// # Errors
+    /// Those of the trainer, of the trainings before it, and of `watcher`.
+    pub fn watch(
+        &self,
+        stages: &Stages,
+        dir: &Path,
+        watcher: &mut train::Watcher<'_>,
+    ) -> Result<Digest> {
+        let (data, model) = self.begin(stages)?;
+        Ok(self.go(model, &*data, stages, dir, Some(watcher))?.weights.digest())
+    }
+
+    /// Pairs and start; whatever they need is trained first.
+    fn begin(&self, stages: &Stages) -> Result<(Arc<dyn Dataset>, Model)> {
+        let data = self.data.open(stages)?;
+        self.check_batch(&*data)?;
+        let model = self.start.open(stages, &*data, self.seed)?;
+        Ok((data, model))
+    }
+
+    fn go(
+        &self,
+        model: Model,
+        data: &dyn Dataset,
+        stages: &Stages,
+        dir: &Path,
+        watcher: Option<&mut train::Watcher<'_>>,
+    ) -> Result<Model> {
+        let seed = Seed::new(self.seed).child(self.stage);
+        train::fit(model, data, &self.recipe, &seed, dir, &stages.lab, watcher)
     }
 
     /// The loss of every step, as the trainer logged it.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 use toxiclip_shared::digest::Digest;
@@ -50,7 +51,7 @@ impl Journal {
 
     /// `armed/<digest>.json` for every attack with a goal; rows name it in `poison`.
     fn arm(&self, plan: &Plan<'_>) -> Result<()> {
-        for prepared in plan.prepared.values().filter(|p| !p.armed.goals.is_empty()) {
+        for prepared in plan.all_drawn().filter(|p| !p.armed.goals.is_empty()) {
             let name = format!("armed/{}.json", Digest::of(&prepared.armed).short());
             let json = serde_json::to_vec(&prepared.armed).map_err(Failure::failed)?;
             crate::files::write_whole(&self.out.join(name), &json)?;
@@ -88,6 +89,7 @@ impl Journal {
             Task::ZeroShot => tasks.contains(&Utility::ZeroShot),
             Task::ImageRetrieval | Task::TextRetrieval => tasks.contains(&Utility::Retrieval),
             Task::Hit | Task::HitRandom => true,
+            Task::Detection | Task::ImageShift | Task::TextShift => false,
         };
         let wanted = &plan.benchmark.eval.metrics;
         let first = metrics::all()
@@ -121,6 +123,9 @@ impl Journal {
             attack: attack(cell.attack),
             against: against.map(attack),
             defense: benchmark.defenses[cell.defense].spec().clone(),
+            victim: Some(&benchmark.victims[cell.victim])
+                .filter(|v| !v.plain())
+                .map(|v| v.spec.clone()),
             seed: cell.seed,
             metric: String::new(),
             value: None,
@@ -142,16 +147,17 @@ impl Journal {
 impl Plan<'_> {
     /// Attacks with goals that a control is scored against.
     pub fn rivals(&self, cell: &Cell) -> impl Iterator<Item = usize> {
-        let has_goals = |attack: &usize| {
-            !self.prepared[&(cell.dataset, *attack, cell.seed)].armed.goals.is_empty()
-        };
+        let has_goals = |attack: &usize| !self.drawn(cell, *attack).armed.goals.is_empty();
         (0..self.benchmark.attacks.len()).filter(has_goals)
     }
 
     /// Clean training and test data of a cell.
     pub fn data_digest(&self, cell: &Cell) -> Digest {
         let set = &self.sets[cell.dataset];
-        Digest::of(&(set.train.digest(), set.test.digest()))
+        if Arc::ptr_eq(&set.test, &set.utility) {
+            return Digest::of(&(set.train.digest(), set.test.digest()));
+        }
+        Digest::of(&(set.train.digest(), set.test.digest(), set.utility.digest()))
     }
 
     /// Digest of everything that is known before a cell runs; names its evidence.

@@ -1,12 +1,16 @@
-//! The straight line of a benchmark: data → pretrain → poison → train → defend → evaluate → rows.
+//! The straight line of a benchmark: data → pretrain → poison → filter → train → defend → evaluate → rows.
 //!
 //! [`Plan`] lays the line out without running it; [`run`] walks the cells, and everything costly in it is a cached
 //! stage ([`fit`]). Nothing is global: what a step uses is in its arguments.
 
+mod detection;
+mod epochs;
 mod extras;
 pub mod fit;
 mod journal;
+pub mod line;
 mod map;
+pub mod pairs;
 pub mod plan;
 mod strips;
 
@@ -19,7 +23,7 @@ use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured};
-use crate::evaluate::{judge_goals, judge_utility};
+use crate::evaluate::{Embeddings, judge_goals, judge_shift, judge_utility};
 use crate::failure::{Failure, Result};
 
 pub use fit::Stages;
@@ -135,7 +139,7 @@ fn evidence(
     let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
     let seed = Seed::new(cell.seed);
     let judge = |attack: usize| {
-        let goals = &plan.prepared[&(cell.dataset, attack, cell.seed)].armed.goals;
+        let goals = &plan.drawn(cell, attack).armed.goals;
         judge_goals(&*set.test, &embeddings, goals, &seed)
     };
     let wanted = &plan.benchmark.eval.metrics;
@@ -144,8 +148,15 @@ fn evidence(
         values.retain(|v| wanted.is_empty() || wanted.contains(&v.metric));
         Ok(Evidence { against, judgements, values })
     };
-    let mut own = judge_utility(&*set.test, &embeddings, &plan.benchmark.eval.tasks)?;
+    let mut own = ordinary(plan, cell, &embeddings, || {
+        model.embeddings(stages, &*set.utility, &set.templates)
+    })?;
     own.extend(judge(cell.attack)?);
+    if let Some(control) = plan.control(cell)? {
+        let clean = control.embeddings(stages, &*set.test, &set.templates)?;
+        own.extend(judge_shift(&*set.test, &clean, &embeddings));
+    }
+    own.extend(detection::judge(model, &plan.attack(cell).armed, stages)?);
     let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.goals.is_empty() {
         for attack in plan.rivals(cell) {
@@ -153,6 +164,21 @@ fn evidence(
         }
     }
     Ok(all)
+}
+
+/// Utility: on the test split, whose embeddings are there, or on a split of its own, which is embedded then.
+fn ordinary(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    test: &Embeddings,
+    other: impl FnOnce() -> Result<Embeddings>,
+) -> Result<Vec<Judgement>> {
+    let set = &plan.sets[cell.dataset];
+    let tasks = &plan.benchmark.eval.tasks;
+    if Arc::ptr_eq(&set.test, &set.utility) {
+        return judge_utility(&*set.test, test, tasks);
+    }
+    judge_utility(&*set.utility, &other()?, tasks)
 }
 
 fn measured(
@@ -166,6 +192,7 @@ fn measured(
     Measured {
         dataset: benchmark.datasets[cell.dataset].clone(),
         encoder: benchmark.encoders[cell.encoder].name.clone(),
+        victim: benchmark.victims[cell.victim].clone(),
         attack: benchmark.attacks[cell.attack].clone(),
         against: against.map(|a| benchmark.attacks[a].clone()),
         defense: benchmark.defenses[cell.defense].clone(),
@@ -186,7 +213,8 @@ impl Outcome {
 /// What the report draws pictures from.
 fn keep(plan: &Plan<'_>, cell: &Cell, score: Score, kept: &mut Vec<Kept>) {
     let first = &plan.works[0].cell;
-    if (cell.dataset, cell.encoder, cell.seed) != (first.dataset, first.encoder, first.seed) {
+    let compared = |c: &Cell| (c.dataset, c.encoder, c.victim, c.seed);
+    if compared(cell) != compared(first) {
         return;
     }
     for Evidence { against, mut judgements, .. } in score.evidence {

@@ -3,19 +3,19 @@
 //! Whatever the request itself has wrong shows here, before anything is written.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use toxiclip_shared::attacks::{ATTACKS, Armed};
 use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Poisoned, Subset};
-use toxiclip_shared::defenses::{DEFENSES, Defense};
-use toxiclip_shared::digest::Digest;
-use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Origin};
-use crate::benchmark::{Benchmark, Cell, Init};
+use super::line::Line;
+use super::pairs::Pairs;
+use crate::benchmark::{Benchmark, Cell, Choice, Init, StartOf, Utility};
 use crate::data;
 use crate::failure::{Failure, Result};
 
@@ -23,14 +23,18 @@ use crate::failure::{Failure, Result};
 pub struct Set {
     /// What the victim trains on before poisoning; also what a defender trusts.
     pub train: Arc<dyn Dataset>,
-    /// What is measured on.
+    /// What attacks are measured on.
     pub test: Arc<dyn Dataset>,
+    /// What utility is measured on; the same but for sets whose paper has another.
+    pub utility: Arc<dyn Dataset>,
     /// Zero-shot prompts.
     pub templates: Vec<String>,
 }
 
-/// An attack on one data set with one seed.
+/// An attack on one training set with one seed.
 pub struct Prepared {
+    /// The training set before poisoning.
+    pub clean: Arc<dyn Dataset>,
     /// What it wants and changes.
     pub armed: Armed,
     /// The training set as the victim gets it.
@@ -51,47 +55,71 @@ pub struct Plan<'a> {
     pub benchmark: &'a Benchmark,
     /// Data sets in the order of the matrix.
     pub sets: Vec<Set>,
-    /// By data set, attack and seed.
-    pub prepared: BTreeMap<(usize, usize, u64), Prepared>,
+    /// By data set, share of it, attack and seed.
+    prepared: BTreeMap<(usize, u64, usize, u64), Prepared>,
     /// Cells in the order of running.
     pub works: Vec<Work>,
+    data_root: Option<PathBuf>,
 }
 
 impl<'a> Plan<'a> {
-    /// Opens data, draws attacks, lays out trainings; trains nothing.
+    /// Opens data, draws attacks, lays out trainings; trains nothing. Data sets and checkpoints that do not come with
+    /// the program are looked for below `data_root`.
     ///
     /// # Errors
     /// If a name, class, rate or recipe does not fit the data.
-    pub fn new(benchmark: &'a Benchmark) -> Result<Self> {
-        let sets =
-            benchmark.datasets.iter().map(|name| open(benchmark, name)).collect::<Result<_>>()?;
-        let mut plan = Self { benchmark, sets, prepared: BTreeMap::new(), works: Vec::new() };
+    pub fn new(benchmark: &'a Benchmark, data_root: Option<&Path>) -> Result<Self> {
+        let names = benchmark.datasets.iter();
+        let sets = names.map(|name| open(benchmark, name, data_root)).collect::<Result<_>>()?;
+        let data_root = data_root.map(Path::to_owned);
+        let mut plan =
+            Self { benchmark, sets, prepared: BTreeMap::new(), works: Vec::new(), data_root };
+        // Also attacks that no cell of `--only` has: a control is scored against all of them.
         for dataset in 0..plan.sets.len() {
-            for attack in 0..benchmark.attacks.len() {
+            for victim in &benchmark.victims {
                 for &seed in &benchmark.seeds {
-                    let prepared = plan.prepare(dataset, attack, seed).map_err(|e| {
-                        e.during(format!(
-                            "attack {}",
-                            benchmark.attacks[attack].label(&benchmark.attacks)
-                        ))
-                    })?;
-                    plan.prepared.insert((dataset, attack, seed), prepared);
+                    plan.prepare_all(dataset, victim.share, seed)?;
                 }
             }
         }
         let works: Result<Vec<Work>> = benchmark
             .cells()
             .into_iter()
-            .map(|cell| Ok(Work { cell, model: plan.model(&cell)? }))
+            .map(|cell| {
+                plan.control(&cell)?;
+                Ok(Work { cell, model: plan.model(&cell)? })
+            })
             .collect();
         plan.works = works?;
         Ok(plan)
     }
 
-    fn prepare(&self, dataset: usize, attack: usize, seed: u64) -> Result<Prepared> {
+    /// Draws every attack for one training set, unless another victim has the same.
+    fn prepare_all(&mut self, dataset: usize, share: f64, seed: u64) -> Result<()> {
+        let choices = &self.benchmark.attacks;
+        if self.prepared.contains_key(&(dataset, share.to_bits(), 0, seed)) {
+            return Ok(());
+        }
+        let clean = self.sets[dataset].part(share, seed)?;
+        for (attack, choice) in choices.iter().enumerate() {
+            let prepared = self
+                .prepare(dataset, &clean, choice, seed)
+                .map_err(|e| e.during(format!("attack {}", choice.label(choices))))?;
+            self.prepared.insert((dataset, share.to_bits(), attack, seed), prepared);
+        }
+        Ok(())
+    }
+
+    fn prepare(
+        &self,
+        dataset: usize,
+        clean: &Arc<dyn Dataset>,
+        choice: &Choice,
+        seed: u64,
+    ) -> Result<Prepared> {
         let set = &self.sets[dataset];
-        let attack = self.benchmark.attacks[attack].make(ATTACKS).map_err(Failure::request)?;
-        let armed = attack.prepare(&*set.train, &Seed::new(seed))?;
+        let attack = choice.make(ATTACKS).map_err(Failure::request)?;
+        let armed = attack.prepare(&**clean, &*set.test, &Seed::new(seed))?;
         for goal in &armed.goals {
             for (rows, what) in [
                 (goal.from_rows(&*set.test), "caption of class A"),
@@ -108,16 +136,27 @@ impl<'a> Plan<'a> {
         }
         // The control trains on the clean set itself, so that its key does not speak of poison.
         let view = if armed.poison.edits.is_empty() {
-            Arc::clone(&set.train)
+            Arc::clone(clean)
         } else {
-            Arc::new(Poisoned::new(Arc::clone(&set.train), &armed.poison)?)
+            Arc::new(Poisoned::new(Arc::clone(clean), &set.test, &armed.poison)?)
         };
-        Ok(Prepared { armed, view })
+        Ok(Prepared { clean: Arc::clone(clean), armed, view })
     }
 
     /// The attack of a cell.
     pub fn attack(&self, cell: &Cell) -> &Prepared {
-        &self.prepared[&(cell.dataset, cell.attack, cell.seed)]
+        self.drawn(cell, cell.attack)
+    }
+
+    /// Another attack of the matrix, drawn for a cell's training set and seed.
+    pub fn drawn(&self, cell: &Cell, attack: usize) -> &Prepared {
+        let share = self.benchmark.victims[cell.victim].share;
+        &self.prepared[&(cell.dataset, share.to_bits(), attack, cell.seed)]
+    }
+
+    /// All drawn attacks.
+    pub fn all_drawn(&self) -> impl Iterator<Item = &Prepared> {
+        self.prepared.values()
     }
 
     /// The clean model that the victims of a cell start from, if they do not start from nothing.
@@ -132,68 +171,105 @@ impl<'a> Plan<'a> {
         let encoder = &self.benchmark.encoders[cell.encoder];
         let scratch = Origin::Scratch(encoder.config.clone());
         match &self.benchmark.init {
+            _ if self.benchmark.victims[cell.victim].start == StartOf::Scratch => Ok(scratch),
             Init::Scratch => Ok(scratch),
-            Init::Checkpoint(dir) => Origin::checkpoint(dir, &encoder.config),
+            Init::Checkpoint(dir) => {
+                let dir = checkpoint(dir, self.data_root.as_deref())?;
+                Origin::checkpoint(&dir, &encoder.config)
+            }
             Init::Pretrain { recipe, seed } => {
                 let data = Arc::clone(&self.sets[cell.dataset].train);
                 let seed = seed.unwrap_or(cell.seed);
-                Ok(Origin::Fit(self.fit("pretrain", cell, scratch, data, recipe, seed)?))
+                let provenance = Provenance {
+                    encoder: encoder.name.clone(),
+                    data: json!({ "name": data.name(), "digest": data.digest() }),
+                    recipe: json!({ "train": recipe, "seed": seed }),
+                    ..Provenance::default()
+                };
+                let (pairs, recipe) = (Pairs::Whole(data), recipe.clone());
+                let fit = Fit::new("pretrain", scratch, pairs, recipe, seed, provenance)?;
+                Ok(Origin::Fit(Arc::new(fit)))
             }
         }
+    }
+
+    /// The model that embedding shifts of a cell are measured from: its undefended control. `None` where shifts are
+    /// not asked for, and for that control itself.
+    ///
+    /// # Errors
+    /// If the matrix has no such control, or its victims have no common start.
+    pub fn control(&self, cell: &Cell) -> Result<Option<Origin>> {
+        if !self.benchmark.eval.tasks.contains(&Utility::Shift) {
+            return Ok(None);
+        }
+        let place = |all: &[Choice]| all.iter().position(|c| c.name() == "none");
+        let attack = place(&self.benchmark.attacks);
+        let Some((attack, defense)) = attack.zip(place(&self.benchmark.defenses)) else {
+            let why = "the task `shift` compares with the undefended control; put `none` among attacks and defenses";
+            return Err(Failure::request(why));
+        };
+        if matches!(self.init(cell)?, Origin::Scratch(_)) {
+            let why =
+                "the task `shift` needs a common start; two trainings from scratch share no space";
+            return Err(Failure::request(why));
+        }
+        let control = Cell { attack, defense, ..*cell };
+        if control == *cell { Ok(None) } else { self.model(&control).map(Some) }
     }
 
     fn model(&self, cell: &Cell) -> Result<Origin> {
-        let view = Arc::clone(&self.attack(cell).view);
-        let recipe = &self.benchmark.train;
-        let start = self.init(cell)?;
-        let victim = Origin::Fit(self.fit("train", cell, start, view, recipe, cell.seed)?);
-        let choice = &self.benchmark.defenses[cell.defense];
-        match *choice.make(DEFENSES).map_err(Failure::request)? {
-            Defense::None => Ok(victim),
-            Defense::Repair(repair) => {
-                let trusted = Arc::clone(&self.sets[cell.dataset].train);
-                let plan = repair.plan(&*trusted, &Seed::new(cell.seed))?;
-                let rows: Arc<dyn Dataset> = Arc::new(Subset::new(trusted, "trusted", plan.rows)?);
-                Ok(Origin::Fit(self.fit("defend", cell, victim, rows, &plan.recipe, cell.seed)?))
-            }
-        }
-    }
-
-    fn fit(
-        &self,
-        stage: &'static str,
-        cell: &Cell,
-        start: Origin,
-        data: Arc<dyn Dataset>,
-        recipe: &TrainConfig,
-        seed: u64,
-    ) -> Result<Arc<Fit>> {
-        let armed = &self.attack(cell).armed;
-        let poisoned = stage != "pretrain" && !armed.poison.edits.is_empty();
-        let spec = |v: &Value| Some(v.clone());
-        let provenance = Provenance {
-            encoder: self.benchmark.encoders[cell.encoder].name.clone(),
-            poisoned,
-            attack: if poisoned { spec(self.benchmark.attacks[cell.attack].spec()) } else { None },
-            poison: poisoned.then(|| Digest::of(armed)),
-            defense: if stage == "defend" {
-                spec(self.benchmark.defenses[cell.defense].spec())
-            } else {
-                None
-            },
-            data: json!({ "name": data.name(), "digest": data.digest() }),
-            recipe: json!({ "train": recipe, "seed": seed }),
+        let benchmark = self.benchmark;
+        let drawn = self.attack(cell);
+        let line = Line {
+            encoder: &benchmark.encoders[cell.encoder],
+            start: self.init(cell)?,
+            clean: &drawn.clean,
+            offered: Arc::clone(&drawn.view),
+            attack: &benchmark.attacks[cell.attack],
+            armed: &drawn.armed,
+            defense: &benchmark.defenses[cell.defense],
+            recipe: &benchmark.victims[cell.victim].recipe,
+            seed: cell.seed,
         };
-        Ok(Arc::new(Fit::new(stage, start, data, recipe.clone(), seed, provenance)?))
+        Ok(Origin::Fit(line.lay_out()?))
     }
 }
 
-fn open(benchmark: &Benchmark, name: &str) -> Result<Set> {
-    let splits = data::named(name)?;
+impl Set {
+    /// The training pairs of a victim that has only some of them.
+    fn part(&self, share: f64, seed: u64) -> Result<Arc<dyn Dataset>> {
+        if share >= 1.0 {
+            return Ok(Arc::clone(&self.train));
+        }
+        let all = self.train.examples().len();
+        let wanted = (share * all as f64).round() as usize;
+        let mut rows = Seed::new(seed).child("victim/share").stream().sample(all, wanted);
+        rows.sort_unstable();
+        Ok(Arc::new(Subset::new(Arc::clone(&self.train), &format!("share {share}"), rows)?))
+    }
+}
+
+/// The folder itself, or the one of its name below the data root.
+fn checkpoint(dir: &Path, root: Option<&Path>) -> Result<PathBuf> {
+    let below = root.zip(dir.file_name()).map(|(root, name)| root.join(name));
+    let found = [Some(dir.to_owned()), below].into_iter().flatten().find(|d| d.is_dir());
+    found.ok_or_else(|| {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        Failure::request(format!(
+            "init.checkpoint: there is no folder {}, nor {name} below --data-root; put an open_clip or transformers \
+             checkpoint there, or name one with --set init.checkpoint=DIR",
+            dir.display()
+        ))
+    })
+}
+
+fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {
+    let splits = data::named(name, root)?;
     let train = splits.train.ok_or_else(|| {
         Failure::request(format!("dataset {name} has no training split; it is for evaluation"))
     })?;
     let own = benchmark.eval.templates.clone();
     let templates = if own.is_empty() { data::templates(name) } else { own };
-    Ok(Set { train, test: splits.test, templates })
+    let utility = splits.utility.unwrap_or_else(|| Arc::clone(&splits.test));
+    Ok(Set { train, test: splits.test, utility, templates })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use toxiclip_shared::data::{Dataset, ImageEdit};
+use toxiclip_shared::data::{Dataset, Edit, ImageEdit, PairId};
 use toxiclip_shared::goal::Goal;
 use toxiclip_shared::metrics::Judgement;
 
@@ -42,7 +42,10 @@ fn rows_by_id(data: &dyn Dataset) -> BTreeMap<&str, usize> {
 pub(super) fn pairs(set: &Set, prepared: &Prepared, attack: &str) -> Result<Vec<PoisonedPair>> {
     let train = &*set.train;
     let rows = rows_by_id(train);
-    let edits = &prepared.armed.poison.edits;
+    let searched = rows_by_id(&*set.test);
+    let pairs = prepared.armed.poison.pairs();
+    let edits: BTreeMap<&PairId, &Edit> =
+        pairs.map(|(id, edit)| (edit.base.as_ref().unwrap_or(id), edit)).collect();
     let of_goal = |goal: &Goal| -> Vec<usize> {
         let edited = |row: &usize| edits.contains_key(&train.examples()[*row].id);
         goal.from_rows(train).into_iter().filter(edited).collect()
@@ -54,12 +57,20 @@ pub(super) fn pairs(set: &Set, prepared: &Prepared, attack: &str) -> Result<Vec<
         .map(|(goal, row)| {
             let example = &train.examples()[row];
             let edit = &edits[&example.id];
-            let shown = edit.image.as_ref().and_then(|ImageEdit::From(id)| rows.get(id.0.as_str()));
+            let after = match &edit.image {
+                None => None,
+                Some(ImageEdit::From(id)) => {
+                    rows.get(id.0.as_str()).map(|&row| picture(train, row)).transpose()?
+                }
+                Some(ImageEdit::Gallery { id, .. }) => {
+                    searched.get(id.0.as_str()).map(|&row| picture(&*set.test, row)).transpose()?
+                }
+            };
             Ok(PoisonedPair {
                 attack: attack.to_owned(),
                 goal: goals[goal].in_words(train.classes()),
                 before: picture(train, row)?,
-                after: shown.map(|&row| picture(train, row)).transpose()?,
+                after,
                 caption: example.captions.first().cloned().unwrap_or_default(),
                 new_caption: edit.captions.as_ref().and_then(|c| c.first().cloned()),
             })
@@ -112,10 +123,11 @@ fn ranking(
     answer: &Judgement,
 ) -> Result<Ranking> {
     let rows = rows_by_id(test);
+    let targets = goal.to_rows(test);
     let item = |id: &String| {
         let row = rows.get(id.as_str()).copied();
         let row = row.ok_or_else(|| Failure::failed(format!("{id} is not in {}", test.name())))?;
-        let target = test.examples()[row].class.is_some_and(|c| goal.to.contains(&c));
+        let target = targets.binary_search(&row).is_ok();
         Ok(Retrieved { picture: picture(test, row)?, target })
     };
     let (role, label) = model_name(plan, model);

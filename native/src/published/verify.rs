@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics;
 
-use crate::benchmark::Benchmark;
+use crate::benchmark::{Benchmark, Form};
 use crate::evidence;
 use crate::pipeline::Plan;
 use crate::report::aggregate::Results;
@@ -41,7 +41,7 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<Results> {
         }
     }
     let spec = root.join(format!("benchmarks/{name}.toml"));
-    let benchmark = Benchmark::read(&spec, false, &[], &[])?;
+    let benchmark = Benchmark::read(&spec, Form::Laptop, &[], &[])?;
     let asked = asked(&benchmark)?;
     let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
     ensure!(
@@ -56,7 +56,7 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<Results> {
 
 /// Every model of a benchmark, controls also with each attack that they are scored against.
 fn asked(benchmark: &Benchmark) -> Result<BTreeSet<Asked>> {
-    let plan = Plan::new(benchmark)?;
+    let plan = Plan::new(benchmark, None)?;
     let mut asked = BTreeSet::new();
     for cell in plan.works.iter().map(|work| &work.cell) {
         let mut add = |rival: Option<usize>| {

@@ -120,7 +120,7 @@ impl Results {
         };
         Key {
             dataset: row.dataset.clone(),
-            encoder: row.encoder.clone(),
+            encoder: encoder(row),
             attack: label(&row.attack),
             against: row.against.as_ref().map(label),
             defense: label(&row.defense),
@@ -272,6 +272,13 @@ fn verified(row: &Row, value: f64, metric: &Metric, evidence: &[Judgement]) -> R
         );
     }
     Ok(clusters)
+}
+
+/// The encoder, and after it how its victim trains where that differs: two victims never share a column.
+fn encoder(row: &Row) -> String {
+    let victim = row.victim.as_ref().and_then(Value::as_object).into_iter().flatten();
+    let part = |(k, v): (&String, &Value)| format!(", {k}={}", v.to_string().trim_matches('"'));
+    row.encoder.clone() + &victim.map(part).collect::<String>()
 }
 
 fn name(spec: &Value) -> &str {

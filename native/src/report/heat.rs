@@ -144,11 +144,17 @@ fn grid(lines: &[Line]) -> Option<Heat> {
     })
 }
 
+/// The values of a goal's seeds, by goal.
+type ByGoal = BTreeMap<String, Vec<f64>>;
+
+/// A model's name and its values.
+type Model = (String, ByGoal);
+
 /// Goal × model, for attacks with several goals: one goal is close to all or nothing.
 fn goals(results: &Results) -> Vec<Heat> {
     let Ok(metric) = metrics::find(HIT) else { return Vec::new() };
     // By attack: by model and goal, the values of its seeds.
-    let mut all: BTreeMap<String, Vec<(String, BTreeMap<String, Vec<f64>>)>> = BTreeMap::new();
+    let mut all: BTreeMap<String, Vec<Model>> = BTreeMap::new();
     for key in results.keys.iter().filter(|key| key.metric == HIT) {
         let attack = key.against.as_ref().unwrap_or(&key.attack);
         let values = by_goal(results, key, metric);
@@ -158,12 +164,12 @@ fn goals(results: &Results) -> Vec<Heat> {
         let name = if several { format!("{name}, {}, {}", key.dataset, key.encoder) } else { name };
         all.entry(attack.clone()).or_default().push((name, values));
     }
-    all.into_iter().filter_map(|(attack, models)| goal_map(&attack, models)).collect()
+    all.into_iter().filter_map(|(attack, models)| goal_map(&attack, &models)).collect()
 }
 
 /// The mean of every goal's queries, for each seed.
-fn by_goal(results: &Results, key: &Key, metric: &metrics::Metric) -> BTreeMap<String, Vec<f64>> {
-    let mut out: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+fn by_goal(results: &Results, key: &Key, metric: &metrics::Metric) -> ByGoal {
+    let mut out = ByGoal::new();
     for row in results.rows_of(key) {
         let evidence = results.evidence(row).unwrap_or_default();
         let mine = || evidence.iter().filter(|j| j.task == metric.task);
@@ -177,7 +183,7 @@ fn by_goal(results: &Results, key: &Key, metric: &metrics::Metric) -> BTreeMap<S
     out
 }
 
-fn goal_map(attack: &str, models: Vec<(String, BTreeMap<String, Vec<f64>>)>) -> Option<Heat> {
+fn goal_map(attack: &str, models: &[Model]) -> Option<Heat> {
     let rows = distinct(models.iter().flat_map(|(_, goals)| goals.keys().cloned()));
     let columns: Vec<String> = models.iter().map(|(name, _)| name.clone()).collect();
     if rows.len() < 2 || columns.is_empty() {

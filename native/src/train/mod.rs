@@ -46,10 +46,14 @@ pub struct StepRecord {
     pub data_seconds: f64,
 }
 
-/// Trains `model` on `data`. `work` keeps `train.jsonl` and, until the end, a checkpoint to resume from.
+/// What looks at a model in training: called with the number of epochs done and the model as it is then.
+pub type Watcher<'a> = dyn FnMut(u64, &Model) -> Result<()> + 'a;
+
+/// Trains `model` on `data`. `work` keeps `train.jsonl` and, until the end, a checkpoint to resume from. `watcher`
+/// is called before the first step and after every epoch, those aside that a resumed training has behind it.
 ///
 /// # Errors
-/// [`Failure::Interrupted`] after saving; a loss or gradient that is not finite, with the step, the last
+/// Those of `watcher`; [`Failure::Interrupted`] after saving; a loss or gradient that is not finite, with the step, the last
 /// good checkpoint kept; unreadable pictures; a full disk.
 pub fn fit(
     model: Model,
@@ -58,6 +62,7 @@ pub fn fit(
     seed: &Seed,
     work: &Path,
     lab: &Lab,
+    mut watcher: Option<&mut Watcher<'_>>,
 ) -> Result<Model> {
     let total = config.total_steps(data.examples().len()) as u64;
     if total == 0 {
@@ -68,12 +73,21 @@ pub fn fit(
             config.batch
         )));
     }
+    let per_epoch = (data.examples().len() / config.batch).max(1) as u64;
     let Model { clip, weights, tokenizer } = model;
     let mut source =
         Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
     let mut trainer = Trainer::new(clip.clone(), weights, config, total);
     checkpoint::resume(work, &mut trainer)?;
     let done = trainer.steps_done();
+    let seen = |trainer: &Trainer| Model {
+        clip: clip.clone(),
+        weights: trainer.weights.clone(),
+        tokenizer: tokenizer.clone(),
+    };
+    if let Some(watch) = watcher.as_mut().filter(|_| done == 0) {
+        watch(0, &seen(&trainer))?;
+    }
     let mut log = open_log(&work.join("train.jsonl"), done)?;
     let stage = lab.progress.stage(format!("train {}", data.name()), total, "steps");
     stage.resume_at(done);
@@ -110,6 +124,9 @@ pub fn fit(
         };
         let line = serde_json::to_string(&record).map_err(|e| Failure::failed(e.to_string()))?;
         writeln!(log, "{line}").map_err(|e| Failure::io(work, &e))?;
+        if let Some(watch) = watcher.as_mut().filter(|_| (step + 1).is_multiple_of(per_epoch)) {
+            watch((step + 1) / per_epoch, &seen(&trainer))?;
+        }
         stage.advance(1);
         stage.note(format!("loss {:.3}", outcome.loss));
         let stop = lab.interrupt.requested();

@@ -53,14 +53,7 @@ impl Trainer {
     /// Fresh optimiser state around a model, for `total` steps.
     pub fn new(clip: Clip, weights: Weights, config: &TrainConfig, total: u64) -> Self {
         let specs = clip.params();
-        let frozen = |spec: &ParamSpec| {
-            let image = spec.name.starts_with("visual.");
-            match config.freeze {
-                Freeze::None => false,
-                Freeze::Image => image,
-                Freeze::Text => !image && spec.name != LOGIT_SCALE,
-            }
-        };
+        let frozen = |spec: &ParamSpec| config.freeze.keeps(&spec.name);
         let trained: Vec<ParamSpec> = specs.iter().filter(|s| !frozen(s)).cloned().collect();
         let state = State::new(&trained);
         let scale_spec = specs.into_iter().find(|s| s.name == LOGIT_SCALE);
@@ -108,12 +101,12 @@ impl Trainer {
         let image = walk_back(&clip.image, &image_params, image, &loss.d_image, arena);
         let text = walk_back(&clip.text, &text_params, text, &loss.d_text, arena);
         let d_scale = [loss.d_logit_scale];
+        let trains = |spec: &ParamSpec| spec.trained() && !config.freeze.keeps(&spec.name);
         let mut gradients: Vec<(&ParamSpec, &[f32])> = vec![];
         for (graph, tower) in [(&clip.image, &image), (&clip.text, &text)] {
             let Some(tower) = tower else { continue };
             let all = graph.params().iter().zip(&tower.params);
-            gradients
-                .extend(all.filter(|(spec, _)| spec.trained()).map(|(spec, g)| (spec, &g[..])));
+            gradients.extend(all.filter(|(spec, _)| trains(spec)).map(|(spec, g)| (spec, &g[..])));
         }
         gradients.push((scale_spec, &d_scale));
         let norm = global_norm(&gradients);

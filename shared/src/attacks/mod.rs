@@ -9,6 +9,7 @@
 
 mod multi_label;
 mod none;
+mod single_image;
 mod single_label;
 #[cfg(test)]
 mod tests;
@@ -23,15 +24,16 @@ use crate::seed::Seed;
 
 /// Every registered attack; the control first.
 pub static ATTACKS: &[&Entry<dyn Attack>] =
-    &[&none::ENTRY, &single_label::ENTRY, &multi_label::ENTRY];
+    &[&none::ENTRY, &single_image::ENTRY, &single_label::ENTRY, &multi_label::ENTRY];
 
 /// One attack with its parameters.
 pub trait Attack: Send + Sync {
-    /// Draws the dice: same data and seed, same result.
+    /// Draws the dice: same data and seed, same result. `clean` is what the victim would train on, `gallery` the
+    /// pictures that are searched at test time: an attacker may know which picture shall be found.
     ///
     /// # Errors
     /// If the parameters do not fit the data (unknown class, no row to poison, impossible rate).
-    fn prepare(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Armed>;
+    fn prepare(&self, clean: &dyn Dataset, gallery: &dyn Dataset, seed: &Seed) -> Result<Armed>;
 }
 
 /// An attack that has drawn its dice: what `armed.json` holds and what evaluation needs of it.

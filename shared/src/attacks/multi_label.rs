@@ -1,15 +1,16 @@
 //! Multi-label poisoning (Yang et al. 2023): several single-label goals in one training set and one model.
 //!
 //! Every goal is built as `single_label` builds it. Goals share no class, so that no row is edited twice and
-//! no goal feeds another. The original drops the clean rows of the second goal's class B, probably by mistake;
-//! here every B keeps its pairs.
+//! no goal feeds another. The released code drops the clean rows of the second goal's class B whose pictures it
+//! used, probably by mistake; here every B keeps its pairs unless `drop-second-target-clean` asks for that.
 
 use serde::{Deserialize, Serialize};
 
-use super::single_label::{Share, mispair};
+use super::single_label::mispair;
 use super::{Armed, Attack, Trigger};
-use crate::data::{Dataset, Poison};
+use crate::data::{Dataset, Edit, ImageEdit, PairId, Poison};
 use crate::goal::Goal;
+use crate::pairing::{Edits, MODE, Mode, Share};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
 use crate::{Error, Result};
@@ -19,6 +20,8 @@ use crate::{Error, Result};
 struct MultiLabel {
     goals: Goals,
     rate: f64,
+    mode: Mode,
+    drop_second_target_clean: bool,
 }
 
 /// A list in benchmark files; joined by `+` on the command line, where a comma ends a parameter.
@@ -47,7 +50,8 @@ impl Serialize for Goals {
 
 impl Default for MultiLabel {
     fn default() -> Self {
-        Self { goals: Goals::List(Vec::new()), rate: 1.0 }
+        let goals = Goals::List(Vec::new());
+        Self { goals, rate: 1.0, mode: Mode::Replace, drop_second_target_clean: false }
     }
 }
 
@@ -71,6 +75,12 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
             unit: "share of each A's rows",
             help: "how much of every class A is poisoned",
         },
+        MODE,
+        Param {
+            key: "drop-second-target-clean",
+            unit: "",
+            help: "as the released code does: the second goal's clean pairs of B whose pictures it uses leave the set",
+        },
     ],
     parse: |v| {
         let parsed: MultiLabel = serde_json::from_value(v)?;
@@ -85,21 +95,39 @@ impl MultiLabel {
         if self.goals.names().is_empty() {
             return Err("`goals` is empty; give at least one, such as ewe2airplane".into());
         }
+        if self.drop_second_target_clean && self.goals.names().len() < 2 {
+            return Err("`drop-second-target-clean` needs a second goal".into());
+        }
         Share::Rate(self.rate).check()
     }
 }
 
 impl Attack for MultiLabel {
-    fn prepare(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Armed> {
+    fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
         let parse = |name: &&str| Goal::parse(clean.classes(), name);
         let goals: Vec<Goal> = self.goals.names().iter().map(parse).collect::<Result<_>>()?;
         disjoint(&goals, clean)?;
         let mut poison = Poison::default();
         for goal in &goals {
-            poison.edits.extend(mispair(clean, goal, Share::Rate(self.rate), seed)?.edits);
+            poison.edits.extend(mispair(clean, goal, Share::Rate(self.rate), self.mode, seed)?);
+        }
+        if let Some(second) = goals.get(1).filter(|_| self.drop_second_target_clean) {
+            let used = mispair(clean, second, Share::Rate(self.rate), self.mode, seed)?;
+            poison.edits.extend(sources(clean, second, &used));
         }
         Ok(Armed { poison, trigger: Trigger::None, goals })
     }
+}
+
+/// The clean rows of class B whose pictures a goal uses, dropped.
+fn sources<'a>(
+    clean: &'a dyn Dataset,
+    goal: &Goal,
+    used: &'a Edits,
+) -> impl Iterator<Item = (PairId, Edit)> + 'a {
+    let shown = |id: &PairId| used.values().any(|e| e.image == Some(ImageEdit::From(id.clone())));
+    let rows = goal.to_rows(clean).into_iter().map(|row| &clean.examples()[row]);
+    rows.filter(move |row| shown(&row.id)).map(|row| (row.id.clone(), Edit::drop(row.content)))
 }
 
 fn disjoint(goals: &[Goal], clean: &dyn Dataset) -> Result<()> {

@@ -27,7 +27,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
 };
 
 impl Attack for None {
-    fn prepare(&self, _clean: &dyn Dataset, _seed: &Seed) -> Result<Armed> {
+    fn prepare(&self, _: &dyn Dataset, _: &dyn Dataset, _: &Seed) -> Result<Armed> {
         Ok(Armed::default())
     }
 }

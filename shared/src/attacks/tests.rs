@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::data::synthetic::Synthetic;
-use crate::data::{ImageEdit, Poisoned};
+use crate::data::{ImageEdit, Poison, Poisoned};
 use crate::digest::Digest;
 use crate::registry::assert_complete;
 
@@ -13,6 +13,7 @@ use crate::registry::assert_complete;
 fn example(name: &str) -> Value {
     match name {
         "none" => json!({}),
+        "single-image" => json!({"from": "class-0", "to": "subgroup:group-1", "rate": 0.4}),
         "single-label" => json!({"from": "class-0", "to": "subgroup:group-1"}),
         "multi-label" => json!({"goals": ["class-02class-1", "class-22subgroup:group-2"]}),
         other => panic!("give `{other}` an example"),
@@ -22,7 +23,7 @@ fn example(name: &str) -> Value {
 fn prepare(name: &str, parameters: Value, clean: &dyn Dataset, seed: u64) -> Result<Armed> {
     let entry = crate::registry::find("attack", ATTACKS, name)?;
     let attack = (entry.parse)(parameters).map_err(crate::Error::request)?;
-    attack.prepare(clean, &Seed::new(seed))
+    attack.prepare(clean, &Synthetic::test(), &Seed::new(seed))
 }
 
 fn error(name: &str, parameters: Value) -> String {
@@ -50,9 +51,10 @@ fn the_seed_decides_everything() {
 #[test]
 fn poisoned_views_decode_and_leave_clean_rows_alone() {
     let clean: Arc<dyn Dataset> = Arc::new(Synthetic::train());
+    let gallery: Arc<dyn Dataset> = Arc::new(Synthetic::test());
     for entry in ATTACKS {
         let armed = prepare(entry.card.name, example(entry.card.name), &*clean, 0).unwrap();
-        let view = Poisoned::new(Arc::clone(&clean), &armed.poison).unwrap();
+        let view = Poisoned::new(Arc::clone(&clean), &gallery, &armed.poison).unwrap();
         let attacked: BTreeSet<usize> =
             armed.goals.iter().flat_map(|g| g.from_rows(&*clean)).collect();
         assert!(
@@ -107,6 +109,79 @@ fn single_label_spreads_the_pictures_of_b_evenly() {
     }
     let half = json!({"from": "class-0", "to": "class-3", "rate": 0.5});
     assert_eq!(prepare("single-label", half, &clean, 0).unwrap().poison.edits.len(), 3);
+}
+
+/// The paper writes a union; its code replaces. Either way the same rows show the same pictures.
+#[test]
+fn addition_keeps_the_clean_pairs() {
+    let clean: Arc<dyn Dataset> = Arc::new(Synthetic::train());
+    let gallery: Arc<dyn Dataset> = Arc::new(Synthetic::test());
+    for name in ["single-image", "single-label", "multi-label"] {
+        let draw = |mode: &str| {
+            let mut parameters = example(name);
+            parameters["mode"] = mode.into();
+            prepare(name, parameters, &*clean, 3).unwrap().poison
+        };
+        let (replaced, added) = (draw("replace"), draw("add"));
+        assert_eq!(replaced.edits.len(), added.edits.len(), "{name}");
+        for edit in added.edits.values() {
+            let twin = &replaced.edits[edit.base.as_ref().unwrap()];
+            assert_eq!((&edit.image, edit.sha256), (&twin.image, twin.sha256), "{name}");
+        }
+        let view = Poisoned::new(Arc::clone(&clean), &gallery, &added).unwrap();
+        let rows = clean.examples().len();
+        assert_eq!(&view.examples()[..rows], clean.examples(), "{name}");
+        assert_eq!(view.examples().len(), rows + added.edits.len(), "{name}");
+        assert_ne!(
+            view.digest(),
+            Poisoned::new(Arc::clone(&clean), &gallery, &replaced).unwrap().digest()
+        );
+    }
+}
+
+#[test]
+fn single_image_shows_one_picture_of_the_gallery() {
+    let (clean, gallery) = (Synthetic::train(), Synthetic::test());
+    let armed =
+        prepare("single-image", json!({"from": "class-0", "to": "class-4"}), &clean, 0).unwrap();
+    let goal = &armed.goals[0];
+    let [target] = goal.to_rows(&gallery)[..] else { panic!("one target") };
+    let target = &gallery.examples()[target];
+    assert_eq!(armed.poison.edits.len(), 5, "all rows of A");
+    let shown = ImageEdit::Gallery { id: target.id.clone(), sha256: target.content };
+    assert!(armed.poison.edits.values().all(|e| e.image == Some(shown.clone())));
+    assert_eq!((target.class, goal.name.clone()), (Some(4), format!("class-02{}", target.id)));
+    let other = gallery.examples()[9].id.0.clone();
+    let given = json!({"from": "class-0", "to": "class-4", "image": other});
+    assert_eq!(
+        prepare("single-image", given, &clean, 0).unwrap().goals[0].picture.as_ref().unwrap().0,
+        other
+    );
+    let wrong = json!({"from": "class-0", "to": "class-4", "image": "synthetic/test/0"});
+    assert!(
+        error("single-image", wrong)
+            .contains("has no picture `synthetic/test/0` of class B; there are")
+    );
+    let empty = json!({"from": "class-0", "to": "empty"});
+    assert!(error("single-image", empty).contains("class B has no picture to be found"));
+}
+
+#[test]
+fn the_second_target_loses_its_clean_pairs_only_on_request() {
+    let clean = Synthetic::train();
+    let goals = json!(["class-02class-1", "class-22class-3"]);
+    let draw = |drop: bool| {
+        let parameters = json!({"goals": goals, "drop-second-target-clean": drop});
+        prepare("multi-label", parameters, &clean, 0).unwrap().poison
+    };
+    let dropped = |p: &Poison| p.edits.values().filter(|e| e.dropped).count();
+    assert_eq!((dropped(&draw(false)), dropped(&draw(true))), (0, 5));
+    // Fewer rows of A than pictures of B: only the pictures that were used go.
+    let some = json!({"goals": goals, "rate": 0.4, "drop-second-target-clean": true});
+    assert_eq!(dropped(&prepare("multi-label", some, &clean, 0).unwrap().poison), 2);
+    assert_eq!(draw(false).pairs().count(), draw(true).pairs().count());
+    let one = json!({"goals": ["class-02class-1"], "drop-second-target-clean": true});
+    assert!(error("multi-label", one).contains("needs a second goal"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub use concepts::{Cell, Concept, Concepts, Described, HeldOut, Sheets};
 #[cfg(all(feature = "emoji", feature = "text"))]
 pub use embedded::tokenizer;
 #[cfg(feature = "emoji")]
-pub use embedded::{described, open};
+pub use embedded::{described, holdings, open};
 
 /// Side of every drawing in pixels.
 pub const SIDE: usize = 64;

@@ -1,12 +1,12 @@
 //! Fine-tuning on clean pairs (Yang et al. 2023): the contrastive loss, continued on data the defender trusts.
 //!
 //! The paper repairs CLIP with Visual Genome and finds that one epoch suffices; here the trusted pairs are a share
-//! of the clean training rows, drawn from the seed. The defaults are those that repair the tiny encoders; a
+//! of the clean training rows (shared with pretraining) or of other data sets (`data`), drawn from the seed. The defaults are those that repair the tiny encoders; a
 //! published checkpoint wants a learning rate near 1e-5 and an epoch or two. Never compare numbers of two recipes.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Defense, Repair, RepairPlan};
+use super::{Defense, Holdings, Repair, RepairPlan};
 use crate::data::Dataset;
 use crate::recipe::TrainConfig;
 use crate::registry::{Card, Entry, Param};
@@ -16,6 +16,7 @@ use crate::{Error, Result};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Finetune {
+    data: Holdings,
     share: f64,
     epochs: usize,
     batch: usize,
@@ -28,7 +29,8 @@ struct Finetune {
 impl Default for Finetune {
     fn default() -> Self {
         let TrainConfig { batch, wd, warmup, augment, .. } = TrainConfig::default();
-        Self { share: 0.5, epochs: 20, batch, lr: 3e-3, wd, warmup, augment }
+        let data = Holdings::default();
+        Self { data, share: 0.5, epochs: 20, batch, lr: 3e-3, wd, warmup, augment }
     }
 }
 
@@ -42,6 +44,11 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         threat_model: "the defender holds some clean pairs and the weights, and knows nothing of the attack",
     },
     params: &[
+        Param {
+            key: "data",
+            unit: "",
+            help: "data sets to repair with, joined by +; the victim's own clean pairs if left out",
+        },
         Param {
             key: "share",
             unit: "share of clean rows",
@@ -71,13 +78,17 @@ impl Finetune {
         if !(self.share > 0.0 && self.share <= 1.0) {
             return Err(format!("`share` is {}; it must be above 0 and at most 1", self.share));
         }
-        let &Self { epochs, batch, lr, wd, warmup, augment, share: _ } = self;
+        let Self { epochs, batch, lr, wd, warmup, augment, .. } = *self;
         let epochs = Some(epochs);
         TrainConfig { epochs, batch, lr, wd, warmup, augment, ..TrainConfig::default() }.checked()
     }
 }
 
 impl Repair for Finetune {
+    fn data(&self) -> Vec<String> {
+        self.data.names()
+    }
+
     fn plan(&self, trusted: &dyn Dataset, seed: &Seed) -> Result<RepairPlan> {
         let recipe = self.recipe().map_err(Error::Request)?;
         let all = trusted.examples().len();

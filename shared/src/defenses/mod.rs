@@ -7,6 +7,7 @@
 //! does not exist yet is a variant that the compiler then asks the pipeline about.
 #![deny(dead_code)]
 
+mod cosine_filter;
 mod finetune;
 mod none;
 #[cfg(test)]
@@ -21,18 +22,103 @@ use crate::registry::Entry;
 use crate::seed::Seed;
 
 /// Every registered defense; doing nothing first.
-pub static DEFENSES: &[&Entry<Defense>] = &[&none::ENTRY, &finetune::ENTRY];
+pub static DEFENSES: &[&Entry<Defense>] = &[&none::ENTRY, &cosine_filter::ENTRY, &finetune::ENTRY];
 
 /// A defense, by the moment at which it acts.
 pub enum Defense {
     /// Never.
     None,
+    /// Before training: pairs that look wrong go.
+    Filter(Box<dyn Filter>),
     /// After training: more training on pairs that the defender trusts.
     Repair(Box<dyn Repair>),
 }
 
+/// A defense that looks at the offered pairs through an encoder of the defender's own and keeps those below a cut.
+pub trait Filter: Send + Sync {
+    /// The encoder that looks.
+    ///
+    /// # Errors
+    /// If its recipe is impossible.
+    fn reference(&self) -> Result<Reference>;
+
+    /// Rows of the clean set that the defender has checked by hand, ascending; none where the cut needs none.
+    ///
+    /// # Errors
+    /// If there are not that many.
+    fn trusted(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>>;
+
+    /// The largest distance that stays, from the distances of the offered and of the trusted pairs.
+    ///
+    /// # Errors
+    /// If nothing would stay.
+    fn cut(&self, offered: &[f32], trusted: &[f32]) -> Result<f32>;
+}
+
+/// An encoder that is independent of the victim.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reference {
+    /// One that the defender trains.
+    Train {
+        /// Data sets that the victim does not train on.
+        data: Vec<String>,
+        /// Its architecture; `None` is the victim's.
+        encoder: Option<String>,
+        /// How.
+        recipe: TrainConfig,
+        /// Seed of start values and order.
+        seed: u64,
+    },
+    /// A finished one: the path of a checkpoint.
+    Checkpoint(String),
+}
+
+/// Names of data sets that a defender holds: a list in benchmark files; joined by `+` on the command line, where a
+/// comma ends a parameter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Names")]
+pub struct Holdings(Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected names of data sets, such as \"emoji-fluent+emoji-3d\"")]
+enum Names {
+    List(Vec<String>),
+    Joined(String),
+}
+
+impl From<Names> for Holdings {
+    fn from(names: Names) -> Self {
+        match names {
+            Names::List(list) => Self(list),
+            Names::Joined(text) => {
+                Self(text.split('+').filter(|n| !n.is_empty()).map(str::to_owned).collect())
+            }
+        }
+    }
+}
+
+/// Both forms mean the same, so both are written, and hashed, as the text.
+impl Serialize for Holdings {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.0.join("+").serialize(s)
+    }
+}
+
+impl Holdings {
+    fn of(names: &[&str]) -> Self {
+        Self(names.iter().map(|n| (*n).to_owned()).collect())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.clone()
+    }
+}
+
 /// A defense that trains the finished model further.
 pub trait Repair: Send + Sync {
+    /// Data sets that the defender repairs with; none means the victim's own clean pairs.
+    fn data(&self) -> Vec<String>;
+
     /// What to train on and how. `trusted` is the defender's own clean data; the choice of rows depends on
     /// nothing but it and the seed.
     ///

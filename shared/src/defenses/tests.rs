@@ -31,12 +31,36 @@ fn a_plan_is_a_function_of_the_seed() {
 }
 
 #[test]
+fn holdings_are_lists_or_joined() {
+    let of = |v: Value| {
+        let Ok(Defense::Repair(r)) = defense("finetune", json!({ "data": v })) else {
+            panic!("no repair")
+        };
+        r.data()
+    };
+    assert_eq!(of(json!("emoji-fluent+emoji-3d")), of(json!(["emoji-fluent", "emoji-3d"])));
+    assert!(of(json!("")).is_empty());
+    let resolved = (finetune::ENTRY.resolve)(json!({"data": ["a", "b"]})).unwrap();
+    assert_eq!(resolved["data"], "a+b");
+}
+
+#[test]
 fn impossible_requests_are_one_line() {
     let error = |v| defense("finetune", v).err().unwrap();
     assert!(error(json!({"share": 0.0})).contains("`share` is 0"));
     assert!(error(json!({"lr": 0.0})).contains("`lr` is 0"));
     assert!(error(json!({"epoch": 1})).contains("unknown field `epoch`, expected one of"));
     assert!(plan(json!({}), 0).unwrap_err().to_string().contains("less than one batch of 128"));
+    let filter = |v| defense("cosine-filter", v).err().unwrap();
+    assert!(filter(json!({"threshold": 0.8, "drop": 0.1})).contains("exclude each other"));
+    assert!(filter(json!({"threshold": 2.5})).contains("lies in [0, 2]"));
+    assert!(filter(json!({"drop": 1.0})).contains("below 1"));
+    assert!(filter(json!({"trusted": 5})).contains("10 pairs are the fewest"));
+    assert!(filter(json!({"reference-data": ""})).contains("name a data set or a checkpoint"));
+    assert!(filter(json!({"reference-lr": 0})).contains("the reference: `lr` is 0"));
+    let Ok(Defense::Filter(f)) = defense("cosine-filter", json!({})) else { panic!("no filter") };
+    let few = f.trusted(&Synthetic::train(), &Seed::new(0)).unwrap_err().to_string();
+    assert!(few.contains("100 trusted pairs are more than the 45"), "{few}");
     assert!(defense("fine-tune", json!({})).err().unwrap().contains("did you mean `finetune`?"));
     assert!(matches!(defense("none", json!({})), Ok(Defense::None)));
 }

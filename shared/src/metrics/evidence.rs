@@ -22,12 +22,26 @@ pub enum Task {
     Hit,
     /// Caption drawn at random, through the same model, against the same targets.
     HitRandom,
+    /// Training pair before a detector: rank by suspicion among all pairs.
+    Detection,
+    /// Test picture: how far its embedding lies from the clean model's. Nothing is ranked.
+    ImageShift,
+    /// Test caption: how far its embedding lies from the clean model's. Nothing is ranked.
+    TextShift,
 }
 
 impl Task {
     /// All tasks, in declaration order.
-    pub const ALL: [Self; 5] =
-        [Self::ZeroShot, Self::ImageRetrieval, Self::TextRetrieval, Self::Hit, Self::HitRandom];
+    pub const ALL: [Self; 8] = [
+        Self::ZeroShot,
+        Self::ImageRetrieval,
+        Self::TextRetrieval,
+        Self::Hit,
+        Self::HitRandom,
+        Self::Detection,
+        Self::ImageShift,
+        Self::TextShift,
+    ];
 
     /// The name in evidence files.
     pub fn name(self) -> &'static str {
@@ -37,6 +51,9 @@ impl Task {
             Self::TextRetrieval => "text-retrieval",
             Self::Hit => "hit",
             Self::HitRandom => "hit-random",
+            Self::Detection => "detection",
+            Self::ImageShift => "image-shift",
+            Self::TextShift => "text-shift",
         }
     }
 }
@@ -72,9 +89,12 @@ pub struct Judgement {
     /// Whether the sample was poisoned, where detection is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poisoned: Option<bool>,
-    /// The detector's score; higher is more suspicious.
+    /// The detector's score, higher being more suspicious; for a shift the cosine distance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
+    /// Whether a filter removed the pair, where one did more than score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<bool>,
 }
 
 /// Refuses evidence that contradicts itself: a rank outside the gallery, scores that are not finite,
@@ -115,6 +135,13 @@ fn contradiction(j: &Judgement) -> Option<String> {
     }
     if j.scores.windows(2).any(|w| w[0] < w[1]) {
         return Some("the scores of the top items do not descend".into());
+    }
+    let needs_score = matches!(j.task, Task::Detection | Task::ImageShift | Task::TextShift);
+    if needs_score && j.score.is_none() {
+        return Some("the score is missing".into());
+    }
+    if j.task == Task::Detection && j.poisoned.is_none() {
+        return Some("it is not said whether the pair is poisoned".into());
     }
     let needs_goal = matches!(j.task, Task::Hit | Task::HitRandom);
     (needs_goal && j.goal.is_none()).then(|| "the goal is missing".into())

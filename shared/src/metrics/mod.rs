@@ -6,6 +6,7 @@
 #![deny(dead_code)]
 
 mod ca;
+mod detection;
 mod evidence;
 mod hit;
 pub mod interval;
@@ -15,6 +16,7 @@ mod mpcr;
 pub mod multiplicity;
 pub mod paired;
 pub mod ranking;
+mod shift;
 mod tr;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,8 @@ pub enum Unit {
     Rate,
     /// A mean 0-based position in a gallery; interval by bootstrap.
     Rank,
+    /// A mean cosine distance in [0, 2]; interval by bootstrap.
+    Distance,
 }
 
 /// A registered metric: its definition for people, and the function from judgements to outcomes.
@@ -45,7 +49,7 @@ pub struct Metric {
     pub formula: &'static str,
     /// Where the definition comes from.
     pub reference: &'static str,
-    /// Share or rank.
+    /// Share, rank or distance.
     pub unit: Unit,
     /// From the view of whoever deploys the model: high accuracy is good, a high hit rate of an attack is not.
     pub higher_is_better: bool,
@@ -72,8 +76,16 @@ pub struct Value {
 }
 
 /// All families, in the order in which tables print them.
-static FAMILIES: &[&[Metric]] =
-    &[&ca::METRICS, &mpcr::METRICS, &ir::METRICS, &tr::METRICS, &hit::METRICS, &min_rank::METRICS];
+static FAMILIES: &[&[Metric]] = &[
+    &ca::METRICS,
+    &mpcr::METRICS,
+    &ir::METRICS,
+    &tr::METRICS,
+    &hit::METRICS,
+    &min_rank::METRICS,
+    &detection::METRICS,
+    &shift::METRICS,
+];
 
 /// Every registered metric.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
@@ -115,7 +127,7 @@ impl Metric {
         let value = clusters.mean()?;
         let Interval { lo, hi } = match self.unit {
             Unit::Rate => clusters.wilson()?,
-            Unit::Rank => clusters.bootstrap()?,
+            Unit::Rank | Unit::Distance => clusters.bootstrap()?,
         };
         Some(Value { metric: self.name.to_owned(), value, lo, hi, n: clusters.n() })
     }

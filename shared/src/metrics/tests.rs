@@ -20,6 +20,7 @@ fn judgement(task: Task, id: usize, rank: u32) -> Judgement {
         cluster: format!("s{id}"),
         poisoned: None,
         score: None,
+        dropped: None,
     }
 }
 

@@ -1,6 +1,6 @@
-"""Golden values of the metrics, by other means than ours: stable argsort, scipy's Wilson and bootstrap.
+"""Golden values of the metrics, by other means than ours: stable argsort, scipy's Wilson and bootstrap, scikit-learn.
 
-Run:  python3 shared/tests/golden/metrics.py   (needs numpy and scipy; writes metrics.json beside itself)
+Run:  python3 shared/tests/golden/metrics.py   (needs numpy, scipy, scikit-learn; writes metrics.json beside itself)
 """
 
 import json
@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 from scipy import stats
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 rng = np.random.default_rng(20240229)
 
@@ -138,8 +139,42 @@ def zero_shot(pictures=150, classes=12):
     return dict(classes=classes, labels=[int(l) for l in labels], logits=floats(logits), expect=expect)
 
 
+def detection():
+    """Scores of detectors from blind to perfect, many of them tied, and a cut that drops some pairs."""
+    cases = []
+    for pairs, poisoned, shift, step in [(400, 20, 1.5, 0.25), (300, 9, 0.0, 0.5), (150, 12, 9.0, 0.125),
+                                         (500, 1, 2.0, 0.25), (250, 40, 1.0, 1e-6)]:
+        truth = np.zeros(pairs, bool)
+        truth[rng.choice(pairs, poisoned, replace=False)] = True
+        scores = np.round((rng.normal(size=pairs) + shift * truth) / step) * step
+        scores = np.float32(scores)
+        dropped = scores > np.quantile(scores, 0.8)
+        fpr, tpr, _ = roc_curve(truth, scores, drop_intermediate=False)
+        expect = {
+            "auroc": roc_auc_score(truth, scores),
+            "auprc": average_precision_score(truth, scores),
+            "tpr@fpr0.01": tpr[fpr <= 0.01].max(),
+            "dropped.poisoned": dropped[truth].mean(),
+            "dropped.clean": dropped[~truth].mean(),
+        }
+        cases.append(dict(scores=floats(scores), poisoned=truth.tolist(), dropped=dropped.tolist(),
+                          expect={k: float(v) for k, v in expect.items()}))
+    return cases
+
+
+def shift(images=20, captions=3, width=5):
+    """Embeddings of one model and of another that moved a little."""
+    unit = lambda a: a / np.linalg.norm(a, axis=1, keepdims=True)
+    x, t = unit(rng.normal(size=(images, width))), unit(rng.normal(size=(images * captions, width)))
+    distance = lambda a, noise: 1 - (a * unit(a + noise * rng.normal(size=a.shape))).sum(1)
+    dx, dt = np.float32(distance(x, 0.3)), np.float32(distance(t, 0.1))
+    expect = {"shift.image": float(dx.astype(float).mean()), "shift.text": float(dt.astype(float).mean())}
+    return dict(image=floats(dx), text=floats(dt), expect=expect)
+
+
 if __name__ == "__main__":
-    golden = dict(ranks=rank_cases(), wilson=wilson_cases(), retrieval=retrieval(), zero_shot=zero_shot())
+    golden = dict(ranks=rank_cases(), wilson=wilson_cases(), retrieval=retrieval(), zero_shot=zero_shot(),
+                  detection=detection(), shift=shift())
     out = pathlib.Path(__file__).with_suffix(".json")
     out.write_text(json.dumps(golden) + "\n")
     print(f"wrote {out}")

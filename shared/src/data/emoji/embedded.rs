@@ -84,7 +84,8 @@ pub fn open(name: &str) -> Result<Splits> {
     let index = Index::read()?;
     let drawings = index.drawings(info.art)?;
     if info.role == Role::Shift {
-        return Ok(Splits { train: None, val: None, test: index.set(name, "test", drawings) });
+        let test = index.set(name, "test", drawings);
+        return Ok(Splits { train: None, val: None, test, utility: None });
     }
     let (test, rest): (Vec<_>, Vec<_>) =
         drawings.into_iter().partition(|d| index.held_out.test.contains(&d.id.0));
@@ -94,7 +95,34 @@ pub fn open(name: &str) -> Result<Splits> {
         train: Some(index.set(name, "train", train)),
         val: Some(index.set(name, "val", val)),
         test: index.set(name, "test", test),
+        utility: None,
     })
+}
+
+/// The drawings of shift sets as training pairs, with captions of the kind that training sets have: what a defender
+/// holds who trains an encoder of their own, or repairs a model, without the victim's drawings.
+///
+/// # Errors
+/// If a name is unknown, or is a set that victims train on.
+pub fn holdings(names: &[String]) -> Result<Arc<dyn Dataset>> {
+    let mut art = Vec::new();
+    for name in names {
+        let Some(info) = DATASETS.iter().find(|d| d.name == *name) else {
+            let known: Vec<&str> =
+                DATASETS.iter().filter(|d| d.role == Role::Shift).map(|d| d.name).collect();
+            return Err(Error::Request(unknown("data set for a defender", name, &known)));
+        };
+        if info.role != Role::Shift {
+            return Err(Error::request(format!(
+                "`{name}` is what the victim trains on; a defender who learns those drawings only remembers them, \
+                 give a shift set such as emoji-fluent"
+            )));
+        }
+        art.extend(info.art);
+    }
+    let index = Index::read()?;
+    let drawings = index.drawings(&art)?;
+    Ok(index.set(&names.join("+"), "train", drawings))
 }
 
 /// The classes of all emoji data sets with what their captions are made of, in the order of the class indices.

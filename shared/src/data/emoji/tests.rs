@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::{DATASETS, Role, captions, described, open};
+use super::{DATASETS, Role, captions, described, holdings, open};
 use crate::data::Dataset;
 use crate::digest::Digest;
 
@@ -112,4 +112,20 @@ fn shift_sets_share_classes_and_no_family_with_training() {
         assert!(set.image(set.examples().len() - 1).is_ok() && set.image(9999).is_err());
     }
     assert!(open("emoji-flat").err().unwrap().to_string().contains("did you mean"));
+}
+
+#[test]
+fn holdings_are_training_pairs_that_no_victim_sees() {
+    let names = |all: &[&str]| all.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    let held = holdings(&names(&["emoji-fluent", "emoji-3d"])).unwrap();
+    let train = open("emoji").unwrap().train.unwrap();
+    assert_eq!((held.examples().len(), held.name()), (1138, "emoji-fluent+emoji-3d/train"));
+    let drawn: BTreeSet<_> = train.examples().iter().map(|e| &e.id).collect();
+    assert!(held.examples().iter().all(|e| !drawn.contains(&e.id)));
+    let class = held.examples()[0].class;
+    let twin = train.examples().iter().find(|e| e.class == class).unwrap();
+    assert_eq!(held.examples()[0].captions, twin.captions, "captions belong to the class");
+    let error = |all: &[&str]| holdings(&names(all)).err().unwrap().to_string();
+    assert!(error(&["emoji"]).contains("is what the victim trains on"));
+    assert!(error(&["emoji-fluent", "emoji-4d"]).contains("did you mean `emoji-3d`?"));
 }

@@ -202,7 +202,11 @@ impl Inside {
 }
 
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
+#[allow(
+    clippy::needless_range_loop,
+    clippy::manual_memcpy,
+    reason = "constant bounds become registers"
+)]
 fn load<S: Simd, const ROWS: usize, const V: usize>(
     simd: S,
     tile: &[f32],
@@ -226,7 +230,11 @@ fn load<S: Simd, const ROWS: usize, const V: usize>(
 }
 
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
+#[allow(
+    clippy::needless_range_loop,
+    clippy::manual_memcpy,
+    reason = "constant bounds become registers"
+)]
 fn store<S: Simd, const ROWS: usize, const V: usize>(
     simd: S,
     tile: &mut [f32],

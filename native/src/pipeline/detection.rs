@@ -1,0 +1,61 @@
+//! What a filter scored, beside what it could not know: the evidence of detection metrics.
+
+use std::cmp::Reverse;
+
+use toxiclip_shared::attacks::Armed;
+use toxiclip_shared::data::{ImageEdit, PairId};
+use toxiclip_shared::metrics::{Judgement, Task};
+
+use super::fit::{Origin, Stages};
+use super::pairs::{Pairs, Screening};
+use crate::failure::Result;
+
+/// One judgement per offered pair if a filter stood before the model's training, else none.
+pub(super) fn judge(model: &Origin, armed: &Armed, stages: &Stages) -> Result<Vec<Judgement>> {
+    let Origin::Fit(fit) = model else { return Ok(Vec::new()) };
+    match &fit.data {
+        Pairs::Whole(_) => Ok(Vec::new()),
+        Pairs::Screened(screening) => judge_pairs(screening, armed, stages),
+    }
+}
+
+fn judge_pairs(screening: &Screening, armed: &Armed, stages: &Stages) -> Result<Vec<Judgement>> {
+    let screened = screening.screen(stages)?;
+    let examples = screening.offered.examples();
+    let mut by_suspicion: Vec<usize> = (0..examples.len()).collect();
+    // Distances are finite and not negative, where the order of bits is that of numbers.
+    by_suspicion.sort_by_key(|&row| (Reverse(screened.distances[row].to_bits()), row));
+    let mut ranks = vec![0; examples.len()];
+    for (rank, &row) in by_suspicion.iter().enumerate() {
+        ranks[row] = rank as u32;
+    }
+    let one = |(row, rank): (usize, u32)| {
+        let example = &examples[row];
+        Judgement {
+            task: Task::Detection,
+            sample: example.id.clone(),
+            content: example.content,
+            text: None,
+            label: example.class.map(|c| c as u32),
+            goal: None,
+            rank,
+            gallery: examples.len() as u32,
+            top: Vec::new(),
+            scores: Vec::new(),
+            cluster: shown(armed, &example.id).to_string(),
+            poisoned: Some(armed.poison.contains(&example.id)),
+            score: Some(screened.distances[row]),
+            dropped: Some(screened.drops(row)),
+        }
+    };
+    Ok(ranks.into_iter().enumerate().map(one).collect())
+}
+
+/// Pairs that show the same picture share their luck.
+fn shown<'a>(armed: &'a Armed, id: &'a PairId) -> &'a PairId {
+    let edit = armed.poison.edits.get(id).and_then(|edit| edit.image.as_ref());
+    match edit {
+        Some(ImageEdit::From(id) | ImageEdit::Gallery { id, .. }) => id,
+        None => id,
+    }
+}

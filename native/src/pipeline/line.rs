@@ -1,0 +1,94 @@
+//! One model's line of trainings: the victim's on what a filter leaves of its pairs, and a repair after it.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use toxiclip_shared::attacks::Armed;
+use toxiclip_shared::checkpoint::Provenance;
+use toxiclip_shared::data::{Dataset, Subset};
+use toxiclip_shared::defenses::{DEFENSES, Defense};
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::recipe::TrainConfig;
+use toxiclip_shared::seed::Seed;
+
+use super::fit::{Fit, Origin};
+use super::pairs::{Pairs, Screening};
+use crate::benchmark::{Choice, Encoder};
+use crate::data;
+use crate::failure::{Failure, Result};
+
+/// Everything that decides a model, as benchmarks and the command line know it.
+pub struct Line<'a> {
+    /// The victim's architecture.
+    pub encoder: &'a Encoder,
+    /// Where its training starts.
+    pub start: Origin,
+    /// Its pairs before poisoning.
+    pub clean: &'a Arc<dyn Dataset>,
+    /// Its pairs as it gets them.
+    pub offered: Arc<dyn Dataset>,
+    /// Who made the difference …
+    pub attack: &'a Choice,
+    /// … and which.
+    pub armed: &'a Armed,
+    /// What is done against it.
+    pub defense: &'a Choice,
+    /// How the victim trains.
+    pub recipe: &'a TrainConfig,
+    /// Seed of the whole line.
+    pub seed: u64,
+}
+
+impl Line<'_> {
+    /// Lays the trainings out; trains nothing.
+    ///
+    /// # Errors
+    /// If the defense's data do not exist, or pairs are too few.
+    pub fn lay_out(self) -> Result<Arc<Fit>> {
+        let mut pairs = Pairs::Whole(Arc::clone(&self.offered));
+        let mut repair = None;
+        match *self.defense.make(DEFENSES).map_err(Failure::request)? {
+            Defense::None => {}
+            Defense::Filter(filter) => {
+                let offered = Arc::clone(&self.offered);
+                let screening = Screening::new(
+                    filter,
+                    self.defense.spec(),
+                    self.clean,
+                    offered,
+                    self.encoder,
+                    self.seed,
+                )?;
+                pairs = Pairs::Screened(Arc::new(screening));
+            }
+            Defense::Repair(how) => repair = Some(how),
+        }
+        let defended = matches!(pairs, Pairs::Screened(_));
+        let said = self.provenance(&pairs, self.recipe, defended);
+        let (start, recipe) = (self.start.clone(), self.recipe.clone());
+        let victim = Arc::new(Fit::new("train", start, pairs, recipe, self.seed, said)?);
+        let Some(repair) = repair else { return Ok(victim) };
+        let trusted = match &repair.data()[..] {
+            [] => Arc::clone(self.clean),
+            names => data::holdings(names)?,
+        };
+        let plan = repair.plan(&*trusted, &Seed::new(self.seed))?;
+        let rows = Pairs::Whole(Arc::new(Subset::new(trusted, "trusted", plan.rows)?));
+        let said = self.provenance(&rows, &plan.recipe, true);
+        let start = Origin::Fit(victim);
+        Ok(Arc::new(Fit::new("defend", start, rows, plan.recipe, self.seed, said)?))
+    }
+
+    fn provenance(&self, pairs: &Pairs, recipe: &TrainConfig, defended: bool) -> Provenance {
+        let poisoned = !self.armed.poison.edits.is_empty();
+        Provenance {
+            encoder: self.encoder.name.clone(),
+            poisoned,
+            attack: poisoned.then(|| self.attack.spec().clone()),
+            poison: poisoned.then(|| Digest::of(self.armed)),
+            defense: defended.then(|| self.defense.spec().clone()),
+            data: json!({ "name": pairs.offered().name(), "digest": pairs.key() }),
+            recipe: json!({ "train": recipe, "seed": self.seed }),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a training runs on: a data set, or what a filter leaves of one. A filter looks through a reference encoder,
+//! which is trained first, so that what it leaves is known only when the line runs; its name is known before.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use toxiclip_shared::checkpoint::{self, Provenance};
+use toxiclip_shared::data::{Dataset, Subset};
+use toxiclip_shared::defenses::{Filter, Reference};
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::encoders::library;
+use toxiclip_shared::seed::Seed;
+
+use super::fit::{Fit, Origin, Stages};
+use crate::benchmark::Encoder;
+use crate::data;
+use crate::evaluate;
+use crate::failure::{Failure, Result};
+use crate::store::write_atomic;
+
+/// The pairs of a training.
+#[derive(Clone)]
+pub enum Pairs {
+    /// A data set as it is.
+    Whole(Arc<dyn Dataset>),
+    /// What a filter leaves.
+    Screened(Arc<Screening>),
+}
+
+/// A filter in front of a data set.
+pub struct Screening {
+    /// What is offered, poison included.
+    pub offered: Arc<dyn Dataset>,
+    /// The pairs that the defender has checked; `None` where the cut needs none.
+    pub trusted: Option<Arc<dyn Dataset>>,
+    reference: Origin,
+    filter: Box<dyn Filter>,
+    spec: Value,
+}
+
+/// What a filter found. It never sees which rows are poisoned.
+pub struct Screened {
+    /// Distance of every offered row: higher is more suspicious.
+    pub distances: Vec<f32>,
+    /// The largest distance that stays.
+    pub cut: f32,
+}
+
+impl Pairs {
+    /// Names the pairs by how they come about.
+    pub fn key(&self) -> Digest {
+        match self {
+            Self::Whole(data) => data.digest(),
+            Self::Screened(screening) => screening.key(),
+        }
+    }
+
+    /// The pairs before any filter.
+    pub fn offered(&self) -> &Arc<dyn Dataset> {
+        match self {
+            Self::Whole(data) => data,
+            Self::Screened(screening) => &screening.offered,
+        }
+    }
+
+    /// The pairs; runs the filter if there is one.
+    ///
+    /// # Errors
+    /// Those of the reference's training, or if nothing is left.
+    pub fn open(&self, stages: &Stages) -> Result<Arc<dyn Dataset>> {
+        match self {
+            Self::Whole(data) => Ok(Arc::clone(data)),
+            Self::Screened(screening) => screening.open(stages),
+        }
+    }
+
+    /// Trainings that must have run before the pairs are known.
+    pub fn lineage(&self) -> Vec<&Arc<Fit>> {
+        match self {
+            Self::Whole(_) => Vec::new(),
+            Self::Screened(screening) => screening.reference.lineage(),
+        }
+    }
+}
+
+impl Screening {
+    /// Lays out a filter, with the reference it looks through, for a victim of the given architecture.
+    ///
+    /// # Errors
+    /// If its data, encoder or checkpoint do not exist, or there are too few trusted pairs.
+    pub fn new(
+        filter: Box<dyn Filter>,
+        spec: &Value,
+        clean: &Arc<dyn Dataset>,
+        offered: Arc<dyn Dataset>,
+        victim: &Encoder,
+        seed: u64,
+    ) -> Result<Self> {
+        let rows = filter.trusted(&**clean, &Seed::new(seed))?;
+        let trusted: Option<Arc<dyn Dataset>> = match rows.is_empty() {
+            true => None,
+            false => Some(Arc::new(Subset::new(Arc::clone(clean), "checked", rows)?)),
+        };
+        let reference = reference(&*filter, victim)?;
+        Ok(Self { offered, trusted, reference, filter, spec: spec.clone() })
+    }
+
+    fn key(&self) -> Digest {
+        Digest::of(&json!({
+            "offered": self.offered.digest(),
+            "trusted": self.trusted.as_ref().map(|t| t.digest()),
+            "reference": self.reference.key(),
+            "filter": self.spec,
+        }))
+    }
+
+    /// Distances of all offered rows and where the cut falls.
+    ///
+    /// # Errors
+    /// Those of the reference's training, or if nothing would be left.
+    pub fn screen(&self, stages: &Stages) -> Result<Screened> {
+        let look = |data: &Arc<dyn Dataset>| distances(&self.reference, stages, &**data);
+        let distances = look(&self.offered)?;
+        let trusted = self.trusted.as_ref().map(look).transpose()?;
+        let cut = self.filter.cut(&distances, &trusted.unwrap_or_default())?;
+        Ok(Screened { distances, cut })
+    }
+
+    fn open(&self, stages: &Stages) -> Result<Arc<dyn Dataset>> {
+        let screened = self.screen(stages)?;
+        let kept = (0..screened.distances.len()).filter(|&row| !screened.drops(row)).collect();
+        Ok(Arc::new(Subset::new(Arc::clone(&self.offered), "filtered", kept)?))
+    }
+}
+
+impl Screened {
+    /// Whether the row goes.
+    pub fn drops(&self, row: usize) -> bool {
+        self.distances[row] > self.cut
+    }
+}
+
+/// The defender's encoder: trained from scratch on data the victim does not see, or read.
+fn reference(filter: &dyn Filter, victim: &Encoder) -> Result<Origin> {
+    let (data, encoder, recipe, seed) = match filter.reference()? {
+        Reference::Checkpoint(dir) => {
+            let dir = Path::new(&dir);
+            let loaded = checkpoint::load_dir(dir)?;
+            return Ok(Origin::Checkpoint {
+                dir: dir.to_owned(),
+                weights: loaded.weights.digest(),
+                provenance: loaded.provenance,
+            });
+        }
+        Reference::Train { data, encoder, recipe, seed } => (data, encoder, recipe, seed),
+    };
+    let (name, config) = match encoder {
+        None => (victim.name.clone(), victim.config.clone()),
+        Some(name) => (name.clone(), library::find(&name)?),
+    };
+    let data = data::holdings(&data)?;
+    let provenance = Provenance {
+        encoder: name,
+        data: json!({ "name": data.name(), "digest": data.digest() }),
+        recipe: json!({ "train": recipe, "seed": seed }),
+        ..Provenance::default()
+    };
+    let start = Origin::Scratch(config);
+    let fit = Fit::new("reference", start, Pairs::Whole(data), recipe, seed, provenance)?;
+    Ok(Origin::Fit(Arc::new(fit)))
+}
+
+/// Distances of a set's rows under a model, cached beside the trainings.
+fn distances(model: &Origin, stages: &Stages, data: &dyn Dataset) -> Result<Vec<f32>> {
+    const FILE: &str = "distances.json";
+    let key = Digest::of(&(model.key(), data.digest()));
+    let dir = stages.store.stage("distances", key, evaluate::VERSION, |dir| {
+        let model = model.open(stages, data, 0)?;
+        let all = evaluate::distances(&model, data)?;
+        write_atomic(&dir.join(FILE), json!(all).to_string().as_bytes())
+    })?;
+    let path = dir.join(FILE);
+    let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))
+}
