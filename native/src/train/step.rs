@@ -46,7 +46,8 @@ pub struct Trainer {
     config: TrainConfig,
     total: u64,
     scale_spec: ParamSpec,
-    arena: Arena,
+    /// Buffers of the image and of the text tower.
+    arenas: [Arena; 2],
 }
 
 impl Trainer {
@@ -59,7 +60,7 @@ impl Trainer {
         let scale_spec = specs.into_iter().find(|s| s.name == LOGIT_SCALE);
         let scale_spec = scale_spec.unwrap_or_else(|| unreachable!("every CLIP has a temperature"));
         let config = config.clone();
-        Self { clip, weights, state, config, total, scale_spec, arena: Arena::default() }
+        Self { clip, weights, state, config, total, scale_spec, arenas: <[Arena; 2]>::default() }
     }
 
     /// Optimiser steps made so far.
@@ -77,29 +78,30 @@ impl Trainer {
     /// # Errors
     /// If the loss or a gradient is not finite; weights are then as before the step.
     pub fn step(&mut self, batch: &Batch) -> Result<Outcome> {
-        let Self { clip, weights, state, config, arena, scale_spec, .. } = self;
+        let Self { clip, weights, state, config, arenas, scale_spec, .. } = self;
         let step = state.step as usize;
         let image_params = params_of(&clip.image, weights);
         let text_params = params_of(&clip.text, weights);
         let pixels = Inputs::Pixels(&batch.pixels);
         let tokens = Inputs::Tokens { ids: &batch.ids, end: &batch.end };
-        let image = forward(
-            &clip.image,
-            &image_params,
-            pixels,
-            mode(config.freeze == Freeze::Image),
-            arena,
+        let [images, texts] = arenas;
+        let (image_mode, text_mode) =
+            (mode(config.freeze == Freeze::Image), mode(config.freeze == Freeze::Text));
+        // The towers meet only in the loss: side by side, one fills the gaps between the other's operations.
+        let (image, text) = rayon::join(
+            || forward(&clip.image, &image_params, pixels, image_mode, images),
+            || forward(&clip.text, &text_params, tokens, text_mode, texts),
         );
-        let text =
-            forward(&clip.text, &text_params, tokens, mode(config.freeze == Freeze::Text), arena);
         let scale = weights.data(LOGIT_SCALE)[0];
         let loss = contrastive(image.embeddings(), text.embeddings(), clip.config.embed_dim, scale);
         if !loss.loss.is_finite() {
             return Err(Error::NotFinite { what: "the loss".into(), step });
         }
         let statistics = [named(&clip.image, &image), named(&clip.text, &text)].concat();
-        let image = walk_back(&clip.image, &image_params, image, &loss.d_image, arena);
-        let text = walk_back(&clip.text, &text_params, text, &loss.d_text, arena);
+        let (image, text) = rayon::join(
+            || walk_back(&clip.image, &image_params, image, &loss.d_image, images),
+            || walk_back(&clip.text, &text_params, text, &loss.d_text, texts),
+        );
         let d_scale = [loss.d_logit_scale];
         let trains = |spec: &ParamSpec| spec.trained() && !config.freeze.keeps(&spec.name);
         let mut gradients: Vec<(&ParamSpec, &[f32])> = vec![];
@@ -125,7 +127,11 @@ impl Trainer {
         let scale = weights.get_mut(LOGIT_SCALE).map_or(&mut [][..], |t| &mut t.data);
         scale.iter_mut().for_each(|s| *s = s.clamp(0.0, MAX_LOGIT_SCALE));
         let logit_scale = scale.first().copied().unwrap_or_default();
-        [image, text].into_iter().flatten().for_each(|g| g.recycle(arena));
+        for (tower, arena) in [(image, images), (text, texts)] {
+            if let Some(gradients) = tower {
+                gradients.recycle(arena);
+            }
+        }
         Ok(Outcome { loss: loss.loss, logit_scale })
     }
 }

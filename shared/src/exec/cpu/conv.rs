@@ -10,6 +10,9 @@ use super::scratch;
 /// Output positions of one task, about.
 const POSITIONS: usize = 512;
 
+/// Tasks that a convolution has at least, where it has so many lines: late stages have few positions in all.
+const TASKS: usize = 8;
+
 /// Geometry of one convolution over a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dims {
@@ -53,7 +56,7 @@ impl Dims {
 
     /// Output lines of one task: whole pictures where several fit.
     fn task(&self) -> usize {
-        let lines = POSITIONS.div_ceil(self.output[1]).max(1);
+        let lines = POSITIONS.div_ceil(self.output[1]).min(self.lines().div_ceil(TASKS)).max(1);
         if lines > self.output[0] { lines - lines % self.output[0] } else { lines }
     }
 
@@ -162,11 +165,12 @@ fn fold_input(d: Dims, weight: &[f32], dy: &[f32], into: Into, dx: &mut [f32]) {
         pack(Mat::new(weight, out, window), packed);
         let weight = Packed::new(packed, out, window);
         let pictures = POSITIONS / (d.output[0] * d.output[1]);
-        for_chunks(dx, pictures.max(1) * d.in_len(), |i, dx| {
+        let pictures = pictures.min(d.batch.div_ceil(TASKS)).max(1);
+        for_chunks(dx, pictures * d.in_len(), |i, dx| {
             if into == Into::Set {
                 dx.fill(0.0);
             }
-            let first = i * pictures.max(1) * d.out_len();
+            let first = i * pictures * d.out_len();
             let dy = &dy[first..first + dx.len() / d.in_len() * d.out_len()];
             scratch::with(POSITIONS.min(dy.len() / out) * window, |columns| {
                 for (r, dy) in dy.chunks(POSITIONS * out).enumerate() {
