@@ -92,8 +92,6 @@ fn row_operations(c: &mut Criterion) {
     time(c, "attention pool", &rows(2 * WIDTH, pool));
     time(c, "add", &rows(WIDTH, |g, x| g.add(x, x, None)));
     time(c, "add positions", &rows(WIDTH, |g, x| g.add_param("positions", x, 0.01)));
-    time(c, "prepend", &rows(WIDTH, |g, x| g.prepend("class", x, 0.01)));
-    time(c, "prepend mean", &rows(WIDTH, Graph::prepend_mean));
     time(c, "mean of rows", &rows(WIDTH, Graph::mean_rows));
     time(c, "pick", &rows(WIDTH, |g, x| g.pick(x, Row::EndOfText)));
 }
@@ -108,6 +106,9 @@ fn picture_operations(c: &mut Criterion) {
     }
     let norm = |g: &mut Graph, x: Node| g.batch_norm("norm", x, 1.0, Some(Act::Relu));
     time(c, "batch norm and relu", &picture(CHANNELS, norm));
+    // Texts never get a row in front, pictures do.
+    time(c, "prepend", &picture(CHANNELS, |g, x| g.prepend("class", x, 0.01)));
+    time(c, "prepend mean", &picture(CHANNELS, Graph::prepend_mean));
     time(c, "average pool", &picture(CHANNELS, |g, x| g.avg_pool(x, 2)));
 }
 
