@@ -14,6 +14,7 @@ use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::metrics::{self, Metric};
 use toxiclip_shared::registry::{Entry, Param, unknown};
 
+use crate::data::{RETRIEVAL, RetrievalSet};
 use crate::failure::{Failure, Result};
 
 /// A kind of named thing; its plural is the argument of `list`.
@@ -86,7 +87,9 @@ impl Kind {
             Self::Attacks => Ok(ATTACKS.iter().copied().map(from_entry).collect()),
             Self::Defenses => Ok(DEFENSES.iter().copied().map(from_entry).collect()),
             Self::Encoders => encoders::library::ENCODERS.iter().map(|(n, _)| encoder(n)).collect(),
-            Self::Datasets => Ok(DATASETS.iter().map(dataset).collect()),
+            Self::Datasets => {
+                Ok(DATASETS.iter().map(dataset).chain(RETRIEVAL.iter().map(brought)).collect())
+            }
             Self::Metrics => Ok(metrics::all().map(metric).collect()),
             Self::Benchmarks => benchmarks(&benchmarks_folder()),
         }
@@ -152,6 +155,19 @@ fn dataset(info: &DatasetInfo) -> Item {
         facts: facts([
             ("licence of the art", joined(|set| set.licence)),
             ("credit", joined(|set| set.credit)),
+        ]),
+        ..Item::default()
+    }
+}
+
+/// A data set that users bring.
+fn brought(set: &RetrievalSet) -> Item {
+    Item {
+        name: set.name.to_owned(),
+        summary: set.summary.to_owned(),
+        facts: facts([
+            ("files below --data-root", set.lists().join(", ").into()),
+            ("reference", "Yang et al. 2023, arXiv:2209.15266".into()),
         ]),
         ..Item::default()
     }

@@ -68,3 +68,27 @@ fn all_small_forms_run_from_one_cache() {
     let folders = pretrained.filter(|entry| entry.as_ref().unwrap().path().is_dir());
     assert_eq!(folders.count(), 3);
 }
+
+/// The published setting needs data and a checkpoint; without them one line says which.
+#[test]
+fn full_forms_say_what_is_missing() {
+    let mut full = 0;
+    for file in benchmarks() {
+        let text = fs::read_to_string(&file).unwrap();
+        let done = Command::new(env!("CARGO_BIN_EXE_toxiclip"))
+            .args(["run", "--full", "--cache", "none"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!((done.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        if text.contains("[full.matrix]") {
+            full += 1;
+            assert!(said.contains("give --data-root DIR with"), "{said}");
+        } else {
+            assert!(said.contains("has no published setting"), "{said}");
+            assert!(text.contains("No published setting"), "{}: say why", file.display());
+        }
+    }
+    assert_eq!(full, 10);
+}

@@ -60,7 +60,8 @@ impl Share {
     /// The number of rows out of `available`, at least 1.
     fn rows(self, available: usize, goal: &str) -> Result<usize> {
         match self {
-            Self::Rate(rate) => match (rate * available as f64).round() as usize {
+            // Halves go to the even number, as where the paper's code draws a fraction of its rows.
+            Self::Rate(rate) => match (rate * available as f64).round_ties_even() as usize {
                 0 => Err(Error::request(format!(
                     "goal {goal}: rate {rate} of {available} rows is not even one; use at least {:.4}",
                     0.5 / available as f64

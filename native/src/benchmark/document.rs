@@ -153,6 +153,10 @@ impl Document {
 
 /// Tables join, everything else replaces. `epochs` and `steps` say the same thing, so that one ousts the other.
 pub(super) fn lay_over(base: &mut Table, over: Table) {
+    // A checkpoint is not trained: it stands in place of a recipe, not beside it.
+    if over.contains_key("checkpoint") {
+        base.clear();
+    }
     for (key, value) in over {
         for (one, other) in [("epochs", "steps"), ("steps", "epochs")] {
             if key == one {

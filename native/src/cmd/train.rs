@@ -176,8 +176,9 @@ fn lineage(
     };
     let stem = Path::new(&args.encoder).file_stem().unwrap_or_default();
     let encoder = &Encoder { name: stem.to_string_lossy().into_owned(), config };
-    let (recipe, seed) = (&args.recipe()?, args.seed);
-    Line { encoder, start, clean, offered, attack, armed, defense, recipe, seed }.lay_out()
+    let (recipe, seed, data_root) = (&args.recipe()?, args.seed, args.data_root.as_deref());
+    Line { encoder, start, clean, offered, attack, armed, defense, recipe, seed, data_root }
+        .lay_out()
 }
 
 /// Copies the files of a finished stage, but for the cache's own.

@@ -71,18 +71,21 @@ enum Captions {
 }
 
 impl RetrievalSet {
+    /// The lists that it reads, below the root.
+    pub fn lists(&self) -> Vec<&'static str> {
+        self.train.iter().copied().chain([self.test]).chain(self.utility).collect()
+    }
+
     /// Reads all lists, and every picture once for its digest.
     ///
     /// # Errors
     /// If `root` is not given, or a list or picture below it is missing or malformed.
     pub(super) fn open(&self, root: Option<&Path>) -> Result<Splits> {
-        let lists = self.train.iter().chain([&self.test]).chain(&self.utility);
         let root = root.ok_or_else(|| {
-            let files: Vec<&str> = lists.copied().collect();
             Failure::request(format!(
                 "dataset {} does not come with the program: give --data-root DIR with {} and the pictures",
                 self.name,
-                files.join(", ")
+                self.lists().join(", ")
             ))
         })?;
         let mut train = Vec::new();

@@ -1,5 +1,6 @@
 //! One model's line of trainings: the victim's on what a filter leaves of its pairs, and a repair after it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -12,7 +13,7 @@ use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Origin};
-use super::pairs::{Pairs, Screening};
+use super::pairs::{self, Pairs, Screening};
 use crate::benchmark::{Choice, Encoder};
 use crate::data;
 use crate::failure::{Failure, Result};
@@ -37,6 +38,8 @@ pub struct Line<'a> {
     pub recipe: &'a TrainConfig,
     /// Seed of the whole line.
     pub seed: u64,
+    /// Where checkpoints lie that do not come with the program.
+    pub data_root: Option<&'a Path>,
 }
 
 impl Line<'_> {
@@ -45,28 +48,28 @@ impl Line<'_> {
     /// # Errors
     /// If the defense's data do not exist, or pairs are too few.
     pub fn lay_out(self) -> Result<Arc<Fit>> {
-        let mut pairs = Pairs::Whole(Arc::clone(&self.offered));
+        let mut own = Pairs::Whole(Arc::clone(&self.offered));
         let mut repair = None;
         match *self.defense.make(DEFENSES).map_err(Failure::request)? {
             Defense::None => {}
             Defense::Filter(filter) => {
                 let offered = Arc::clone(&self.offered);
-                let screening = Screening::new(
-                    filter,
-                    self.defense.spec(),
-                    self.clean,
-                    offered,
-                    self.encoder,
-                    self.seed,
-                )?;
-                pairs = Pairs::Screened(Arc::new(screening));
+                let rows = filter.trusted(&**self.clean, &Seed::new(self.seed))?;
+                let trusted: Option<Arc<dyn Dataset>> = match rows.is_empty() {
+                    true => None,
+                    false => Some(Arc::new(Subset::new(Arc::clone(self.clean), "checked", rows)?)),
+                };
+                let reference = pairs::reference(&*filter, self.encoder, self.data_root)?;
+                let spec = self.defense.spec().clone();
+                let screening = Screening { offered, trusted, reference, filter, spec };
+                own = Pairs::Screened(Arc::new(screening));
             }
             Defense::Repair(how) => repair = Some(how),
         }
-        let defended = matches!(pairs, Pairs::Screened(_));
-        let said = self.provenance(&pairs, self.recipe, defended);
+        let defended = matches!(own, Pairs::Screened(_));
+        let said = self.provenance(&own, self.recipe, defended);
         let (start, recipe) = (self.start.clone(), self.recipe.clone());
-        let victim = Arc::new(Fit::new("train", start, pairs, recipe, self.seed, said)?);
+        let victim = Arc::new(Fit::new("train", start, own, recipe, self.seed, said)?);
         let Some(repair) = repair else { return Ok(victim) };
         let trusted = match &repair.data()[..] {
             [] => Arc::clone(self.clean),

@@ -1,7 +1,7 @@
 //! What a training runs on: a data set, or what a filter leaves of one. A filter looks through a reference encoder,
 //! which is trained first, so that what it leaves is known only when the line runs; its name is known before.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -10,7 +10,6 @@ use toxiclip_shared::data::{Dataset, Subset};
 use toxiclip_shared::defenses::{Filter, Reference};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::library;
-use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Origin, Stages};
 use crate::benchmark::Encoder;
@@ -34,9 +33,12 @@ pub struct Screening {
     pub offered: Arc<dyn Dataset>,
     /// The pairs that the defender has checked; `None` where the cut needs none.
     pub trusted: Option<Arc<dyn Dataset>>,
-    reference: Origin,
-    filter: Box<dyn Filter>,
-    spec: Value,
+    /// The encoder that looks.
+    pub reference: Origin,
+    /// What decides.
+    pub filter: Box<dyn Filter>,
+    /// Its name and parameters.
+    pub spec: Value,
 }
 
 /// What a filter found. It never sees which rows are poisoned.
@@ -85,27 +87,6 @@ impl Pairs {
 }
 
 impl Screening {
-    /// Lays out a filter, with the reference it looks through, for a victim of the given architecture.
-    ///
-    /// # Errors
-    /// If its data, encoder or checkpoint do not exist, or there are too few trusted pairs.
-    pub fn new(
-        filter: Box<dyn Filter>,
-        spec: &Value,
-        clean: &Arc<dyn Dataset>,
-        offered: Arc<dyn Dataset>,
-        victim: &Encoder,
-        seed: u64,
-    ) -> Result<Self> {
-        let rows = filter.trusted(&**clean, &Seed::new(seed))?;
-        let trusted: Option<Arc<dyn Dataset>> = match rows.is_empty() {
-            true => None,
-            false => Some(Arc::new(Subset::new(Arc::clone(clean), "checked", rows)?)),
-        };
-        let reference = reference(&*filter, victim)?;
-        Ok(Self { offered, trusted, reference, filter, spec: spec.clone() })
-    }
-
     fn key(&self) -> Digest {
         Digest::of(&json!({
             "offered": self.offered.digest(),
@@ -142,16 +123,20 @@ impl Screened {
 }
 
 /// The defender's encoder: trained from scratch on data the victim does not see, or read.
-fn reference(filter: &dyn Filter, victim: &Encoder) -> Result<Origin> {
+///
+/// # Errors
+/// If its data, architecture or checkpoint do not exist.
+pub(super) fn reference(
+    filter: &dyn Filter,
+    victim: &Encoder,
+    data_root: Option<&Path>,
+) -> Result<Origin> {
     let (data, encoder, recipe, seed) = match filter.reference()? {
         Reference::Checkpoint(dir) => {
-            let dir = Path::new(&dir);
-            let loaded = checkpoint::load_dir(dir)?;
-            return Ok(Origin::Checkpoint {
-                dir: dir.to_owned(),
-                weights: loaded.weights.digest(),
-                provenance: loaded.provenance,
-            });
+            let dir = find_checkpoint("reference-checkpoint", Path::new(&dir), data_root)?;
+            let loaded = checkpoint::load_dir(&dir)?;
+            let (weights, provenance) = (loaded.weights.digest(), loaded.provenance);
+            return Ok(Origin::Checkpoint { dir, weights, provenance });
         }
         Reference::Train { data, encoder, recipe, seed } => (data, encoder, recipe, seed),
     };
@@ -169,6 +154,22 @@ fn reference(filter: &dyn Filter, victim: &Encoder) -> Result<Origin> {
     let start = Origin::Scratch(config);
     let fit = Fit::new("reference", start, Pairs::Whole(data), recipe, seed, provenance)?;
     Ok(Origin::Fit(Arc::new(fit)))
+}
+
+/// The folder itself, or the one of its name below the data root.
+///
+/// # Errors
+/// If there is neither; `key` says who asks.
+pub(super) fn find_checkpoint(key: &str, dir: &Path, root: Option<&Path>) -> Result<PathBuf> {
+    let below = root.zip(dir.file_name()).map(|(root, name)| root.join(name));
+    let found = [Some(dir.to_owned()), below].into_iter().flatten().find(|d| d.is_dir());
+    found.ok_or_else(|| {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        Failure::request(format!(
+            "{key}: there is no folder {}, nor {name} below --data-root; put an open_clip or transformers checkpoint there",
+            dir.display()
+        ))
+    })
 }
 
 /// Distances of a set's rows under a model, cached beside the trainings.

@@ -14,7 +14,7 @@ use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Origin};
 use super::line::Line;
-use super::pairs::Pairs;
+use super::pairs::{Pairs, find_checkpoint};
 use crate::benchmark::{Benchmark, Cell, Choice, Init, StartOf, Utility};
 use crate::data;
 use crate::failure::{Failure, Result};
@@ -174,7 +174,7 @@ impl<'a> Plan<'a> {
             _ if self.benchmark.victims[cell.victim].start == StartOf::Scratch => Ok(scratch),
             Init::Scratch => Ok(scratch),
             Init::Checkpoint(dir) => {
-                let dir = checkpoint(dir, self.data_root.as_deref())?;
+                let dir = find_checkpoint("init.checkpoint", dir, self.data_root.as_deref())?;
                 Origin::checkpoint(&dir, &encoder.config)
             }
             Init::Pretrain { recipe, seed } => {
@@ -230,6 +230,7 @@ impl<'a> Plan<'a> {
             defense: &benchmark.defenses[cell.defense],
             recipe: &benchmark.victims[cell.victim].recipe,
             seed: cell.seed,
+            data_root: self.data_root.as_deref(),
         };
         Ok(Origin::Fit(line.lay_out()?))
     }
@@ -247,20 +248,6 @@ impl Set {
         rows.sort_unstable();
         Ok(Arc::new(Subset::new(Arc::clone(&self.train), &format!("share {share}"), rows)?))
     }
-}
-
-/// The folder itself, or the one of its name below the data root.
-fn checkpoint(dir: &Path, root: Option<&Path>) -> Result<PathBuf> {
-    let below = root.zip(dir.file_name()).map(|(root, name)| root.join(name));
-    let found = [Some(dir.to_owned()), below].into_iter().flatten().find(|d| d.is_dir());
-    found.ok_or_else(|| {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        Failure::request(format!(
-            "init.checkpoint: there is no folder {}, nor {name} below --data-root; put an open_clip or transformers \
-             checkpoint there, or name one with --set init.checkpoint=DIR",
-            dir.display()
-        ))
-    })
 }
 
 fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {

@@ -228,6 +228,14 @@ mod tests {
         assert_eq!(files.sum::<usize>(), 398);
     }
 
+    /// The victim of the seed paper: transformers' defaults are OpenAI's ViT-B/32, and benchmarks name it by this file.
+    #[test]
+    fn the_published_victim_is_the_default() {
+        let ours = include_str!("../../../benchmarks/seed/vit-b-32.json");
+        let theirs = model_config(r#"{"model_type":"clip"}"#, "x.json").unwrap();
+        assert_eq!(ClipConfig::parse(ours, "vit-b-32.json").unwrap(), theirs);
+    }
+
     #[test]
     fn what_our_graphs_cannot_express_is_refused() {
         for (part, expected) in [
