@@ -87,8 +87,11 @@ fn lists_parse_and_every_name_has_a_card() {
             assert!(!summary.is_empty() && !summary.contains('\n'), "{name}");
             assert!(text.contains(name), "{name}");
             let card = output(&["show", singular, name]);
-            let attackable = plural == "datasets" && !summary.contains("--features");
-            assert_eq!(card.contains("classes by subgroup"), attackable, "{card}");
+            // Classes are known where the data are: embedded, and compiled into this build.
+            let here = plural == "datasets"
+                && name.starts_with("emoji")
+                && !summary.contains("--features");
+            assert_eq!(card.contains("classes by subgroup"), here, "{card}");
             assert!(card.contains(name) && card.contains(summary), "{card}");
         }
     }

@@ -77,7 +77,7 @@ pub fn unknown(kind: &str, name: &str, names: &[&str]) -> String {
 }
 
 /// Splits `name:key=value,key=value` into the name and a JSON object; values are read as JSON where
-/// they are numbers or booleans, else as text.
+/// they are numbers, booleans or null (a parameter that is not given), else as text.
 ///
 /// # Errors
 /// If a part has no `=` or a key is given twice.
@@ -89,7 +89,7 @@ pub fn parse_spec(text: &str) -> Result<(String, Map<String, Value>)> {
             return Err(Error::request(format!("`{part}` in `{text}`: expected key=value")));
         };
         let value = match serde_json::from_str::<Value>(value) {
-            Ok(v @ (Value::Number(_) | Value::Bool(_))) => v,
+            Ok(v @ (Value::Number(_) | Value::Bool(_) | Value::Null)) => v,
             _ => Value::from(value),
         };
         if map.insert(key.to_owned(), value).is_some() {
@@ -173,6 +173,7 @@ mod tests {
             Value::Object(map),
             serde_json::json!({"from": "ewe", "rate": 0.5, "add": true})
         );
+        assert!(parse_spec("a:b=null").unwrap().1["b"].is_null());
         assert!(parse_spec("a:b").is_err() && parse_spec("a:b=1,b=2").is_err());
     }
 }

@@ -93,12 +93,21 @@ impl Choice {
         let parameters = self.0.as_object().into_iter().flatten();
         let telling: Vec<String> = parameters
             .filter(|(key, value)| differs(key, value))
-            .map(|(key, value)| format!("{key}={}", value.to_string().trim_matches('"')))
+            .map(|(key, value)| format!("{key}={}", plain(value)))
             .collect();
         if telling.is_empty() {
             return self.name().to_owned();
         }
         format!("{}:{}", self.name(), telling.join(","))
+    }
+}
+
+/// As the command line writes it: text without quotes, a list joined by +.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join("+"),
+        other => other.to_string(),
     }
 }
 

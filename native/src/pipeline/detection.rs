@@ -1,7 +1,5 @@
 //! What a filter scored, beside what it could not know: the evidence of detection metrics.
 
-use std::cmp::Reverse;
-
 use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::data::{ImageEdit, PairId};
 use toxiclip_shared::metrics::{Judgement, Task};
@@ -23,8 +21,8 @@ fn judge_pairs(screening: &Screening, armed: &Armed, stages: &Stages) -> Result<
     let screened = screening.screen(stages)?;
     let examples = screening.offered.examples();
     let mut by_suspicion: Vec<usize> = (0..examples.len()).collect();
-    // Distances are finite and not negative, where the order of bits is that of numbers.
-    by_suspicion.sort_by_key(|&row| (Reverse(screened.distances[row].to_bits()), row));
+    let distances = &screened.distances;
+    by_suspicion.sort_by(|&a, &b| distances[b].total_cmp(&distances[a]).then(a.cmp(&b)));
     let mut ranks = vec![0; examples.len()];
     for (rank, &row) in by_suspicion.iter().enumerate() {
         ranks[row] = rank as u32;

@@ -46,3 +46,40 @@ fn a_row_does_not_depend_on_the_others() {
         }
     }
 }
+
+#[test]
+fn windows_are_what_unfolding_would_give() {
+    // Segments shorter than, equal to and longer than a block of rows, and a summed axis that takes two visits.
+    for (segment, segments, line, positions, n) in
+        [(3, 3, 40, 21, 5), (8, 2, 30, 9, 16), (27, 3, 60, 40, 50), (700, 4, 900, 10, 24)]
+    {
+        let starts: Vec<u32> = (0..positions as u32).map(|i| i * 2 + i / 4).collect();
+        let len = positions * 3 + segments * line + segment;
+        let data = random(len, "pictures");
+        let windows =
+            Windows { data: &data, starts: &starts, segments, segment, line, transposed: false };
+        let window = segments * segment;
+        let mut unfolded = Vec::new();
+        for &start in &starts {
+            for s in 0..segments {
+                unfolded.extend_from_slice(&data[start as usize + s * line..][..segment]);
+            }
+        }
+        let plain = Mat::new(&unfolded, positions, window);
+        let (b, d) = (random(window * n, "b"), random(positions * n, "d"));
+        let (mut got, mut want) = (vec![0.5; positions * n], vec![0.5; positions * n]);
+        product(&mut got, n, Into::Add, windows, Mat::new(&b, window, n));
+        product(&mut want, n, Into::Add, plain, Mat::new(&b, window, n));
+        assert!(close(&got, &want), "{segments}×{segment}");
+        let (mut got, mut want) = (vec![0.0; window * n], vec![0.0; window * n]);
+        product(&mut got, n, Into::Set, windows.t(), Mat::new(&d, positions, n));
+        product(&mut want, n, Into::Set, plain.t(), Mat::new(&d, positions, n));
+        assert!(close(&got, &want), "{segments}×{segment} transposed");
+        want[window * n - 1] += 1e-2;
+        assert!(!close(&got, &want), "the comparison can fail");
+    }
+}
+
+fn close(a: &[f32], b: &[f32]) -> bool {
+    a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + b.abs()))
+}
