@@ -6,6 +6,7 @@ matplotlib.use("svg")
 matplotlib.rcParams.update({"svg.hashsalt": "toxiclip", "svg.fonttype": "none", "font.size": 9})
 
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
+from matplotlib.ticker import LogLocator  # noqa: E402
 
 
 def curve(path, points, label, titles):
@@ -18,6 +19,8 @@ def curve(path, points, label, titles):
         axes.loglog(values, costs, marker=marker, label=titles.get(name, name))
     ticks = sorted({value for line in points.values() for value, _ in line})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.set_xlabel(label)
     axes.set_ylabel("milliseconds a pair" if per_pair else "seconds")

@@ -67,7 +67,7 @@ def curves(cores):
     threads = tuple(n for n in (1, 2, 4, 8, 16, 32, 64) if n <= cores)
     return [
         Curve("batch", "pairs a step", (8, 16, 32, 64, 128, 256)),
-        Curve("image-size", "edge of the pictures in pixels (patches of 4)", (16, 24, 32, 48, 64), batch=32),
+        Curve("image-size", "edge of the pictures in pixels (patches of 4, 32 pairs)", (16, 24, 32, 48, 64), batch=32),
         Curve("width", "width of both towers", (64, 128, 192, 256, 384)),
         Curve("threads", "threads", threads),
     ]
