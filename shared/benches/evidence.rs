@@ -1,5 +1,7 @@
 //! Metrics with their intervals, ranking, digests: what a cell costs besides its encoder.
 
+mod short;
+
 use criterion::{BatchSize, Criterion};
 use toxiclip_shared::data::PairId;
 use toxiclip_shared::digest::Digest;
@@ -66,17 +68,8 @@ fn ranks(c: &mut Criterion) {
     });
 }
 
-fn short() -> Criterion {
-    Criterion::default()
-        .sample_size(10)
-        .warm_up_time(std::time::Duration::from_millis(200))
-        .measurement_time(std::time::Duration::from_millis(800))
-        .without_plots()
-        .configure_from_args()
-}
-
 fn main() {
-    let mut c = short();
+    let mut c = short::criterion();
     evidence(&mut c);
     ranks(&mut c);
     c.final_summary();

@@ -3,6 +3,8 @@
 //! Operations are timed as graphs: rows come from a token table, pictures from a 1×1 convolution. The entries `embed`
 //! and `stem` are those entrances alone, to be subtracted in thought.
 
+mod short;
+
 use criterion::Criterion;
 use toxiclip_shared::exec::cpu::{Arena, backward, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
@@ -112,17 +114,8 @@ fn picture_operations(c: &mut Criterion) {
     time(c, "average pool", &picture(CHANNELS, |g, x| g.avg_pool(x, 2)));
 }
 
-fn short() -> Criterion {
-    Criterion::default()
-        .sample_size(10)
-        .warm_up_time(std::time::Duration::from_millis(200))
-        .measurement_time(std::time::Duration::from_millis(800))
-        .without_plots()
-        .configure_from_args()
-}
-
 fn main() {
-    let mut c = short();
+    let mut c = short::criterion();
     products(&mut c);
     row_operations(&mut c);
     picture_operations(&mut c);

@@ -92,7 +92,7 @@ impl Choice {
         let differs = |key: &str, v: &Value| namesakes.iter().any(|c| &c.0[key] != v);
         let parameters = self.0.as_object().into_iter().flatten();
         let telling: Vec<String> = parameters
-            .filter(|(key, value)| differs(key, value))
+            .filter(|(key, value)| differs(key, value) && !value.is_null())
             .map(|(key, value)| format!("{key}={}", plain(value)))
             .collect();
         if telling.is_empty() {

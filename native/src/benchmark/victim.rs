@@ -69,7 +69,8 @@ impl Victim {
         let mut merged = train.as_table().cloned().unwrap_or_else(Table::new);
         lay_over(&mut merged, over);
         let recipe = recipe(document, path, &toml::Value::Table(merged))?;
-        let spec = serde_json::to_value(given).unwrap_or_default();
+        // An empty form would pass for the plain victim, so what cannot be written down is refused.
+        let spec = serde_json::to_value(given).map_err(|e| document.error(path, e.to_string()))?;
         Ok(Self { spec, recipe, share, start })
     }
 

@@ -296,7 +296,9 @@ fn labels(rows: &[(Row, PathBuf)]) -> BTreeMap<String, String> {
         let namesakes = distinct.values().filter(|other| name(other) == name(spec));
         let mut differing = Vec::new();
         for (key, value) in spec.as_object().into_iter().flatten() {
-            if namesakes.clone().any(|other| other.get(key) != Some(value)) {
+            let differs = namesakes.clone().any(|other| other.get(key) != Some(value));
+            // A parameter that is not given tells by its absence.
+            if differs && !value.is_null() {
                 differing.push(format!("{key}={}", value.to_string().trim_matches('"')));
             }
         }

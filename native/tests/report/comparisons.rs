@@ -45,6 +45,11 @@ fn models_are_compared_on_the_same_queries() {
         "| hit@10 on the goals of single-label | single-label + finetune − single-label |",
     );
     assert!(defense[3].starts_with("−0.7") && defense[5] == "attack weaker", "{defense:?}");
+    assert!(
+        !markdown.contains("on the goals of single-label | clean + finetune"),
+        "not the question"
+    );
+    assert!(markdown.contains("| ir@10 | clean + finetune − clean |"));
     let utility = cells(&markdown, "| ir@10 | single-label − clean |");
     assert_eq!(utility[5], "not clear", "{utility:?}");
     assert!(html.contains("id=\"comparisons\"") && html.contains("200 queries about 40 pictures"));
@@ -169,14 +174,17 @@ fn a_varied_number_becomes_a_curve() {
 }
 
 #[test]
-fn two_values_make_no_curve() {
+fn two_values_make_no_curve_and_what_is_not_given_no_label() {
     let dir = tempfile::tempdir().unwrap();
     let (mut rows, _) = RowFile::open(&dir.path().join("rows.jsonl")).unwrap();
-    for (rate, hit) in [(0.05, 0.1), (1.0, 0.95)] {
-        let attack = json!({"name": "single-label", "rate": rate});
+    for (count, hit) in [(Value::Null, 0.1), (3.into(), 0.95)] {
+        let attack = json!({"name": "single-label", "count": count});
         measure_as(dir.path(), &mut rows, &attack, 0, hit, ["ewe → airplane"; 2]);
     }
-    assert!(!pages(dir.path(), false).0.contains("id=\"ablations\""));
+    let (html, markdown, _) = pages(dir.path(), false);
+    assert!(!html.contains("id=\"ablations\""));
+    assert!(markdown.contains("| single-label | none |"), "{markdown}");
+    assert!(markdown.contains("| single-label:count=3 | none |"), "{markdown}");
 }
 
 #[test]
