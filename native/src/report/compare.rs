@@ -100,13 +100,9 @@ impl Family {
     }
 }
 
-/// See [`Pair::main`]. What a defense does to a clean model is a question of utility, not of an attack's success: with
-/// few test pictures every comparison in the table costs the others their clarity.
-fn is_main(metric: &Metric, first: &Model, second: &Model) -> bool {
-    let undefended = second.defense == "none";
-    let both_clean = first.attack == "none" && second.attack == "none";
-    let asked = second.attack == "none" || second.attack == first.attack;
-    undefended && asked && (metric.name == UTILITY || !both_clean)
+/// See [`Pair::main`].
+fn is_main(first: &Model, second: &Model) -> bool {
+    second.defense == "none" && (second.attack == "none" || second.attack == first.attack)
 }
 
 /// All families with at least two models.
@@ -183,7 +179,7 @@ fn judge(family: &mut Family) {
     let compared = |(first, second): (usize, usize)| {
         let seeds: Vec<_> = common(&models[first], &models[second]).collect();
         let comparison = compare(&seeds).ok()?;
-        let main = is_main(family.metric, &models[first], &models[second]);
+        let main = is_main(&models[first], &models[second]);
         Some(Pair { first, second, comparison, main, corrected: 1.0 })
     };
     let mut pairs: Vec<Pair> = all.into_par_iter().filter_map(compared).collect();
