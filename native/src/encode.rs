@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 use toxiclip_shared::data::Dataset;
+use toxiclip_shared::exec::Inputs;
 use toxiclip_shared::exec::cpu::contrastive::normalize;
-use toxiclip_shared::exec::cpu::{Arena, forward, params_of};
-use toxiclip_shared::exec::{Inputs, Mode};
+use toxiclip_shared::exec::cpu::{Arena, Frozen};
 use toxiclip_shared::image::{Image, OPENAI};
 
 use crate::failure::Result;
@@ -42,17 +42,16 @@ fn embed_batches<'a, T>(
     all: &'a [T],
     load: impl Fn(&'a [T]) -> Result<Cow<'a, [Image]>>,
 ) -> Result<Vec<f32>> {
-    let params = params_of(&model.clip.image, &model.weights);
+    let tower = Frozen::new(&model.clip.image, &model.weights);
     let mut arena = Arena::default();
     let mut pixels = Vec::new();
     let mut out = Vec::with_capacity(all.len() * model.clip.config.embed_dim);
     for part in all.chunks(BATCH) {
         pixels.clear();
         load(part)?.iter().for_each(|image| image.write_pixels(&OPENAI, &mut pixels));
-        let pass =
-            forward(&model.clip.image, &params, Inputs::Pixels(&pixels), Mode::Infer, &mut arena);
-        out.extend(normalize(pass.embeddings(), model.clip.config.embed_dim).0);
-        pass.recycle(&mut arena);
+        let embeddings = tower.embed(Inputs::Pixels(&pixels), &mut arena);
+        out.extend(normalize(&embeddings, model.clip.config.embed_dim).0);
+        arena.give(embeddings);
     }
     Ok(out)
 }
@@ -68,14 +67,13 @@ pub fn texts(model: &Model, texts: &[String]) -> Result<Vec<f32>> {
 /// Embeds captions that are token ids of the model's own vocabulary: (N, D).
 pub fn tokens(model: &Model, tokens: &Tokens) -> Vec<f32> {
     let length = model.clip.config.text_cfg.context_length;
-    let params = params_of(&model.clip.text, &model.weights);
+    let tower = Frozen::new(&model.clip.text, &model.weights);
     let mut arena = Arena::default();
     let mut out = Vec::with_capacity(tokens.end.len() * model.clip.config.embed_dim);
     for (ids, end) in tokens.ids.chunks(BATCH * length).zip(tokens.end.chunks(BATCH)) {
-        let inputs = Inputs::Tokens { ids, end };
-        let pass = forward(&model.clip.text, &params, inputs, Mode::Infer, &mut arena);
-        out.extend(normalize(pass.embeddings(), model.clip.config.embed_dim).0);
-        pass.recycle(&mut arena);
+        let embeddings = tower.embed(Inputs::Tokens { ids, end }, &mut arena);
+        out.extend(normalize(&embeddings, model.clip.config.embed_dim).0);
+        arena.give(embeddings);
     }
     out
 }

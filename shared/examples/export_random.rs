@@ -115,5 +115,7 @@ fn tokens(
 
 fn embed(graph: &Graph, weights: &Weights, inputs: Inputs<'_>) -> Vec<f32> {
     let params = params_of(graph, weights);
-    cpu::forward(graph, &params, inputs, Mode::Infer, &mut Arena::default()).embeddings().to_vec()
+    cpu::forward(graph, &params, inputs, Mode::TrainFrozenStatistics, &mut Arena::default())
+        .embeddings()
+        .to_vec()
 }

@@ -4,7 +4,7 @@
 #![cfg(feature = "cpu")]
 
 use toxiclip_shared::encoders::{Clip, ClipConfig};
-use toxiclip_shared::exec::cpu::{Arena, backward, forward, params_of};
+use toxiclip_shared::exec::cpu::{Arena, Frozen, backward, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::Graph;
 use toxiclip_shared::seed::Seed;
@@ -173,16 +173,16 @@ fn batch_size_and_threads_do_not_change_a_bit() {
         let clip = Clip::build(&config);
         let case = Case::new(&clip);
         for (image, graph) in [(true, &clip.image), (false, &clip.text)] {
-            let params = params_of(graph, &case.weights);
+            let tower = Frozen::new(graph, &case.weights);
             let run = |inputs: Inputs<'_>, threads: usize| -> Vec<f32> {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| {
-                    forward(graph, &params, inputs, Mode::Infer, &mut Arena::default())
-                        .embeddings()
-                        .to_vec()
-                })
+                pool.install(|| tower.embed(inputs, &mut Arena::default()).to_vec())
             };
             let whole = run(case.inputs(image), 1);
+            let params = params_of(graph, &case.weights);
+            let (mode, mut arena) = (Mode::TrainFrozenStatistics, Arena::default());
+            let pass = forward(graph, &params, case.inputs(image), mode, &mut arena);
+            assert_eq!(whole, pass.embeddings(), "{name}: frozen");
             assert_eq!(whole, run(case.inputs(image), 3), "{name}: threads");
             let width = config.embed_dim;
             for b in 0..BATCH {

@@ -1,8 +1,8 @@
 //! `toxiclip bench`: how fast one thing runs here.
 
 use toxiclip_shared::encoders::Clip;
-use toxiclip_shared::exec::cpu::{Arena, forward, params_of};
-use toxiclip_shared::exec::{Inputs, Mode};
+use toxiclip_shared::exec::Inputs;
+use toxiclip_shared::exec::cpu::{Arena, Frozen};
 use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
@@ -163,7 +163,7 @@ fn time_tower(
     iters: usize,
 ) -> Result<Times> {
     let graph = if image { &clip.image } else { &clip.text };
-    let params = params_of(graph, weights);
+    let tower = Frozen::new(graph, weights);
     let inputs = if image {
         Inputs::Pixels(&batch.pixels)
     } else {
@@ -171,7 +171,8 @@ fn time_tower(
     };
     let mut arena = Arena::default();
     time(iters, || {
-        forward(graph, &params, inputs, Mode::Infer, &mut arena).recycle(&mut arena);
+        let embeddings = tower.embed(inputs, &mut arena);
+        arena.give(embeddings);
         Ok(())
     })
 }

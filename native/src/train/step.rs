@@ -137,7 +137,7 @@ impl Trainer {
 }
 
 fn mode(frozen: bool) -> Mode {
-    if frozen { Mode::Infer } else { Mode::Train }
+    if frozen { Mode::TrainFrozenStatistics } else { Mode::Train }
 }
 
 /// PyTorch's `clip_grad_norm_`: the gradient times min(1, limit / (norm + 1e-6)).
@@ -153,7 +153,7 @@ fn walk_back(
     d: &[f32],
     arena: &mut Arena,
 ) -> Option<Gradients> {
-    if pass.mode() == Mode::Infer {
+    if pass.mode() == Mode::TrainFrozenStatistics {
         pass.recycle(arena);
         return None;
     }

@@ -19,13 +19,12 @@ pub enum Inputs<'a> {
     },
 }
 
-/// What batch normalisation does.
+/// What batch normalisation does. Activations are kept for the backward walk; a tower that is only read from is
+/// [`Frozen`](cpu::Frozen).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Statistics of this batch; activations are kept for the backward walk.
+    /// Statistics of this batch.
     Train,
-    /// Running statistics; activations are kept for the backward walk.
+    /// Running statistics.
     TrainFrozenStatistics,
-    /// Running statistics; activations are dropped as soon as nobody reads them any more.
-    Infer,
 }

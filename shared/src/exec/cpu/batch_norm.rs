@@ -61,18 +61,24 @@ pub(super) fn running_moments(mean: &[f32], var: &[f32], eps: f32) -> Moments {
     Moments { mean: mean.to_vec(), rstd: var.iter().map(rstd).collect() }
 }
 
-/// What forward and backward compute with, repeated for [`rows_as_one`].
-struct Coefficients {
+/// What forward and backward compute with, repeated for [`rows_as_one`]: (x − mean)·scale + bias.
+#[derive(Debug)]
+pub(super) struct Affine {
     mean: Vec<f32>,
     /// gain·rstd.
     scale: Vec<f32>,
     bias: Vec<f32>,
 }
 
-impl Coefficients {
-    fn new(m: &Moments, gain: &[f32], bias: &[f32]) -> Self {
+impl Affine {
+    pub(super) fn new(m: &Moments, gain: &[f32], bias: &[f32]) -> Self {
         let scale: Vec<f32> = gain.iter().zip(&m.rstd).map(|(g, r)| g * r).collect();
         Self { mean: repeated(&m.mean), scale: repeated(&scale), bias: repeated(bias) }
+    }
+
+    /// In place, over whole rows.
+    pub(super) fn apply(&self, x: &mut [f32]) {
+        normalise_here(x, self);
     }
 }
 
@@ -92,7 +98,7 @@ pub(super) fn forward(
     y: &mut [f32],
 ) {
     let size = CHUNK * gain.len() * rows_as_one(gain.len());
-    let c = Coefficients::new(m, gain, bias);
+    let c = Affine::new(m, gain, bias);
     for_chunks(y, size, |i, y| normalise(&x[i * size..i * size + y.len()], &c, relu, y));
 }
 
@@ -117,7 +123,7 @@ pub(super) fn backward(
     scratch: &mut [f32],
 ) {
     let columns = s.gain.len();
-    let c = Coefficients::new(s.moments, s.gain, s.bias);
+    let c = Affine::new(s.moments, s.gain, s.bias);
     let n = s.x.len() / columns;
     let mut sums = vec![0.0; 2 * columns];
     sum_parts(n.div_ceil(CHUNK), &mut sums, scratch, |units, acc| {
@@ -205,8 +211,8 @@ simd! {
         }
     }
 
-    /// Coefficients are repeated for rows read as one.
-    fn normalise(x: &[f32], c: &Coefficients, relu: bool, y: &mut [f32]) {
+    /// Affine are repeated for rows read as one.
+    fn normalise(x: &[f32], c: &Affine, relu: bool, y: &mut [f32]) {
         let width = c.mean.len();
         let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
         for (x, y) in x.chunks(width).zip(y.chunks_mut(width)) {
@@ -217,8 +223,16 @@ simd! {
         }
     }
 
+    fn normalise_here(x: &mut [f32], c: &Affine) {
+        for x in x.chunks_mut(c.mean.len()) {
+            for (((x, mean), scale), bias) in x.iter_mut().zip(&c.mean).zip(&c.scale).zip(&c.bias) {
+                *x = fma(*x - *mean, *scale, *bias);
+            }
+        }
+    }
+
     /// Adds Σ dpre·(x − mean) and Σ dpre; dpre is dy where the output is above the floor.
-    fn add_sums(x: &[f32], dy: &[f32], c: &Coefficients, relu: bool, d_gain: &mut [f32], d_bias: &mut [f32]) {
+    fn add_sums(x: &[f32], dy: &[f32], c: &Affine, relu: bool, d_gain: &mut [f32], d_bias: &mut [f32]) {
         let width = c.mean.len();
         let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
         for (x, dy) in x.chunks(width).zip(dy.chunks(width)) {
@@ -234,7 +248,7 @@ simd! {
     }
 
     /// dx = scale·(dpre − mean(dpre)) + slope·(x − mean), slope = −scale·rstd·mean(dpre·x̂).
-    fn chunk_backward(saved: (&[f32], &[f32]), c: &Coefficients, s: &Slopes, relu: bool, add: bool, dx: &mut [f32]) {
+    fn chunk_backward(saved: (&[f32], &[f32]), c: &Affine, s: &Slopes, relu: bool, add: bool, dx: &mut [f32]) {
         let (x, dy) = saved;
         let width = c.mean.len();
         let floor = if relu { 0.0 } else { f32::NEG_INFINITY };

@@ -32,6 +32,11 @@ impl Dims {
         self.kernel == 1 && self.stride == 1 && self.pad == 0
     }
 
+    /// Windows that lie side by side without a border: the patches of a transformer.
+    pub(super) fn is_tiling(&self) -> bool {
+        self.kernel == self.stride && self.pad == 0
+    }
+
     fn window(&self) -> usize {
         self.kernel * self.kernel * self.input[2]
     }
@@ -83,12 +88,20 @@ pub(super) fn forward(d: Dims, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let (out, window) = (d.output[2], d.window());
     scratch::with(packed_len(window, out), |packed| {
         pack(Mat::new(weight, out, window).t(), packed);
-        correlate(d, x, Packed::new(packed, window, out), Start::Zero, y);
+        correlate(d, x, Packed::new(packed, window, out), Start::Zero, y, |_, _| {});
     });
 }
 
-/// y = start + windows of x · `weight` (window × out, packed).
-fn correlate(d: Dims, x: &[f32], weight: Packed<'_>, start: Start<'_>, y: &mut [f32]) {
+/// y = start + windows of x · `weight` (window × out, packed), then `finish(first position, their rows of y)`
+/// where these still are in the cache.
+pub(super) fn correlate(
+    d: Dims,
+    x: &[f32],
+    weight: Packed<'_>,
+    start: Start<'_>,
+    y: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
     let out = d.output[2];
     let line = d.output[1] * out;
     for_chunks(y, d.task() * line, |i, y| {
@@ -96,6 +109,7 @@ fn correlate(d: Dims, x: &[f32], weight: Packed<'_>, start: Start<'_>, y: &mut [
         with_windows(d, x, first..first + y.len() / line, |windows| {
             multiply(y, out, start, windows, weight);
         });
+        finish(first * d.output[1], y);
     });
 }
 
@@ -153,7 +167,7 @@ fn backward_input(d: Dims, weight: &[f32], dy: &[f32], into: Into, dx: &mut [f32
         scratch::with(packed_len(taps * out, channels), |packed| {
             pack(turned, packed);
             let weight = Packed::new(packed, taps * out, channels);
-            correlate(d.reversed(), dy, weight, into.into(), dx);
+            correlate(d.reversed(), dy, weight, into.into(), dx, |_, _| {});
         });
     });
 }
@@ -181,6 +195,22 @@ fn fold_input(d: Dims, weight: &[f32], dy: &[f32], into: Into, dx: &mut [f32]) {
                 }
             });
         });
+    });
+}
+
+/// The windows of a tiling convolution as rows, one behind the other.
+pub(super) fn tiles(d: Dims, x: &[f32], rows: &mut [f32]) {
+    let (channels, width) = (d.input[2], d.input[1]);
+    let segment = d.kernel * channels;
+    for_chunks(rows, d.output[1] * d.window(), |line, rows| {
+        let (picture, top) = (line / d.output[0], line % d.output[0] * d.stride);
+        let x = &x[picture * d.in_len() + top * width * channels..];
+        for (column, row) in rows.chunks_exact_mut(d.window()).enumerate() {
+            for (y, part) in row.chunks_exact_mut(segment).enumerate() {
+                let at = y * width * channels + column * segment;
+                part.copy_from_slice(&x[at..at + segment]);
+            }
+        }
     });
 }
 

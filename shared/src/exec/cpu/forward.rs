@@ -3,7 +3,7 @@
 use super::batch_norm::{BatchStatistics, Moments};
 use super::{Arena, Batch, Buffer, attention, batch_norm, conv, layer_norm, linear, rows};
 use crate::exec::{Inputs, Mode};
-use crate::graph::{Act, Graph, Node, Op, ParamId, ParamRows, Step};
+use crate::graph::{Act, Graph, Op, ParamId, ParamRows, Step};
 
 /// What a step keeps for the backward walk besides its result.
 #[derive(Debug, Default)]
@@ -15,6 +15,15 @@ pub(super) enum Kept {
     Buffer(Buffer),
     /// Moments of a batch normalisation.
     Moments(Moments),
+}
+
+impl Kept {
+    /// Gives a buffer back.
+    pub(super) fn give(self, arena: &mut Arena) {
+        if let Self::Buffer(buffer) = self {
+            arena.give(buffer);
+        }
+    }
 }
 
 /// A finished forward walk: the embeddings and what backward needs.
@@ -46,11 +55,7 @@ impl Pass {
     /// Gives all buffers back.
     pub fn recycle(self, arena: &mut Arena) {
         self.values.into_iter().for_each(|v| arena.give(v));
-        for kept in self.kept {
-            if let Kept::Buffer(buffer) = kept {
-                arena.give(buffer);
-            }
-        }
+        self.kept.into_iter().for_each(|kept| kept.give(arena));
     }
 }
 
@@ -67,31 +72,20 @@ pub fn forward(
 ) -> Pass {
     let batch = Batch::new(graph, inputs);
     let steps = graph.steps();
-    let last_use = last_uses(graph);
-    let mut walk = Walk { params, inputs, mode, arena, batch: &batch, statistics: vec![] };
+    let mut walk = Walk::new(params, inputs, mode, arena, &batch);
     let mut values: Vec<Buffer> = Vec::with_capacity(steps.len());
     let mut kept = Vec::with_capacity(steps.len());
-    for (i, step) in steps.iter().enumerate() {
+    for step in steps {
         let (value, keep) = walk.step(step, &values, steps);
         values.push(value);
         kept.push(keep);
-        if mode == Mode::Infer {
-            walk.drop_unread(i, step, &last_use, &mut values, &mut kept);
-        }
     }
     let statistics = walk.statistics;
     Pass { batch, mode, values, kept, statistics }
 }
 
-fn last_uses(graph: &Graph) -> Vec<usize> {
-    let mut last = vec![0; graph.steps().len()];
-    for (i, step) in graph.steps().iter().enumerate() {
-        step.inputs.iter().for_each(|n| last[n.index()] = i);
-    }
-    last
-}
-
-struct Walk<'a> {
+/// One step after the other over a batch.
+pub(super) struct Walk<'a> {
     params: &'a [&'a [f32]],
     inputs: Inputs<'a>,
     mode: Mode,
@@ -100,8 +94,24 @@ struct Walk<'a> {
     statistics: Vec<(ParamId, ParamId, BatchStatistics)>,
 }
 
-impl Walk<'_> {
-    fn step(&mut self, step: &Step, values: &[Buffer], steps: &[Step]) -> (Buffer, Kept) {
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        params: &'a [&'a [f32]],
+        inputs: Inputs<'a>,
+        mode: Mode,
+        arena: &'a mut Arena,
+        batch: &'a Batch,
+    ) -> Self {
+        Self { params, inputs, mode, arena, batch, statistics: vec![] }
+    }
+
+    /// The value of a step, and what backward needs of it.
+    pub(super) fn step(
+        &mut self,
+        step: &Step,
+        values: &[Buffer],
+        steps: &[Step],
+    ) -> (Buffer, Kept) {
         let mut y = self.arena.take(self.batch.len(step));
         let x: &[f32] = step.inputs.first().map_or(&[], |n| &values[n.index()]);
         let source = step.inputs.first().map(|n| &steps[n.index()]);
@@ -236,24 +246,6 @@ impl Walk<'_> {
         };
         batch_norm::forward(x, &moments, param(gain), param(bias), is_relu(act), y);
         Kept::Moments(moments)
-    }
-
-    fn drop_unread(
-        &mut self,
-        i: usize,
-        step: &Step,
-        last_use: &[usize],
-        values: &mut [Buffer],
-        kept: &mut [Kept],
-    ) {
-        if let Kept::Buffer(buffer) = std::mem::take(&mut kept[i]) {
-            self.arena.give(buffer);
-        }
-        for Node(n) in &step.inputs {
-            if last_use[*n as usize] == i {
-                self.arena.give(std::mem::take(&mut values[*n as usize]));
-            }
-        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! y = act(x·Wᵀ + b) over rows, forward and backward, in chunks that stay in the cache.
 
 use super::act;
-use super::matmul::{Into, Mat, Packed, Start, multiply, pack, packed_len, product};
-use super::parallel::{CHUNK, for_chunks, for_chunks2, scratch_len, sum_parts, sum_parts_with};
+use super::matmul::{GROUP, Into, Mat, Packed, Start, multiply, pack, packed_len, product};
+use super::parallel::{
+    CHUNK, for_chunks, for_chunks2, scratch_len, sum_parts, sum_parts_with, threads,
+};
 use super::scratch;
 use super::simd::add_assign;
 use crate::graph::Act;
@@ -15,6 +17,12 @@ pub(super) struct Dims {
     pub out: usize,
 }
 
+/// Elements of a result that is still in the cache when its product is done.
+const CACHED: usize = 128 * 1024;
+
+/// Fewest rows for which a weight is read.
+const FEW: usize = 48;
+
 /// Fills `y` (rows, out); with an activation also `pre`, the value before it, which backward needs.
 pub(super) fn forward(
     d: Dims,
@@ -24,23 +32,82 @@ pub(super) fn forward(
     activation: Option<(Act, &mut [f32])>,
     y: &mut [f32],
 ) {
-    let size = CHUNK * d.out;
-    // Packed once for all chunks.
+    // Packed once for all tasks.
     scratch::with(packed_len(d.inner, d.out), |packed| {
         pack(Mat::new(weight, d.out, d.inner).t(), packed);
         let weight = Packed::new(packed, d.inner, d.out);
         let start = bias.map_or(Start::Zero, Start::Row);
-        let sums = |i: usize, y: &mut [f32]| {
-            let x = Mat::new(&x[i * CHUNK * d.inner..], y.len() / d.out, d.inner);
-            multiply(y, d.out, start, x, weight);
-        };
         match activation {
-            None => for_chunks(y, size, sums),
-            Some((activation, pre)) => for_chunks2((y, size), (pre, size), |i, y, pre| {
-                sums(i, pre);
-                act::forward(activation, pre, y);
-            }),
+            None => multiply_rows(d, x, weight, start, y, |_, _| {}),
+            Some((activation, pre)) => {
+                let rows = d.task();
+                for_chunks2((y, rows * d.out), (pre, rows * d.out), |i, y, pre| {
+                    let x = Mat::new(&x[i * rows * d.inner..], y.len() / d.out, d.inner);
+                    multiply(pre, d.out, start, x, weight);
+                    act::forward(activation, pre, y);
+                });
+            }
         }
+    });
+}
+
+impl Dims {
+    /// Rows of one task of a product: no sum goes over them, so that they may depend on the threads.
+    fn task(&self) -> usize {
+        let fit = (CACHED / self.out).clamp(FEW, CHUNK);
+        let tasks = self.rows.div_ceil(fit).next_multiple_of(threads());
+        self.rows.div_ceil(tasks).next_multiple_of(8)
+    }
+}
+
+/// y = start + x·`weight` (inner × out, packed), then `finish(first row, its rows of y)` where they still are in
+/// the cache. Where rows are too few for all threads, these share the columns.
+pub(super) fn multiply_rows(
+    d: Dims,
+    x: &[f32],
+    weight: Packed<'_>,
+    start: Start<'_>,
+    y: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    if d.rows < FEW * threads() && d.out > GROUP {
+        return multiply_columns(d, x, weight, start, y, finish);
+    }
+    let rows = d.task();
+    for_chunks(y, rows * d.out, |i, y| {
+        let x = Mat::new(&x[i * rows * d.inner..], y.len() / d.out, d.inner);
+        multiply(y, d.out, start, x, weight);
+        finish(i * rows, y);
+    });
+}
+
+/// The same by groups of columns, each in a place of its own first.
+fn multiply_columns(
+    d: Dims,
+    x: &[f32],
+    weight: Packed<'_>,
+    start: Start<'_>,
+    y: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    const WIDTH: usize = 4 * GROUP;
+    let block = d.rows * WIDTH;
+    scratch::with(d.out.div_ceil(WIDTH) * block, |blocks| {
+        for_chunks(blocks, block, |i, block| {
+            let weight = weight.columns(i * WIDTH, WIDTH);
+            let x = Mat::new(x, d.rows, d.inner);
+            multiply(block, WIDTH, start.columns(i * WIDTH), x, weight);
+        });
+        let rows = d.rows.div_ceil(threads());
+        for_chunks(y, rows * d.out, |i, y| {
+            for (r, row) in y.chunks_exact_mut(d.out).enumerate() {
+                for (g, part) in row.chunks_mut(WIDTH).enumerate() {
+                    let from = g * block + (i * rows + r) * WIDTH;
+                    part.copy_from_slice(&blocks[from..from + part.len()]);
+                }
+            }
+            finish(i * rows, y);
+        });
     });
 }
 

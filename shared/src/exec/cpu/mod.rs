@@ -12,6 +12,7 @@ mod batch_norm;
 pub mod contrastive;
 mod conv;
 mod forward;
+mod frozen;
 mod layer_norm;
 mod linear;
 pub mod matmul;
@@ -24,6 +25,7 @@ pub use arena::{Arena, Buffer};
 pub use backward::{Gradients, backward};
 pub use batch_norm::BatchStatistics;
 pub use forward::{Pass, forward};
+pub use frozen::Frozen;
 
 use crate::graph::{Graph, Op, Row, Step};
 use crate::weights::Weights;

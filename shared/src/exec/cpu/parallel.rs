@@ -1,5 +1,5 @@
-//! Work over chunks of rows. Chunks depend on shapes only, never on the number of threads, and partial
-//! sums are added in chunk order: any number of threads gives the same bits (trap N11).
+//! Work over chunks of rows. Where a sum goes over rows, chunks depend on shapes only, never on the number of
+//! threads, and partial sums are added in chunk order: any number of threads gives the same bits (trap N11).
 
 use std::ops::Range;
 
@@ -8,6 +8,14 @@ pub(super) const CHUNK: usize = 208;
 
 /// A sum over rows is split into at most this many parts, which are added in order.
 const PARTS: usize = 8;
+
+/// Threads that share the work.
+pub(super) fn threads() -> usize {
+    #[cfg(feature = "cpu")]
+    return rayon::current_num_threads();
+    #[cfg(not(feature = "cpu"))]
+    1
+}
 
 /// Calls `task(index, chunk)` for consecutive chunks of `size` elements of `data`.
 pub(crate) fn for_chunks<T: Send>(

@@ -121,6 +121,7 @@ impl Run<'_> {
         match m - whole {
             0 => {}
             1 => self.tile::<S, 1, V>(simd, (whole, 1), j, piece),
+            2 => self.tile::<S, 2, V>(simd, (whole, 2), j, piece),
             left if left <= ROWS / 2 => self.tile::<S, 4, V>(simd, (whole, left), j, piece),
             left => self.tile::<S, ROWS, V>(simd, (whole, left), j, piece),
         }

@@ -16,7 +16,7 @@ mod panel;
 mod tests;
 
 pub use operand::{Left, Mat, Windows};
-pub(super) use panel::{Packed, pack, packed_len};
+pub(super) use panel::{GROUP, Packed, pack, packed_len};
 
 use super::scratch;
 
@@ -38,6 +38,16 @@ pub(super) enum Start<'a> {
     Result,
     /// The same row for all rows: a bias.
     Row(&'a [f32]),
+}
+
+impl<'a> Start<'a> {
+    /// What the columns from `first` on start from, where that is no result.
+    pub(super) fn columns(self, first: usize) -> Start<'a> {
+        match self {
+            Self::Row(row) => Self::Row(&row[first..]),
+            other => other,
+        }
+    }
 }
 
 impl From<Into> for Start<'_> {

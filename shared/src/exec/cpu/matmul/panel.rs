@@ -11,6 +11,9 @@ pub(super) const VECTORS: usize = 3;
 /// Lanes of the widest vector.
 const MAX_LANES: usize = 16;
 
+/// A number of columns that is whole panels on every machine.
+pub(in super::super) const GROUP: usize = VECTORS * MAX_LANES;
+
 /// A packed k×n matrix.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Packed<'a> {
@@ -23,6 +26,12 @@ impl<'a> Packed<'a> {
     /// What [`pack`] filled.
     pub(in super::super) fn new(data: &'a [f32], k: usize, n: usize) -> Self {
         Self { data: &data[..packed_len(k, n)], k, n }
+    }
+
+    /// The columns from `first` on, a multiple of [`GROUP`], at most `count`.
+    pub(in super::super) fn columns(self, first: usize, count: usize) -> Self {
+        assert!(first.is_multiple_of(GROUP), "panels begin at other columns");
+        Self { data: &self.data[first * self.k..], k: self.k, n: count.min(self.n - first) }
     }
 
     pub(super) fn shape(&self) -> (usize, usize) {

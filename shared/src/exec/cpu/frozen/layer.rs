@@ -1,0 +1,86 @@
+//! A product over packed weights with what follows it.
+
+use super::plan::{self, Fused};
+use crate::exec::cpu::batch_norm::{Affine, running_moments};
+use crate::exec::cpu::forward::{conv_dims, linear_dims, rows_of};
+use crate::exec::cpu::matmul::{Mat, Packed, Start, pack, packed_len};
+use crate::exec::cpu::simd::{add_assign, relu_here};
+use crate::exec::cpu::{Batch, Buffer, act, conv, linear, scratch};
+use crate::graph::{Act, Graph, Op, Step};
+
+/// Everything about one product that does not depend on the batch.
+#[derive(Debug)]
+pub(super) struct Layer {
+    fused: Fused,
+    inner: usize,
+    out: usize,
+    /// The weight (inner, out), packed.
+    weight: Vec<f32>,
+    bias: Option<Vec<f32>>,
+    norm: Option<Affine>,
+}
+
+impl Layer {
+    pub(super) fn new(graph: &Graph, params: &[&[f32]], fused: Fused) -> Self {
+        let (rows, bias) = plan::weight(graph, fused.product);
+        let shape = &graph.params()[rows.param.index()].shape;
+        let (inner, out) = (shape[1..].iter().product(), rows.len);
+        let mut weight = vec![0.0; packed_len(inner, out)];
+        pack(Mat::new(rows_of(params, rows, inner), out, inner).t(), &mut weight);
+        let bias = bias.map(|b| rows_of(params, b, 1).to_vec());
+        let norm = fused.norm.map(|step| {
+            let &Op::BatchNorm { gain, bias, mean, var, eps, .. } = &graph.steps()[step].op else {
+                unreachable!("the plan names a batch normalisation")
+            };
+            let [gain, bias, mean, var] = [gain, bias, mean, var].map(|id| params[id.index()]);
+            Affine::new(&running_moments(mean, var, eps), gain, bias)
+        });
+        Self { fused, inner, out, weight, bias, norm }
+    }
+
+    /// Fills `y`, the result of the last step that belongs to this product.
+    pub(super) fn forward(&self, steps: &[Step], batch: &Batch, values: &[Buffer], y: &mut [f32]) {
+        let step = &steps[self.fused.product];
+        let source = step.inputs[0].index();
+        let x: &[f32] = &values[source];
+        let residual: Option<&[f32]> = self.fused.residual.map(|n| &values[n.index()][..]);
+        let finish = |first: usize, y: &mut [f32]| {
+            self.finish(residual.map(|r| &r[first * self.out..][..y.len()]), y);
+        };
+        let weight = Packed::new(&self.weight, self.inner, self.out);
+        let start = self.bias.as_deref().map_or(Start::Zero, Start::Row);
+        if matches!(step.op, Op::Linear { .. }) {
+            let d = linear_dims(batch, step, self.inner);
+            return linear::multiply_rows(d, x, weight, start, y, finish);
+        }
+        let d = conv_dims(batch.size, step, Some(&steps[source]));
+        let rows = linear::Dims { rows: y.len() / self.out, inner: self.inner, out: self.out };
+        if d.is_linear() {
+            linear::multiply_rows(rows, x, weight, start, y, finish);
+        } else if d.is_tiling() {
+            // As many elements as the pictures have, in another order.
+            scratch::with(x.len(), |tiles| {
+                let tiles = &mut tiles[..rows.rows * rows.inner];
+                conv::tiles(d, x, tiles);
+                linear::multiply_rows(rows, tiles, weight, start, y, finish);
+            });
+        } else {
+            conv::correlate(d, x, weight, start, y, finish);
+        }
+    }
+
+    /// What follows the product, over some rows of its result.
+    fn finish(&self, residual: Option<&[f32]>, y: &mut [f32]) {
+        if let Some(norm) = &self.norm {
+            norm.apply(y);
+        }
+        if let Some(residual) = residual {
+            add_assign(y, residual);
+        }
+        match self.fused.act {
+            Some(Act::Relu) => relu_here(y),
+            Some(activation) => act::in_place(activation, y),
+            None => {}
+        }
+    }
+}
