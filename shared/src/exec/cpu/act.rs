@@ -12,15 +12,6 @@ pub(super) fn forward(act: Act, pre: &[f32], out: &mut [f32]) {
     }
 }
 
-/// x = act(x).
-pub(super) fn in_place(act: Act, x: &mut [f32]) {
-    match act {
-        Act::Relu => super::simd::relu_here(x),
-        Act::Gelu => gelu_here(x),
-        Act::QuickGelu => quick_gelu_here(x),
-    }
-}
-
 /// out = dy · act′(pre).
 pub(super) fn backward(act: Act, dy: &[f32], pre: &[f32], out: &mut [f32]) {
     match act {
@@ -74,18 +65,6 @@ simd! {
     fn gelu(pre: &[f32], out: &mut [f32]) {
         for (o, x) in out.iter_mut().zip(pre) {
             *o = *x * normal_cdf(*x).0;
-        }
-    }
-
-    fn gelu_here(x: &mut [f32]) {
-        for x in x.iter_mut() {
-            *x *= normal_cdf(*x).0;
-        }
-    }
-
-    fn quick_gelu_here(x: &mut [f32]) {
-        for x in x.iter_mut() {
-            *x *= sigmoid(QUICK * *x);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::forward::{Kept, attention_dims, conv_dims, is_relu, linear_dims, picture, rows_of};
 use super::matmul::Into;
+use super::sinks::Sinks;
 use super::{Arena, Buffer, Pass, attention, batch_norm, conv, layer_norm, linear, rows};
 use crate::exec::Mode;
 use crate::graph::{Graph, Node, Op, ParamId, ParamRows, Step};
@@ -33,14 +34,13 @@ pub fn backward(
     arena: &mut Arena,
 ) -> Gradients {
     let steps = graph.steps();
-    let of_params =
-        graph.params().iter().map(|p| arena.zeros(if p.trained() { p.len() } else { 0 })).collect();
+    let sinks = Sinks::new(graph, arena);
     let mut top = arena.take(d_embeddings.len());
     top.copy_from_slice(d_embeddings);
     let mut grads: Vec<Option<Rc<Buffer>>> = steps.iter().map(|_| None).collect();
     grads[steps.len() - 1] = Some(Rc::new(top));
     let needs = needs_gradient(graph, pixels);
-    let mut walk = Walk { steps, params, needs, grads, of_params, arena };
+    let mut walk = Walk { graph, params, needs, grads, sinks, arena };
     for i in (0..steps.len()).rev() {
         if let Some(dy) = walk.grads[i].take() {
             if matches!(steps[i].op, Op::Pixels) {
@@ -57,7 +57,7 @@ pub fn backward(
         }
     }
     let of_pixels = if pixels { walk.grads[0].take().and_then(Rc::into_inner) } else { None };
-    let params = walk.of_params;
+    let params = walk.sinks.into_buffers();
     pass.recycle(arena);
     Gradients { params, pixels: of_pixels }
 }
@@ -84,11 +84,11 @@ fn needs_gradient(graph: &Graph, pixels: bool) -> Vec<bool> {
 }
 
 struct Walk<'a> {
-    steps: &'a [Step],
+    graph: &'a Graph,
     params: &'a [&'a [f32]],
     needs: Vec<bool>,
     grads: Vec<Option<Rc<Buffer>>>,
-    of_params: Vec<Buffer>,
+    sinks: Sinks,
     arena: &'a mut Arena,
 }
 
@@ -137,11 +137,11 @@ impl Walk<'_> {
     }
 
     fn step(&mut self, i: usize, pass: &Pass, dy: &Rc<Buffer>) {
-        let step = &self.steps[i];
+        let step = &self.graph.steps()[i];
         match &step.op {
             Op::Pixels => {}
             Op::Embed { table } => {
-                let table = &mut self.of_params[table.index()];
+                let table = self.sinks.summed(*table);
                 rows::embed_backward(dy, step.columns(), &pass.batch.ids, table);
             }
             Op::Linear { .. } => self.linear(i, pass, dy),
@@ -169,16 +169,16 @@ impl Walk<'_> {
     /// Operations that only move, add or average rows.
     fn move_rows(&mut self, step: &Step, pass: &Pass, dy: &Rc<Buffer>) {
         let node = step.inputs[0];
-        let source = &self.steps[node.index()];
+        let source = &self.graph.steps()[node.index()];
         let (rows_in, columns) = (pass.batch.rows(source), step.columns());
         let len = rows_in * columns;
         match &step.op {
             Op::AddParam(param) => {
-                rows::add_examples(dy, len, &mut self.of_params[param.index()][..len]);
+                rows::add_examples(dy, len, &mut self.sinks.summed(*param)[..len]);
                 return self.pass_on(node, dy);
             }
             Op::PrependParam(param) => {
-                let d_param = &mut self.of_params[param.index()];
+                let d_param = self.sinks.summed(*param);
                 dy.chunks_exact(len + columns)
                     .for_each(|dy| super::simd::add_assign(d_param, &dy[..columns]));
             }
@@ -219,7 +219,7 @@ impl Walk<'_> {
     }
 
     fn linear(&mut self, i: usize, pass: &Pass, dy: &[f32]) {
-        let step = &self.steps[i];
+        let step = &self.graph.steps()[i];
         let &Op::Linear { weight, bias, act } = &step.op else { return };
         let x = &pass.values[step.inputs[0].index()];
         let d = linear_dims(&pass.batch, step, x.len() / pass.batch.all_rows(step));
@@ -240,30 +240,61 @@ impl Walk<'_> {
         dy: &[f32],
         (weight, bias): (ParamRows, Option<ParamRows>),
     ) {
+        if d.is_large() {
+            return self.large_linear(step, d, saved, dy, (weight, bias));
+        }
         let mut scratch = self.arena.take(linear::parts_len(d));
         let mut both = self.arena.zeros(d.out * (d.inner + 1));
         let mut dx = self.target(step.inputs[0], d.rows * d.inner);
         let into = dx.as_mut().map(|(dx, into)| (&mut dx[..], *into));
         linear::backward(d, saved, dy, into, &mut both, &mut scratch);
         let (dw, db) = both.split_at(d.out * d.inner);
-        self.add_to(weight, d.inner, dw);
+        self.sinks.put(weight, d.inner, dw);
         if let Some(bias) = bias {
-            self.add_to(bias, 1, db);
+            self.sinks.put(bias, 1, db);
         }
         self.put(step.inputs[0], dx);
         self.arena.give(scratch);
         self.arena.give(both);
     }
 
-    fn add_to(&mut self, part: ParamRows, inner: usize, gradient: &[f32]) {
-        let all = &mut self.of_params[part.param.index()];
-        rows::accumulate(&mut all[part.start * inner..(part.start + part.len) * inner], gradient);
+    /// The same where the weight is too large for sums of its own in every part of the rows.
+    fn large_linear(
+        &mut self,
+        step: &Step,
+        d: linear::Dims,
+        saved: &linear::Saved<'_>,
+        dy: &[f32],
+        (weight, bias): (ParamRows, Option<ParamRows>),
+    ) {
+        let gated = saved.activation.map(|(act, pre)| {
+            let mut gated = self.arena.take(dy.len());
+            linear::gate(d, act, dy, pre, &mut gated);
+            gated
+        });
+        let dy = gated.as_deref().unwrap_or(dy);
+        if let Some(bias) = bias {
+            let mut db = self.arena.zeros(d.out);
+            linear::sum_rows(d, dy, &mut db);
+            self.sinks.put(bias, 1, &db);
+            self.arena.give(db);
+        }
+        let mut dx = self.target(step.inputs[0], d.rows * d.inner);
+        if let Some((dx, into)) = &mut dx {
+            linear::large_dx(d, saved.weight, dy, *into, dx);
+        }
+        self.put(step.inputs[0], dx);
+        let (dw, into) = self.sinks.part(weight, d.inner);
+        linear::large_dw(d, saved.x, dy, into, dw);
+        if let Some(gated) = gated {
+            self.arena.give(gated);
+        }
     }
 
     fn conv(&mut self, step: &Step, pass: &Pass, dy: &[f32]) {
         let &Op::Conv2d { weight: id, .. } = &step.op else { return };
         let node = step.inputs[0];
-        let d = conv_dims(pass.batch.size, step, Some(&self.steps[node.index()]));
+        let d = conv_dims(pass.batch.size, step, Some(&self.graph.steps()[node.index()]));
         let (x, weight) = (&pass.values[node.index()], self.params[id.index()]);
         if d.is_linear() {
             let all = ParamRows { param: id, start: 0, len: d.output[2] };
@@ -279,7 +310,7 @@ impl Walk<'_> {
         let mut scratch = self.arena.take(d.parts_len());
         let mut dx = self.target(node, x.len());
         let into = dx.as_mut().map(|(dx, into)| (&mut dx[..], *into));
-        conv::backward(d, (x, weight), dy, into, &mut self.of_params[id.index()], &mut scratch);
+        conv::backward(d, (x, weight), dy, into, self.sinks.whole(id), &mut scratch);
         self.put(node, dx);
         self.arena.give(scratch);
     }
@@ -303,12 +334,13 @@ impl Walk<'_> {
 
     fn add_pair(&mut self, (gain, bias): (ParamId, ParamId), both: &[f32]) {
         let (d_gain, d_bias) = both.split_at(both.len() / 2);
-        rows::accumulate(&mut self.of_params[gain.index()], d_gain);
-        rows::accumulate(&mut self.of_params[bias.index()], d_bias);
+        for (param, gradient) in [(gain, d_gain), (bias, d_bias)] {
+            self.sinks.put(self.graph.all_rows(param), 1, gradient);
+        }
     }
 
     fn batch_norm(&mut self, i: usize, pass: &Pass, dy: &[f32]) {
-        let step = &self.steps[i];
+        let step = &self.graph.steps()[i];
         let (&Op::BatchNorm { gain, bias, act, .. }, Kept::Moments(moments)) =
             (&step.op, &pass.kept[i])
         else {
@@ -337,14 +369,14 @@ impl Walk<'_> {
 
     /// The packed input of an attention has one reader, so its gradient is set, never added to.
     fn attention(&mut self, i: usize, pass: &Pass, dy: &[f32]) {
-        let step = &self.steps[i];
+        let step = &self.graph.steps()[i];
         let Kept::Buffer(p) = &pass.kept[i] else { return };
         let packed = *step.inputs.last().unwrap_or(&Node(0));
         let value = &pass.values[packed.index()];
         let d = attention_dims(
             &pass.batch,
             step,
-            if step.inputs.len() == 1 { step } else { &self.steps[packed.index()] },
+            if step.inputs.len() == 1 { step } else { &self.graph.steps()[packed.index()] },
         );
         let mut d_packed = self.arena.take(value.len());
         if step.inputs.len() == 1 {

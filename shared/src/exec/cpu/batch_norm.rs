@@ -76,9 +76,12 @@ impl Affine {
         Self { mean: repeated(&m.mean), scale: repeated(&scale), bias: repeated(bias) }
     }
 
-    /// In place, over whole rows.
-    pub(super) fn apply(&self, x: &mut [f32]) {
-        normalise_here(x, self);
+    /// Fills whole rows `y`, or adds to them; ReLU comes last.
+    pub(super) fn apply(&self, x: &[f32], into: Into, relu: bool, y: &mut [f32]) {
+        match into {
+            Into::Set => normalise(x, self, relu, y),
+            Into::Add => normalise_onto(x, self, relu, y),
+        }
     }
 }
 
@@ -223,10 +226,13 @@ simd! {
         }
     }
 
-    fn normalise_here(x: &mut [f32], c: &Affine) {
-        for x in x.chunks_mut(c.mean.len()) {
-            for (((x, mean), scale), bias) in x.iter_mut().zip(&c.mean).zip(&c.scale).zip(&c.bias) {
-                *x = fma(*x - *mean, *scale, *bias);
+    fn normalise_onto(x: &[f32], c: &Affine, relu: bool, y: &mut [f32]) {
+        let width = c.mean.len();
+        let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+        for (x, y) in x.chunks(width).zip(y.chunks_mut(width)) {
+            for ((((y, x), mean), scale), bias) in y.iter_mut().zip(x).zip(&c.mean).zip(&c.scale).zip(&c.bias) {
+                let v = fma(*x - *mean, *scale, *bias) + *y;
+                *y = if v > floor { v } else { floor };
             }
         }
     }

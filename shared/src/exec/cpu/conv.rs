@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::linear::{Finish, finished};
 use super::matmul::{Into, Mat, Packed, Start, Windows, multiply, pack, packed_len, product};
 use super::parallel::{for_chunks, scratch_len, sum_parts};
 use super::scratch;
@@ -88,38 +89,38 @@ pub(super) fn forward(d: Dims, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let (out, window) = (d.output[2], d.window());
     scratch::with(packed_len(window, out), |packed| {
         pack(Mat::new(weight, out, window).t(), packed);
-        correlate(d, x, Packed::new(packed, window, out), Start::Zero, y, |_, _| {});
+        correlate(d, x, Packed::new(packed, window, out), Start::Zero, y, None);
     });
 }
 
-/// y = start + windows of x · `weight` (window × out, packed), then `finish(first position, their rows of y)`
-/// where these still are in the cache.
+/// y = start + windows of x · `weight` (window × out, packed), with `finish` as in
+/// [`multiply_rows`](super::linear::multiply_rows).
 pub(super) fn correlate(
     d: Dims,
     x: &[f32],
     weight: Packed<'_>,
     start: Start<'_>,
     y: &mut [f32],
-    finish: impl Fn(usize, &mut [f32]) + Sync,
+    finish: Option<&Finish<'_>>,
 ) {
     let out = d.output[2];
     let line = d.output[1] * out;
     for_chunks(y, d.task() * line, |i, y| {
         let first = i * d.task();
-        with_windows(d, x, first..first + y.len() / line, |windows| {
-            multiply(y, out, start, windows, weight);
+        let lines = first..first + y.len() / line;
+        finished(y, finish, |y| {
+            with_windows(d, x, lines, |windows| multiply(y, out, start, windows, weight));
         });
-        finish(first * d.output[1], y);
     });
 }
 
-/// Adds dW to `d_weight`, and sets or adds dX.
+/// Sets or adds dW and dX.
 pub(super) fn backward(
     d: Dims,
     (x, weight): (&[f32], &[f32]),
     dy: &[f32],
     dx: Option<(&mut [f32], Into)>,
-    d_weight: &mut [f32],
+    (d_weight, keep): (&mut [f32], Into),
     parts: &mut [f32],
 ) {
     if let Some((dx, into)) = dx {
@@ -147,7 +148,8 @@ pub(super) fn backward(
         });
         for (o, row) in d_weight.chunks_exact_mut(window).enumerate() {
             for (i, w) in row.iter_mut().enumerate() {
-                *w += turned[i * out + o];
+                let sum = turned[i * out + o];
+                *w = if keep == Into::Add { *w + sum } else { sum };
             }
         }
     });
@@ -167,7 +169,7 @@ fn backward_input(d: Dims, weight: &[f32], dy: &[f32], into: Into, dx: &mut [f32
         scratch::with(packed_len(taps * out, channels), |packed| {
             pack(turned, packed);
             let weight = Packed::new(packed, taps * out, channels);
-            correlate(d.reversed(), dy, weight, into.into(), dx, |_, _| {});
+            correlate(d.reversed(), dy, weight, into.into(), dx, None);
         });
     });
 }

@@ -1,7 +1,9 @@
 //! y = act(x·Wᵀ + b) over rows, forward and backward, in chunks that stay in the cache.
 
 use super::act;
-use super::matmul::{GROUP, Into, Mat, Packed, Start, multiply, pack, packed_len, product};
+use super::matmul::{
+    GROUP, Into, Mat, Packed, Start, multiply, pack, packed_len, product, transpose,
+};
 use super::parallel::{
     CHUNK, for_chunks, for_chunks2, scratch_len, sum_parts, sum_parts_with, threads,
 };
@@ -38,7 +40,7 @@ pub(super) fn forward(
         let weight = Packed::new(packed, d.inner, d.out);
         let start = bias.map_or(Start::Zero, Start::Row);
         match activation {
-            None => multiply_rows(d, x, weight, start, y, |_, _| {}),
+            None => multiply_rows(d, x, weight, start, y, None),
             Some((activation, pre)) => {
                 let rows = d.task();
                 for_chunks2((y, rows * d.out), (pre, rows * d.out), |i, y, pre| {
@@ -52,23 +54,28 @@ pub(super) fn forward(
 }
 
 impl Dims {
-    /// Rows of one task of a product: no sum goes over them, so that they may depend on the threads.
+    /// Rows of one task of a product. No sum goes over them, so that they may depend on the threads: all get the
+    /// same number of tiles, as far as that goes.
     fn task(&self) -> usize {
-        let fit = (CACHED / self.out).clamp(FEW, CHUNK);
-        let tasks = self.rows.div_ceil(fit).next_multiple_of(threads());
-        self.rows.div_ceil(tasks).next_multiple_of(8)
+        const TILE: usize = 8;
+        let tiles = self.rows.div_ceil(TILE);
+        let most = (CACHED / self.out).clamp(FEW, CHUNK) / TILE;
+        let longest = |task: usize| tiles.div_ceil(task).div_ceil(threads()) * task;
+        let best = (FEW / 2 / TILE..=most).rev().min_by_key(|&task| longest(task));
+        best.unwrap_or(most) * TILE
     }
 }
 
-/// y = start + x·`weight` (inner × out, packed), then `finish(first row, its rows of y)` where they still are in
-/// the cache. Where rows are too few for all threads, these share the columns.
+/// y = start + x·`weight` (inner × out, packed). With `finish` the product goes to a place of its own, and
+/// `finish(product, y)` makes some rows of y of it where they still are in the cache. Where rows are too few for all
+/// threads, these share the columns.
 pub(super) fn multiply_rows(
     d: Dims,
     x: &[f32],
     weight: Packed<'_>,
     start: Start<'_>,
     y: &mut [f32],
-    finish: impl Fn(usize, &mut [f32]) + Sync,
+    finish: Option<&Finish<'_>>,
 ) {
     if d.rows < FEW * threads() && d.out > GROUP {
         return multiply_columns(d, x, weight, start, y, finish);
@@ -76,9 +83,26 @@ pub(super) fn multiply_rows(
     let rows = d.task();
     for_chunks(y, rows * d.out, |i, y| {
         let x = Mat::new(&x[i * rows * d.inner..], y.len() / d.out, d.inner);
-        multiply(y, d.out, start, x, weight);
-        finish(i * rows, y);
+        finished(y, finish, |y| multiply(y, d.out, start, x, weight));
     });
+}
+
+/// What makes rows of the result of rows of a product.
+pub(super) type Finish<'a> = dyn Fn(&[f32], &mut [f32]) + Sync + 'a;
+
+/// Lets `product` fill `y`, or a place from which `finish` fills it.
+pub(super) fn finished(
+    y: &mut [f32],
+    finish: Option<&Finish<'_>>,
+    product: impl FnOnce(&mut [f32]),
+) {
+    match finish {
+        None => product(y),
+        Some(finish) => scratch::with(y.len(), |place| {
+            product(place);
+            finish(place, y);
+        }),
+    }
 }
 
 /// The same by groups of columns, each in a place of its own first.
@@ -88,7 +112,7 @@ fn multiply_columns(
     weight: Packed<'_>,
     start: Start<'_>,
     y: &mut [f32],
-    finish: impl Fn(usize, &mut [f32]) + Sync,
+    finish: Option<&Finish<'_>>,
 ) {
     const WIDTH: usize = 4 * GROUP;
     let block = d.rows * WIDTH;
@@ -100,13 +124,14 @@ fn multiply_columns(
         });
         let rows = d.rows.div_ceil(threads());
         for_chunks(y, rows * d.out, |i, y| {
-            for (r, row) in y.chunks_exact_mut(d.out).enumerate() {
-                for (g, part) in row.chunks_mut(WIDTH).enumerate() {
-                    let from = g * block + (i * rows + r) * WIDTH;
-                    part.copy_from_slice(&blocks[from..from + part.len()]);
+            finished(y, finish, |y| {
+                for (r, row) in y.chunks_exact_mut(d.out).enumerate() {
+                    for (g, part) in row.chunks_mut(WIDTH).enumerate() {
+                        let from = g * block + (i * rows + r) * WIDTH;
+                        part.copy_from_slice(&blocks[from..from + part.len()]);
+                    }
                 }
-            }
-            finish(i * rows, y);
+            });
         });
     });
 }
@@ -194,6 +219,77 @@ fn by_chunks(
 /// Elements of scratch that [`backward`] needs.
 pub(super) fn parts_len(d: Dims) -> usize {
     scratch_len(d.rows.div_ceil(CHUNK), d.out * (d.inner + 1))
+}
+
+/// Elements of a weight from which on partial sums would fill the caches: one megabyte.
+const LARGE: usize = 256 * 1024;
+
+impl Dims {
+    /// Whether the gradient of the weight is computed by blocks of its rows rather than of the batch's.
+    pub(super) fn is_large(&self) -> bool {
+        self.out * self.inner >= LARGE
+    }
+}
+
+/// out = dy · act′(pre).
+pub(super) fn gate(d: Dims, activation: Act, dy: &[f32], pre: &[f32], out: &mut [f32]) {
+    let size = FEW * d.out;
+    for_chunks(out, size, |i, out| {
+        let span = i * size..i * size + out.len();
+        act::backward(activation, &dy[span.clone()], &pre[span], out);
+    });
+}
+
+/// total += every row of dY.
+pub(super) fn sum_rows(d: Dims, dy: &[f32], total: &mut [f32]) {
+    let units = d.rows.div_ceil(CHUNK);
+    scratch::with(scratch_len(units, d.out), |parts| {
+        sum_parts(units, total, parts, |units, acc| {
+            add_rows(
+                acc,
+                &dy[units.start * CHUNK * d.out..dy.len().min(units.end * CHUNK * d.out)],
+            );
+        });
+    });
+}
+
+/// Sets or adds dX = dY·W.
+pub(super) fn large_dx(d: Dims, weight: &[f32], dy: &[f32], into: Into, dx: &mut [f32]) {
+    scratch::with(packed_len(d.out, d.inner), |packed| {
+        pack(Mat::new(weight, d.out, d.inner), packed);
+        let turned = Dims { inner: d.out, out: d.inner, ..d };
+        let weight = Packed::new(packed, d.out, d.inner);
+        match into {
+            Into::Set => multiply_rows(turned, dy, weight, Start::Zero, dx, None),
+            Into::Add => {
+                multiply_rows(
+                    turned,
+                    dy,
+                    weight,
+                    Start::Zero,
+                    dx,
+                    Some(&|new, dx| add_assign(dx, new)),
+                );
+            }
+        }
+    });
+}
+
+/// Sets or adds dW = dYᵀ·X, block by block of its rows.
+pub(super) fn large_dw(d: Dims, x: &[f32], dy: &[f32], into: Into, dw: &mut [f32]) {
+    const BLOCK: usize = 96;
+    scratch::with(packed_len(d.rows, d.inner), |packed| {
+        pack(Mat::new(x, d.rows, d.inner), packed);
+        let x = Packed::new(packed, d.rows, d.inner);
+        for_chunks(dw, BLOCK * d.inner, |i, dw| {
+            let out = dw.len() / d.inner;
+            // Columns of dY lie far apart, often on the same lines of the cache: they are turned first.
+            scratch::with(out * d.rows, |turned| {
+                transpose(&dy[i * BLOCK..], d.out, d.rows, turned);
+                multiply(dw, d.inner, into.into(), Mat::new(turned, out, d.rows), x);
+            });
+        });
+    });
 }
 
 /// total += each row of `rows`.

@@ -20,6 +20,7 @@ pub(crate) mod parallel;
 mod rows;
 mod scratch;
 pub(crate) mod simd;
+mod sinks;
 
 pub use arena::{Arena, Buffer};
 pub use backward::{Gradients, backward};

@@ -125,13 +125,6 @@ simd! {
         }
     }
 
-    /// x = max(x, 0).
-    pub(super) fn relu_here(x: &mut [f32]) {
-        for v in x.iter_mut() {
-            *v = if *v > 0.0 { *v } else { 0.0 };
-        }
-    }
-
     /// dst = x where gate > 0, else 0.
     pub(super) fn pass_positive(dst: &mut [f32], x: &[f32], gate: &[f32]) {
         for ((d, x), g) in dst.iter_mut().zip(x).zip(gate) {

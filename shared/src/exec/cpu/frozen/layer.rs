@@ -2,11 +2,12 @@
 
 use super::plan::{self, Fused};
 use crate::exec::cpu::batch_norm::{Affine, running_moments};
-use crate::exec::cpu::forward::{conv_dims, linear_dims, rows_of};
-use crate::exec::cpu::matmul::{Mat, Packed, Start, pack, packed_len};
-use crate::exec::cpu::simd::{add_assign, relu_here};
+use crate::exec::cpu::forward::{conv_dims, is_relu, linear_dims, rows_of};
+use crate::exec::cpu::linear::Finish;
+use crate::exec::cpu::matmul::{Into, Mat, Packed, Start, pack, packed_len};
+use crate::exec::cpu::simd::add_assign;
 use crate::exec::cpu::{Batch, Buffer, act, conv, linear, scratch};
-use crate::graph::{Act, Graph, Op, Step};
+use crate::graph::{Graph, Node, Op, Step};
 
 /// Everything about one product that does not depend on the batch.
 #[derive(Debug)]
@@ -38,15 +39,20 @@ impl Layer {
         Self { fused, inner, out, weight, bias, norm }
     }
 
-    /// Fills `y`, the result of the last step that belongs to this product.
+    /// The value that is added to the product.
+    pub(super) fn residual(&self) -> Option<Node> {
+        self.fused.residual
+    }
+
+    /// Fills `y`, the result of the last step that belongs to this product. It holds what is to be added.
     pub(super) fn forward(&self, steps: &[Step], batch: &Batch, values: &[Buffer], y: &mut [f32]) {
         let step = &steps[self.fused.product];
         let source = step.inputs[0].index();
         let x: &[f32] = &values[source];
-        let residual: Option<&[f32]> = self.fused.residual.map(|n| &values[n.index()][..]);
-        let finish = |first: usize, y: &mut [f32]| {
-            self.finish(residual.map(|r| &r[first * self.out..][..y.len()]), y);
-        };
+        let finish = |product: &[f32], y: &mut [f32]| self.finish(product, y);
+        let alone =
+            self.norm.is_none() && self.fused.residual.is_none() && self.fused.act.is_none();
+        let finish: Option<&Finish<'_>> = if alone { None } else { Some(&finish) };
         let weight = Packed::new(&self.weight, self.inner, self.out);
         let start = self.bias.as_deref().map_or(Start::Zero, Start::Row);
         if matches!(step.op, Op::Linear { .. }) {
@@ -58,9 +64,7 @@ impl Layer {
         if d.is_linear() {
             linear::multiply_rows(rows, x, weight, start, y, finish);
         } else if d.is_tiling() {
-            // As many elements as the pictures have, in another order.
-            scratch::with(x.len(), |tiles| {
-                let tiles = &mut tiles[..rows.rows * rows.inner];
+            scratch::with(rows.rows * rows.inner, |tiles| {
                 conv::tiles(d, x, tiles);
                 linear::multiply_rows(rows, tiles, weight, start, y, finish);
             });
@@ -69,18 +73,21 @@ impl Layer {
         }
     }
 
-    /// What follows the product, over some rows of its result.
-    fn finish(&self, residual: Option<&[f32]>, y: &mut [f32]) {
-        if let Some(norm) = &self.norm {
-            norm.apply(y);
-        }
-        if let Some(residual) = residual {
-            add_assign(y, residual);
-        }
-        match self.fused.act {
-            Some(Act::Relu) => relu_here(y),
-            Some(activation) => act::in_place(activation, y),
-            None => {}
+    /// Rows of the result of rows of the product.
+    fn finish(&self, product: &[f32], y: &mut [f32]) {
+        let adds = self.fused.residual.is_some();
+        match (&self.norm, self.fused.act) {
+            (Some(norm), act) => {
+                norm.apply(product, if adds { Into::Add } else { Into::Set }, is_relu(act), y);
+            }
+            (None, act) if adds => {
+                add_assign(y, product);
+                if is_relu(act) {
+                    y.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { 0.0 });
+                }
+            }
+            (None, Some(activation)) => act::forward(activation, product, y),
+            (None, None) => y.copy_from_slice(product),
         }
     }
 }

@@ -11,7 +11,7 @@ use plan::Planned;
 use super::forward::Walk;
 use super::{Arena, Batch, Buffer, params_of};
 use crate::exec::{Inputs, Mode};
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::weights::Weights;
 
 /// A tower that is only read from.
@@ -61,7 +61,10 @@ impl<'a> Frozen<'a> {
             let value = match stage {
                 Stage::Within => Buffer::default(),
                 Stage::Product(layer) => {
-                    let mut y = arena.take(batch.len(step));
+                    let mut y = match layer.residual() {
+                        None => arena.take(batch.len(step)),
+                        Some(node) => self.held(node, i, &mut values, arena),
+                    };
                     layer.forward(steps, &batch, &values, &mut y);
                     y
                 }
@@ -81,5 +84,16 @@ impl<'a> Frozen<'a> {
             }
         }
         values.pop().unwrap_or_default()
+    }
+
+    /// The value of `node` to write over in step `i`: itself where nobody reads it later.
+    fn held(&self, node: Node, i: usize, values: &mut [Buffer], arena: &mut Arena) -> Buffer {
+        let value = &mut values[node.index()];
+        if self.last_reads[node.index()] == i {
+            return std::mem::take(value);
+        }
+        let mut copy = arena.take(value.len());
+        copy.copy_from_slice(value);
+        copy
     }
 }

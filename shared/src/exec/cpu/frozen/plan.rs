@@ -44,10 +44,14 @@ pub(super) fn plan(graph: &Graph) -> Vec<Planned> {
                     fused.norm = Some(next);
                     fused.act = *act;
                 }
-                Op::Add { act }
-                    if fused.residual.is_none() && matches!(planned[next], Planned::Alone) =>
-                {
-                    fused.residual = steps[next].inputs.iter().find(|n| n.index() != end).copied();
+                Op::Add { act } if fused.residual.is_none() => {
+                    let other = steps[next].inputs.iter().find(|n| n.index() != end).copied();
+                    // Another product may have taken this sum; and the result is written over what is added.
+                    let taken = !matches!(planned[next], Planned::Alone);
+                    if taken || other == Some(step.inputs[0]) {
+                        break;
+                    }
+                    fused.residual = other;
                     fused.act = *act;
                 }
                 _ => break,

@@ -16,7 +16,7 @@ mod panel;
 mod tests;
 
 pub use operand::{Left, Mat, Windows};
-pub(super) use panel::{GROUP, Packed, pack, packed_len};
+pub(super) use panel::{GROUP, Packed, pack, packed_len, transpose};
 
 use super::scratch;
 

@@ -99,6 +99,11 @@ fn pack_panel(b: &Mat<'_>, j: usize, lanes: usize, out: &mut [f32]) {
     }
 }
 
+/// Fills `out` (columns, rows) from the first columns of `source`, `rows` rows that are `stride` apart.
+pub(in super::super) fn transpose(source: &[f32], stride: usize, rows: usize, out: &mut [f32]) {
+    turn(source, stride, rows, rows, out);
+}
+
 /// Rows of `source` become columns of `out`, 8×8 elements at a time.
 fn turn(source: &[f32], stride: usize, columns: usize, width: usize, out: &mut [f32]) {
     const EDGE: usize = 8;
