@@ -133,6 +133,7 @@ pub(super) fn backward(
         let span = units.start * CHUNK * columns..s.x.len().min(units.end * CHUNK * columns);
         let (mut gain, mut bias) = (vec![0.0; c.mean.len()], vec![0.0; c.mean.len()]);
         add_sums(&s.x[span.clone()], &dy[span], &c, s.relu, &mut gain, &mut bias);
+        acc.fill(0.0);
         fold_rows(&gain, &mut acc[..columns]);
         fold_rows(&bias, &mut acc[columns..]);
     });

@@ -137,12 +137,13 @@ pub(super) fn backward(
         turned.fill(0.0);
         let tasks = d.lines().div_ceil(d.task());
         sum_parts(tasks, turned, parts, |range, acc| {
-            for task in range {
+            for task in range.clone() {
                 let lines = task * d.task()..d.lines().min((task + 1) * d.task());
                 let dy = &dy[lines.start * line..lines.end * line];
                 with_windows(d, x, lines, |windows| {
                     let dy = Mat::new(dy, dy.len() / out, out);
-                    product(acc, out, Into::Add, windows.t(), dy);
+                    let keep = if task == range.start { Into::Set } else { Into::Add };
+                    product(acc, out, keep, windows.t(), dy);
                 });
             }
         });

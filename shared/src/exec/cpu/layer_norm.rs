@@ -24,6 +24,7 @@ pub(super) fn backward(
     sum_parts_with(units, (dx, CHUNK * width), d_params, scratch, |range, dx, acc| {
         let start = range.start * CHUNK * width;
         let span = start..start + dx.len();
+        acc.fill(0.0);
         rows_backward(&x[span.clone()], gain, eps, &dy[span], dx, into == Into::Add, acc);
     });
 }

@@ -1,5 +1,7 @@
 //! y = act(x·Wᵀ + b) over rows, forward and backward, in chunks that stay in the cache.
 
+use std::ops::Range;
+
 use super::act;
 use super::matmul::{
     GROUP, Into, Mat, Packed, Start, multiply, pack, packed_len, product, transpose,
@@ -174,46 +176,59 @@ fn by_chunks(
     parts: &mut [f32],
 ) {
     let units = d.rows.div_ceil(CHUNK);
-    let chunk =
-        |unit: usize, dx: Option<(&mut [f32], Into)>, acc: &mut [f32], before: &mut [f32]| {
-            let start = unit * CHUNK;
-            let rows = CHUNK.min(d.rows - start);
-            let span = start * d.out..(start + rows) * d.out;
-            let dy: &[f32] = match saved.activation {
-                None => &dy[span],
-                Some((activation, pre)) => {
-                    let before = &mut before[..rows * d.out];
-                    act::backward(activation, &dy[span.clone()], &pre[span], before);
-                    before
-                }
-            };
-            add_rows(&mut acc[d.out * d.inner..], dy);
-            let dy = Mat::new(dy, rows, d.out);
-            if let Some((dx, into)) = dx {
-                multiply(dx, d.inner, into.into(), dy, Packed::new(packed, d.out, d.inner));
+    let chunk = |unit: usize,
+                 dx: Option<(&mut [f32], Into)>,
+                 keep: Into,
+                 acc: &mut [f32],
+                 before: &mut [f32]| {
+        let start = unit * CHUNK;
+        let rows = CHUNK.min(d.rows - start);
+        let span = start * d.out..(start + rows) * d.out;
+        let dy: &[f32] = match saved.activation {
+            None => &dy[span],
+            Some((activation, pre)) => {
+                let before = &mut before[..rows * d.out];
+                act::backward(activation, &dy[span.clone()], &pre[span], before);
+                before
             }
-            let dw = &mut acc[..d.out * d.inner];
-            let x = Mat::new(&saved.x[start * d.inner..], rows, d.inner);
-            product(dw, d.inner, Into::Add, dy.t(), x);
         };
+        let (dw, db) = acc.split_at_mut(d.out * d.inner);
+        if keep == Into::Set {
+            db.fill(0.0);
+        }
+        add_rows(db, dy);
+        let dy = Mat::new(dy, rows, d.out);
+        if let Some((dx, into)) = dx {
+            multiply(dx, d.inner, into.into(), dy, Packed::new(packed, d.out, d.inner));
+        }
+        let x = Mat::new(&saved.x[start * d.inner..], rows, d.inner);
+        product(dw, d.inner, keep, dy.t(), x);
+    };
     let before = if saved.activation.is_some() { CHUNK * d.out } else { 0 };
     match dx {
         None => sum_parts(units, d_params, parts, |range, acc| {
             scratch::with(before, |before| {
-                range.for_each(|unit| chunk(unit, None, acc, before));
+                for unit in range.clone() {
+                    chunk(unit, None, first(&range, unit), acc, before);
+                }
             });
         }),
         Some((dx, into)) => {
             let unit_len = CHUNK * d.inner;
             sum_parts_with(units, (dx, unit_len), d_params, parts, |range, dx, acc| {
                 scratch::with(before, |before| {
-                    for (unit, dx) in range.zip(dx.chunks_mut(unit_len)) {
-                        chunk(unit, Some((dx, into)), acc, before);
+                    for (unit, dx) in range.clone().zip(dx.chunks_mut(unit_len)) {
+                        chunk(unit, Some((dx, into)), first(&range, unit), acc, before);
                     }
                 });
             });
         }
     }
+}
+
+/// The first unit of a part sets its sums, the others add.
+fn first(part: &Range<usize>, unit: usize) -> Into {
+    if unit == part.start { Into::Set } else { Into::Add }
 }
 
 /// Elements of scratch that [`backward`] needs.
@@ -245,6 +260,7 @@ pub(super) fn sum_rows(d: Dims, dy: &[f32], total: &mut [f32]) {
     let units = d.rows.div_ceil(CHUNK);
     scratch::with(scratch_len(units, d.out), |parts| {
         sum_parts(units, total, parts, |units, acc| {
+            acc.fill(0.0);
             add_rows(
                 acc,
                 &dy[units.start * CHUNK * d.out..dy.len().min(units.end * CHUNK * d.out)],

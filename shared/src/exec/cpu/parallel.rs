@@ -91,8 +91,8 @@ pub(super) fn scratch_len(units: usize, len: usize) -> usize {
     units.div_ceil(part_size(units)).max(1) * len
 }
 
-/// Splits `units` into parts; `task(units of the part, accumulator)` adds to a zeroed accumulator of
-/// its own, and the accumulators are added to `total` in order.
+/// Splits `units` into parts; `task(units of the part, accumulator)` fills an accumulator of its own,
+/// in which it finds stale numbers, and the accumulators are added to `total` in order.
 pub(super) fn sum_parts(
     units: usize,
     total: &mut [f32],
@@ -101,7 +101,6 @@ pub(super) fn sum_parts(
 ) {
     let len = total.len();
     for_chunks(scratch, len, |i, acc| {
-        acc.fill(0.0);
         task(part(i, units), acc);
     });
     add_in_order(total, scratch);
@@ -117,7 +116,6 @@ pub(super) fn sum_parts_with(
 ) {
     let len = total.len();
     for_chunks2((out, part_size(units) * unit_len), (scratch, len), |i, out, acc| {
-        acc.fill(0.0);
         task(part(i, units), out, acc);
     });
     add_in_order(total, scratch);
@@ -152,6 +150,7 @@ mod tests {
         let mut scratch = vec![9.0; scratch_len(20, 3)];
         let mut out = vec![0.0; 39];
         sum_parts_with(20, (&mut out, 2), &mut total, &mut scratch, |range, out, acc| {
+            acc.fill(0.0);
             out.fill(range.start as f32);
             range.for_each(|u| acc.iter_mut().for_each(|a| *a += u as f32));
         });
