@@ -43,7 +43,8 @@ impl Frozen {
             }
         }
         if !new.is_empty() {
-            let vectors = embed_all(graph, params, &new.values().copied().collect::<Vec<_>>(), arena);
+            let vectors =
+                embed_all(graph, params, &new.values().copied().collect::<Vec<_>>(), arena);
             let width = vectors.len() / new.len();
             let vectors = vectors.chunks_exact(width).map(<[f32]>::to_vec);
             self.known.extend(new.into_keys().zip(vectors));
@@ -70,7 +71,9 @@ fn split<'a>(graph: &Graph, inputs: Inputs<'a>) -> Vec<Inputs<'a>> {
 fn key(input: Inputs<'_>) -> Digest {
     let bytes: Vec<u8> = match input {
         Inputs::Pixels(pixels) => pixels.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        Inputs::Tokens { ids, end } => ids.iter().chain(end).flat_map(|x| x.to_le_bytes()).collect(),
+        Inputs::Tokens { ids, end } => {
+            ids.iter().chain(end).flat_map(|x| x.to_le_bytes()).collect()
+        }
     };
     Digest::of_bytes(&bytes)
 }
@@ -142,7 +145,8 @@ mod tests {
     fn looked_up_is_embedded_bit_for_bit() {
         for (name, clip) in small() {
             let weights = Weights::init(&clip.params(), &Seed::new(1));
-            let mut towers = [Frozen::new(&recipe(Freeze::Text)), Frozen::new(&recipe(Freeze::Text))];
+            let mut towers =
+                [Frozen::new(&recipe(Freeze::Text)), Frozen::new(&recipe(Freeze::Text))];
             let mut arena = Arena::default();
             for first in 0..3 {
                 let batch = batch(&clip, first);
