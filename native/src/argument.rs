@@ -122,8 +122,8 @@ pub fn encoder(name: &str) -> Result<ClipConfig> {
         return Ok(library::find(name)?);
     }
     let path = std::path::Path::new(name);
-    let json =
-        std::fs::read_to_string(path).map_err(|e| Failure::request(format!("{name}: {e}")))?;
+    let remedy = "check the path, or give a name of `toxiclip list encoders`";
+    let json = std::fs::read_to_string(path).map_err(|e| Failure::absent(path, &e, remedy))?;
     Ok(ClipConfig::parse(&json, name)?)
 }
 

@@ -46,6 +46,16 @@ impl Failure {
         io_failure(&path.display(), error)
     }
 
+    /// As [`Failure::io`]; where `path` is missing, says what to do about it.
+    pub fn absent(path: &Path, error: &io::Error, remedy: &str) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                Self::request(format!("{}: {error}; {remedy}", path.display()))
+            }
+            _ => Self::io(path, error),
+        }
+    }
+
     /// Puts `what` before the text, keeping the kind: `cell 3: the loss is not finite …`.
     #[must_use]
     pub fn during(self, what: impl Display) -> Self {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use toxiclip_shared::checkpoint::{self, Provenance};
-use toxiclip_shared::encoders::Clip;
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::encoders::{Clip, ClipConfig};
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::text::Tokenizer;
 use toxiclip_shared::weights::Weights;
@@ -26,6 +27,33 @@ impl Model {
     pub fn init(clip: Clip, tokenizer: Tokenizer, seed: &Seed) -> Self {
         let weights = Weights::init(&clip.params(), seed);
         Self { clip, weights, tokenizer }
+    }
+
+    /// A model with start values that is to be trained on `data`: with the tokenizer that comes with the set, or one made
+    /// from its captions.
+    ///
+    /// # Errors
+    /// If the tokenizer knows more tokens than the encoder has rows for.
+    pub fn scratch(config: &ClipConfig, data: &dyn Dataset, seed: &Seed) -> Result<Self> {
+        let text = &config.text_cfg;
+        let json = match data.tokenizer() {
+            Some(json) => json.to_owned(),
+            None => {
+                let captions = data.examples().iter().flat_map(|e| e.captions.iter());
+                toxiclip_shared::text::train(&captions.collect::<Vec<_>>(), text.vocab_size)?
+            }
+        };
+        let tokenizer = Tokenizer::from_json(json, text.context_length)?;
+        // A few captions make fewer tokens than the encoder has rows for; the others are never asked for.
+        if tokenizer.vocab_size() > text.vocab_size {
+            return Err(Failure::request(format!(
+                "the encoder has {} tokens and the tokenizer of {} has {}; set `vocab_size` to at least that",
+                text.vocab_size,
+                data.name(),
+                tokenizer.vocab_size()
+            )));
+        }
+        Ok(Self::init(Clip::build(config), tokenizer, seed))
     }
 
     /// Writes a checkpoint directory that open_clip reads.

@@ -69,6 +69,64 @@ fn wrong_requests_are_one_line_with_code_2() {
 }
 
 #[test]
+fn what_is_missing_is_named_with_its_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for (folder, files) in [("empty", &[][..]), ("weightless", &["open_clip_config.json"])] {
+        std::fs::create_dir(path(folder)).unwrap();
+        let definition = include_str!("../../benchmarks/encoders/tiny-vit.json");
+        files
+            .iter()
+            .for_each(|f| std::fs::write(dir.path().join(folder).join(f), definition).unwrap());
+    }
+    std::fs::write(path("captions.txt"), "a fox").unwrap();
+    let (texts, out) = (path("captions.txt"), path("out.safetensors"));
+    let embed = |checkpoint: &str| {
+        refusal(&["embed", "--checkpoint", &path(checkpoint), "--texts", &texts, "--out", &out])
+    };
+    for (text, place, remedy) in [
+        (refusal(&["run", &path("no.toml")]), "no.toml", "`toxiclip list benchmarks`"),
+        (refusal(&["run", &path("no-folder/")]), "no-folder", "`toxiclip list benchmarks`"),
+        (refusal(&["bench", "image", "--encoder", &path("no.json")]), "no.json", "list encoders`"),
+        (embed("no-checkpoint"), "no-checkpoint", "give a folder that `toxiclip train`"),
+        (embed("captions.txt"), "captions.txt", "give a folder that `toxiclip train`"),
+        (embed("empty"), "empty", "neither open_clip_config.json nor config.json"),
+        (embed("weightless"), "open_clip_model.safetensors", "save them as safetensors"),
+    ] {
+        assert!(text.contains(place) && text.contains(remedy), "{text}");
+    }
+    // Whatever else is wrong with a file has another remedy.
+    std::fs::write(path("weightless/open_clip_config.json"), "{").unwrap();
+    assert!(!embed("weightless").contains("give a folder"));
+}
+
+#[test]
+fn a_bench_of_the_whole_pipeline_says_how_long_it_waited() {
+    let bench = |what: &str| -> serde_json::Value {
+        let json = output(&[
+            "bench",
+            what,
+            "--encoder",
+            "tiny-resnet",
+            "--batch",
+            "8",
+            "--iters",
+            "2",
+            "--json",
+        ]);
+        serde_json::from_str(&json).unwrap()
+    };
+    let (pipeline, step) = (bench("pipeline"), bench("train-step"));
+    assert_eq!(pipeline["what"], "pipeline");
+    let waited = pipeline["waited"].as_f64().unwrap();
+    assert!((0.0..1.0).contains(&waited), "{pipeline}");
+    assert!(pipeline["per_second"].as_f64().unwrap() > 0.0);
+    assert_eq!(pipeline["gflop_per_item"], step["gflop_per_item"]);
+    assert!(step.get("waited").is_none(), "{step}");
+    assert!(refusal(&["bench", "pipeline", "--batch", "1"]).contains("--batch must be 2 to"));
+}
+
+#[test]
 fn lists_parse_and_every_name_has_a_card() {
     for (plural, singular) in [
         ("attacks", "attack"),

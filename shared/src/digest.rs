@@ -1,6 +1,7 @@
 //! One way to hash: SHA-256 over bytes, or over canonical JSON (keys sorted, no spaces).
 
 use std::fmt;
+use std::io::Read;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -14,6 +15,23 @@ impl Digest {
     /// Digest of raw bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// Digest of all bytes that are left in `source`, read piece by piece.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn of_reader(mut source: impl Read) -> std::io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            match source.read(&mut piece) {
+                Ok(0) => return Ok(Self(hasher.finalize().into())),
+                Ok(length) => hasher.update(&piece[..length]),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// Digest of the canonical JSON of `value`.
@@ -127,5 +145,13 @@ mod tests {
         let json = serde_json::to_string(&d).unwrap();
         assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), d);
         assert!(serde_json::from_str::<Digest>("\"é\"").is_err());
+    }
+
+    #[test]
+    fn reading_piece_by_piece_changes_nothing() {
+        for length in [0, 1, 1 << 16, (1 << 17) + 3] {
+            let bytes: Vec<u8> = (0..length).map(|i: u32| i as u8).collect();
+            assert_eq!(Digest::of_reader(&bytes[..]).unwrap(), Digest::of_bytes(&bytes));
+        }
     }
 }

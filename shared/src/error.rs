@@ -43,6 +43,17 @@ impl Error {
         Self::Request(text.to_string())
     }
 
+    /// Another error in its place where a file was not there.
+    pub(crate) fn where_absent(self, other: impl FnOnce(std::io::Error) -> Self) -> Self {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        match self {
+            Self::Io { source, .. } if matches!(source.kind(), NotFound | NotADirectory) => {
+                other(source)
+            }
+            same => same,
+        }
+    }
+
     /// An input error.
     pub fn input(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
         Self::Input { what: what.to_string(), why: why.to_string() }

@@ -67,10 +67,10 @@ impl Stream {
     pub fn below(&mut self, n: usize) -> usize {
         assert!(n > 0, "no number is below 0");
         let n = n as u64;
-        let limit = u64::MAX - u64::MAX % n;
         loop {
             let x = self.0.next_u64();
-            if x < limit {
+            // The largest multiple of n is above u64::MAX - n, so that it hardly ever has to be found.
+            if x <= u64::MAX - n || x < u64::MAX - u64::MAX % n {
                 return (x % n) as usize;
             }
         }

@@ -80,6 +80,60 @@ fn broken_links(path: &Path, text: &str) -> Vec<String> {
         .collect()
 }
 
+/// What Python scripts here use of its standard library.
+const STANDARD: [&str; 22] = [
+    "argparse",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "importlib",
+    "json",
+    "logging",
+    "math",
+    "os",
+    "pathlib",
+    "platform",
+    "random",
+    "re",
+    "resource",
+    "statistics",
+    "struct",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "time",
+    "warnings",
+    "zlib",
+];
+
+/// Imports of a Python script that the `requirements.txt` beside it does not pin.
+fn unpinned(path: &Path, text: &str) -> Vec<String> {
+    let folder = path.parent().unwrap();
+    let pins = fs::read_to_string(folder.join("requirements.txt")).unwrap_or_default();
+    let package = |module: &str| match module {
+        "PIL" => "pillow".to_owned(),
+        "open_clip" => "open_clip_torch".to_owned(),
+        "sklearn" => "scikit-learn".to_owned(),
+        other => other.to_owned(),
+    };
+    let module = |line: &str| {
+        let rest = line.strip_prefix("import ").or_else(|| line.strip_prefix("from "))?;
+        rest.split([' ', '.', ',']).next().map(str::to_owned)
+    };
+    text.lines()
+        .filter_map(module)
+        .filter(|m| !STANDARD.contains(&m.as_str()) && !folder.join(format!("{m}.py")).exists())
+        .map(|m| package(&m))
+        .filter(|p| !pins.lines().any(|line| line.starts_with(&format!("{p}=="))))
+        .map(|p| format!("{p} is imported and not pinned in requirements.txt"))
+        .collect()
+}
+
+#[test]
+fn python_scripts_pin_what_they_import() {
+    enforce(&files(".py"), unpinned);
+}
+
 #[test]
 fn rust_files_are_short_and_finished() {
     enforce(&files(".rs"), |path, text| {
@@ -114,4 +168,8 @@ fn the_rules_can_fail() {
         broken_links(&root().join("README.md"), "[a](no/such.md) [b](#c) [d](README.md)").len(),
         1
     );
+    let script = root().join("benchmarks/perf/a.py");
+    let imports =
+        "import json\nimport timing\nimport torch.nn\nfrom PIL import Image\nimport no_such";
+    assert_eq!(unpinned(&script, imports).len(), 2);
 }

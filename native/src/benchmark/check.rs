@@ -25,7 +25,8 @@ impl Benchmark {
     /// # Errors
     /// With file and line, on the first thing that is wrong.
     pub fn read(path: &Path, form: Form, set: &[Assignment], only: &[Assignment]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
+        let remedy = "check the path; `toxiclip list benchmarks` names those of this repository";
+        let text = std::fs::read_to_string(path).map_err(|e| Failure::absent(path, &e, remedy))?;
         Self::parse(path, &text, form, set, only)
     }
 

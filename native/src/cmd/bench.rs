@@ -1,5 +1,6 @@
 //! `toxiclip bench`: how fast one thing runs here.
 
+use toxiclip_shared::data::emoji;
 use toxiclip_shared::encoders::Clip;
 use toxiclip_shared::exec::Inputs;
 use toxiclip_shared::exec::cpu::{Arena, Frozen};
@@ -11,10 +12,11 @@ use toxiclip_shared::weights::Weights;
 use crate::cli::Context;
 use crate::failure::{Failure, Result};
 use crate::machine;
+use crate::model::Model;
 use crate::timer::Timer;
-use crate::train::{Batch, Trainer};
+use crate::train::{Ahead, Batch, Batches, Trainer};
 
-/// Times training steps or embedding; compare only runs that alternate on a quiet machine.
+/// Times training steps, embedding, or training with its data; compare only runs that alternate on a quiet machine.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to time.
@@ -42,12 +44,14 @@ pub enum What {
     Image,
     /// The text tower, forward.
     Text,
+    /// Training steps on the data set `emoji`: drawings, augmentation and captions included.
+    Pipeline,
 }
 
 /// What `bench --json` prints.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Timing {
-    /// `train-step`, `image` or `text`.
+    /// `train-step`, `image`, `text` or `pipeline`.
     pub what: String,
     /// The encoder's name or file.
     pub encoder: String,
@@ -73,7 +77,13 @@ pub struct Timing {
     pub minor_faults: Option<f64>,
     /// Floating-point operations of one item, counted in the graph, in 10⁹.
     pub gflop_per_item: f64,
+    /// Of `pipeline`: the share of the time in which training waited for data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waited: Option<f64>,
 }
+
+/// Steps of a training that no benchmark reaches the end of.
+const STEPS: u64 = 1_000_000;
 
 /// Iterations before the clock starts: buffers are allocated in the first.
 const WARM_UP: usize = 3;
@@ -94,16 +104,19 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let weights = Weights::init(&specs, &seed);
     let batch = random_batch(&clip, args.batch, &seed);
     let (image, text) = (clip.image.flops() / 1e9, clip.text.flops() / 1e9);
-    let (gflop, Times { mut seconds, faults }) = match args.what {
+    // Backward costs two products for each of forward's.
+    let trained = 3.0 * (image + text);
+    let (gflop, Times { mut seconds, faults, waited }) = match args.what {
         What::TrainStep => {
             let config = TrainConfig { batch: args.batch, ..TrainConfig::default() };
-            let mut trainer = Trainer::new(clip, weights, &config, 1_000_000);
-            // Backward costs two products for each of forward's.
-            (3.0 * (image + text), time(args.iters, || trainer.step(&batch).map(|_| ()))?)
+            let mut trainer = Trainer::new(clip, weights, &config, STEPS);
+            (trained, time(args.iters, || trainer.step(&batch).map(|_| 0.0))?)
         }
         What::Image => (image, time_tower(&clip, true, &weights, &batch, args.iters)?),
         What::Text => (text, time_tower(&clip, false, &weights, &batch, args.iters)?),
+        What::Pipeline => (trained, time_pipeline(&clip, args, &seed)?),
     };
+    let waited = (args.what == What::Pipeline).then(|| waited / seconds.iter().sum::<f64>());
     seconds.sort_by(f64::total_cmp);
     let median = (seconds[(seconds.len() - 1) / 2] + seconds[seconds.len() / 2]) / 2.0;
     let timing = Timing {
@@ -121,13 +134,15 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         peak_rss_bytes: machine::peak_rss_bytes(),
         minor_faults: faults,
         gflop_per_item: gflop,
+        waited,
     };
     if args.json {
         let json = serde_json::to_string(&timing).map_err(|e| Failure::failed(e.to_string()))?;
         return crate::output::print(&json);
     }
+    let waited = waited.map(|share| format!(", waited {:.2} % of the time", 100.0 * share));
     crate::output::print(&format!(
-        "{} {} batch {}: {:.1} items/s (median of {}: {:.4} s, {:.4} to {:.4}), {:.0} GFLOP/s, {} threads",
+        "{} {} batch {}: {:.1} items/s (median of {}: {:.4} s, {:.4} to {:.4}), {:.0} GFLOP/s, {} threads{}",
         timing.what,
         name,
         args.batch,
@@ -137,7 +152,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         timing.seconds_min,
         timing.seconds_max,
         gflop * timing.per_second,
-        timing.threads
+        timing.threads,
+        waited.unwrap_or_default()
     ))
 }
 
@@ -173,7 +189,27 @@ fn time_tower(
     time(iters, || {
         let embeddings = tower.embed(inputs, &mut arena);
         arena.give(embeddings);
-        Ok(())
+        Ok(0.0)
+    })
+}
+
+/// A training as `toxiclip train --data emoji` runs it, without its files.
+fn time_pipeline(clip: &Clip, args: &Args, seed: &Seed) -> Result<Times> {
+    let splits = emoji::open("emoji")?;
+    let data = splits.train.ok_or_else(|| Failure::failed("emoji has no training split"))?;
+    if args.batch < 2 || args.batch > data.examples().len() {
+        let rows = data.examples().len();
+        return Err(Failure::request(format!("--batch must be 2 to {rows}, the pairs of emoji")));
+    }
+    let Model { clip, weights, tokenizer } = Model::scratch(&clip.config, &*data, seed)?;
+    let config = TrainConfig { batch: args.batch, ..TrainConfig::default() };
+    let size = clip.config.vision_cfg.image_size;
+    let source = Batches::new(&*data, size, &tokenizer, &config, seed)?;
+    let mut batches = Ahead::new(source, 0, STEPS);
+    let mut trainer = Trainer::new(clip, weights, &config, STEPS);
+    time(args.iters, || {
+        let (outcome, waited) = batches.step(|batch| trainer.step(batch));
+        outcome.map(|_| waited)
     })
 }
 
@@ -183,20 +219,23 @@ struct Times {
     seconds: Vec<f64>,
     /// Minor page faults of one, on average.
     faults: Option<f64>,
+    /// Seconds of waiting for data, over all iterations.
+    waited: f64,
 }
 
-fn time(iters: usize, mut once: impl FnMut() -> toxiclip_shared::Result<()>) -> Result<Times> {
+/// `once` returns for how many seconds it waited for data.
+fn time(iters: usize, mut once: impl FnMut() -> toxiclip_shared::Result<f64>) -> Result<Times> {
     for _ in 0..WARM_UP {
         once()?;
     }
     let before = machine::minor_faults();
-    let mut seconds = Vec::with_capacity(iters);
+    let (mut seconds, mut waited) = (Vec::with_capacity(iters), 0.0);
     for _ in 0..iters {
         let timer = Timer::start();
-        once()?;
+        waited += once()?;
         seconds.push(timer.seconds());
     }
     let after = machine::minor_faults();
     let faults = before.zip(after).map(|(b, a)| a.saturating_sub(b) as f64 / iters as f64);
-    Ok(Times { seconds, faults })
+    Ok(Times { seconds, faults, waited })
 }

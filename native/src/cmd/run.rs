@@ -102,18 +102,23 @@ fn quoted(word: &str) -> String {
 /// With code 2 if a request is wrong (nothing has run then), with code 1 if a cell failed or an expectation was missed.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let specs = files(&args.specs)?;
-    let mut benchmarks = Vec::new();
-    for spec in &specs {
-        let benchmark = Benchmark::read(spec, args.form(), &args.set, &args.only)?;
-        // What is wrong with the last of several shows before the first has run.
-        Plan::new(&benchmark, args.data_root.as_deref()).map_err(|e| e.during(spec.display()))?;
-        benchmarks.push((spec, benchmark));
+    let read = |spec: &PathBuf| Benchmark::read(spec, args.form(), &args.set, &args.only);
+    let benchmarks: Vec<Benchmark> = specs.iter().map(read).collect::<Result<_>>()?;
+    let lay_out = |(spec, benchmark): (&PathBuf, _)| {
+        Plan::new(benchmark, args.data_root.as_deref()).map_err(|e| e.during(spec.display()))
+    };
+    let each = || specs.iter().zip(&benchmarks);
+    // What is wrong with the last of several shows before the first has run. The others' plans would fill the memory.
+    let mut first = None;
+    for one in each() {
+        let plan = lay_out(one)?;
+        first.get_or_insert(plan);
     }
     let several = benchmarks.len() > 1;
     let stages = if args.dry_run { None } else { Some(Stages::new(context)?) };
     let mut failures = Vec::new();
-    for (spec, benchmark) in &benchmarks {
-        let plan = Plan::new(benchmark, args.data_root.as_deref())?;
+    for (spec, benchmark) in each() {
+        let plan = first.take().map_or_else(|| lay_out((spec, benchmark)), Ok)?;
         let Some(stages) = &stages else {
             output::print(&dry_run(&plan, context)?)?;
             continue;

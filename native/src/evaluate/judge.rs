@@ -9,7 +9,7 @@ use toxiclip_shared::metrics::ranking::{rank_of_best, top_k};
 use toxiclip_shared::metrics::{Judgement, Task};
 use toxiclip_shared::seed::Seed;
 
-use super::scores::cosines;
+use super::scores::Gallery;
 use super::{Caption, Embeddings, captions};
 use crate::benchmark::Utility;
 use crate::failure::{Failure, Result};
@@ -144,6 +144,7 @@ fn judge(
     let asked = Distinct::of(queries.iter().map(|q| (q.text.unwrap_or_default(), q.vector)));
     let few: Vec<f32> =
         items.first.iter().flat_map(|&i| &gallery[i * width..(i + 1) * width]).copied().collect();
+    let few = Gallery::new(&few, width);
     let one = |query: &Query<'_>, scores: &[f32], top: &[usize]| -> Result<Judgement> {
         let example = &data.examples()[query.row];
         Ok(Judgement {
@@ -164,7 +165,7 @@ fn judge(
         })
     };
     let alike = |members: Vec<usize>| -> Result<Vec<(usize, Judgement)>> {
-        let few = cosines(queries[members[0]].vector, &few);
+        let few = few.cosines(queries[members[0]].vector);
         let scores: Vec<f32> = items.index.iter().map(|&i| few[i]).collect();
         let top = top_k(&scores, TOP)?;
         members.into_iter().map(|q| Ok((q, one(&queries[q], &scores, &top)?))).collect()

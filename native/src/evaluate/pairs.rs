@@ -2,7 +2,7 @@
 
 use toxiclip_shared::data::Dataset;
 
-use super::scores::cosines;
+use super::scores::cosine;
 use super::{captions, unique};
 use crate::encode;
 use crate::failure::{Failure, Result};
@@ -22,7 +22,7 @@ pub fn distances(model: &Model, data: &dyn Dataset) -> Result<Vec<f32>> {
     for (caption, vector) in captions.iter().zip(vectors.chunks_exact(dim)) {
         let picture = &images[caption.row * dim..(caption.row + 1) * dim];
         let (sum, count) = &mut sums[caption.row];
-        *sum += 1.0 - cosines(picture, vector)[0];
+        *sum += 1.0 - cosine(picture, vector);
         *count += 1;
     }
     let means: Vec<f32> = sums.into_iter().map(|(sum, count)| sum / count.max(1) as f32).collect();

@@ -3,7 +3,7 @@
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::metrics::{Judgement, Task};
 
-use super::scores::cosines;
+use super::scores::cosine;
 use super::{Embeddings, captions};
 
 /// One judgement per test picture and per test caption: 1 − cos between `moved` and `clean`.
@@ -27,7 +27,7 @@ pub fn judge_shift(data: &dyn Dataset, clean: &Embeddings, moved: &Embeddings) -
             cluster: example.id.0.clone(),
             poisoned: None,
             // Rounding can bring the cosine of equal vectors above 1.
-            score: Some((1.0 - cosines(a, b)[0]).max(0.0)),
+            score: Some((1.0 - cosine(a, b)).max(0.0)),
             dropped: None,
         }
     };

@@ -9,10 +9,9 @@ use serde_json::json;
 use toxiclip_shared::checkpoint::{self, Provenance};
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::encoders::{Clip, ClipConfig};
+use toxiclip_shared::encoders::ClipConfig;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
-use toxiclip_shared::text::Tokenizer;
 
 use super::pairs::Pairs;
 use crate::cli::Context;
@@ -180,7 +179,7 @@ impl Origin {
     /// Those of training; or the checkpoint cannot be read.
     pub(super) fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
         match self {
-            Self::Scratch(config) => scratch(config, data, &Seed::new(seed)),
+            Self::Scratch(config) => Model::scratch(config, data, &Seed::new(seed)),
             Self::Checkpoint { dir, .. } => Ok(Model::load(dir)?.0),
             Self::Fit(fit) => Ok(Model::load(&fit.run(stages)?.0)?.0),
         }
@@ -348,27 +347,4 @@ impl Fit {
             .collect::<Result<_, _>>()
             .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
     }
-}
-
-/// Start values, and the tokenizer of the data set or one made from its captions.
-fn scratch(config: &ClipConfig, data: &dyn Dataset, seed: &Seed) -> Result<Model> {
-    let text = &config.text_cfg;
-    let json = match data.tokenizer() {
-        Some(json) => json.to_owned(),
-        None => {
-            let captions = data.examples().iter().flat_map(|e| e.captions.iter());
-            toxiclip_shared::text::train(&captions.collect::<Vec<_>>(), text.vocab_size)?
-        }
-    };
-    let tokenizer = Tokenizer::from_json(json, text.context_length)?;
-    // A few captions make fewer tokens than the encoder has rows for; the others are never asked for.
-    if tokenizer.vocab_size() > text.vocab_size {
-        return Err(Failure::request(format!(
-            "the encoder has {} tokens and the tokenizer of {} has {}; set `vocab_size` to at least that",
-            text.vocab_size,
-            data.name(),
-            tokenizer.vocab_size()
-        )));
-    }
-    Ok(Model::init(Clip::build(config), tokenizer, seed))
 }

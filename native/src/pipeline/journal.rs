@@ -79,7 +79,7 @@ impl Journal {
                 self.file.append(&row)?;
             }
         }
-        Ok(())
+        Ok(self.file.sync()?)
     }
 
     /// One row for a cell that has no values; returns the metric it stands under, the first that was due.
@@ -97,6 +97,7 @@ impl Journal {
         let metric = first.map_or("ca", |m| m.name).to_owned();
         let row = self.row(plan, cell, None);
         self.file.append(&Row { metric: metric.clone(), error: Some(error.to_owned()), ..row })?;
+        self.file.sync()?;
         Ok(metric)
     }
 

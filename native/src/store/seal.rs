@@ -84,9 +84,10 @@ fn contents(dir: &Path) -> IoResult<Vec<Sealed>> {
             }
             let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
             if name != LIST {
-                let bytes = at(&path, fs::read(&path))?;
-                let sha256 = Digest::of_bytes(&bytes);
-                files.push(Sealed { path: name, size: bytes.len() as u64, sha256 });
+                let file = at(&path, File::open(&path))?;
+                let size = at(&path, file.metadata())?.len();
+                let sha256 = at(&path, Digest::of_reader(file))?;
+                files.push(Sealed { path: name, size, sha256 });
             }
         }
     }

@@ -3,9 +3,11 @@
 //! The order of rows, the caption of each row and the augmentation are functions of (seed, epoch, sample
 //! id), so a checkpoint is weights, moments and the number of steps: nothing else moves.
 
+mod ahead;
 mod augment;
 mod batches;
 mod checkpoint;
+mod frozen;
 mod step;
 
 use std::fs::File;
@@ -23,6 +25,7 @@ use crate::lab::Lab;
 use crate::model::Model;
 use crate::timer::Timer;
 
+pub use ahead::Ahead;
 pub use batches::Batches;
 pub use step::{Batch, Outcome, Trainer};
 
@@ -42,7 +45,7 @@ pub struct StepRecord {
     pub logit_scale: f32,
     /// Throughput of this step, data included.
     pub pairs_per_second: f64,
-    /// Seconds of this step that went into preparing its batch, while nothing was trained.
+    /// Seconds after this step in which the next batch was still being prepared, while nothing was trained.
     pub data_seconds: f64,
 }
 
@@ -75,8 +78,7 @@ pub fn fit(
     }
     let per_epoch = (data.examples().len() / config.batch).max(1) as u64;
     let Model { clip, weights, tokenizer } = model;
-    let mut source =
-        Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
+    let source = Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
     let mut trainer = Trainer::new(clip.clone(), weights, config, total);
     checkpoint::resume(work, &mut trainer)?;
     let done = trainer.steps_done();
@@ -91,14 +93,12 @@ pub fn fit(
     let mut log = open_log(&work.join("train.jsonl"), done)?;
     let stage = lab.progress.stage(format!("train {}", data.name()), total, "steps");
     stage.resume_at(done);
-    let mut batch = Batch::default();
+    let mut batches = Ahead::new(source, done, total);
     let (mut waited, mut spent) = (0.0, 0.0);
     while trainer.steps_done() < total {
         let timer = Timer::start();
         let step = trainer.steps_done();
-        source.fill(step, &mut batch);
-        let data_seconds = timer.seconds();
-        let outcome = trainer.step(&batch);
+        let (outcome, data_seconds) = batches.step(|batch| trainer.step(batch));
         let outcome = match outcome {
             Err(e @ Error::NotFinite { .. }) => {
                 log.flush().map_err(|e| Failure::io(work, &e))?;
@@ -139,10 +139,10 @@ pub fn fit(
     log.flush().map_err(|e| Failure::io(work, &e))?;
     stage.finish();
     let share = 100.0 * waited / f64::max(spent, 1e-9);
-    lab.progress.log(&format!("preparing batches took {share:.1} % of the training's time"));
+    lab.progress.log(&format!("training waited for its batches {share:.1} % of the time"));
     checkpoint::remove(work)?;
     let weights = trainer.into_weights();
-    drop(source);
+    drop(batches);
     Ok(Model { clip, weights, tokenizer })
 }
 

@@ -12,13 +12,15 @@ use toxiclip_shared::recipe::{Freeze, TrainConfig};
 use toxiclip_shared::weights::Weights;
 use toxiclip_shared::{Error, Result};
 
+use super::frozen::Frozen;
+
 /// open_clip's ceiling of the temperature's logarithm, ln 100.
 const MAX_LOGIT_SCALE: f32 = 4.605_170_2;
 /// PyTorch's momentum of running statistics.
 const MOMENTUM: f32 = 0.1;
 
 /// Host inputs of one step.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Batch {
     /// Normalised pixels (batch, size, size, 3).
     pub pixels: Vec<f32>,
@@ -48,6 +50,14 @@ pub struct Trainer {
     scale_spec: ParamSpec,
     /// Buffers of the image and of the text tower.
     arenas: [Arena; 2],
+    /// What the tower that `freeze` names, if it is a whole one, has given so far.
+    pub(super) frozen: Frozen,
+}
+
+/// What a tower gave for a batch.
+enum Walked {
+    Training(Pass),
+    Frozen(Vec<f32>),
 }
 
 impl Trainer {
@@ -59,8 +69,9 @@ impl Trainer {
         let state = State::new(&trained);
         let scale_spec = specs.into_iter().find(|s| s.name == LOGIT_SCALE);
         let scale_spec = scale_spec.unwrap_or_else(|| unreachable!("every CLIP has a temperature"));
-        let config = config.clone();
-        Self { clip, weights, state, config, total, scale_spec, arenas: <[Arena; 2]>::default() }
+        let (config, frozen) = (config.clone(), Frozen::new(config));
+        let arenas = <[Arena; 2]>::default();
+        Self { clip, weights, state, config, total, scale_spec, arenas, frozen }
     }
 
     /// Optimiser steps made so far.
@@ -78,26 +89,29 @@ impl Trainer {
     /// # Errors
     /// If the loss or a gradient is not finite; weights are then as before the step.
     pub fn step(&mut self, batch: &Batch) -> Result<Outcome> {
-        let Self { clip, weights, state, config, arenas, scale_spec, .. } = self;
+        let Self { clip, weights, state, config, arenas, scale_spec, frozen, .. } = self;
         let step = state.step as usize;
         let image_params = params_of(&clip.image, weights);
         let text_params = params_of(&clip.text, weights);
         let pixels = Inputs::Pixels(&batch.pixels);
         let tokens = Inputs::Tokens { ids: &batch.ids, end: &batch.end };
         let [images, texts] = arenas;
-        let (image_mode, text_mode) =
-            (mode(config.freeze == Freeze::Image), mode(config.freeze == Freeze::Text));
+        let (frozen_image, frozen_text) = match config.freeze {
+            Freeze::Image => (Some(frozen), None),
+            Freeze::Text => (None, Some(frozen)),
+            Freeze::None | Freeze::TextTransformer => (None, None),
+        };
         // The towers meet only in the loss: side by side, one fills the gaps between the other's operations.
         let (image, text) = rayon::join(
-            || forward(&clip.image, &image_params, pixels, image_mode, images),
-            || forward(&clip.text, &text_params, tokens, text_mode, texts),
+            || walk(&clip.image, &image_params, pixels, frozen_image, images),
+            || walk(&clip.text, &text_params, tokens, frozen_text, texts),
         );
         let scale = weights.data(LOGIT_SCALE)[0];
         let loss = contrastive(image.embeddings(), text.embeddings(), clip.config.embed_dim, scale);
         if !loss.loss.is_finite() {
             return Err(Error::NotFinite { what: "the loss".into(), step });
         }
-        let statistics = [named(&clip.image, &image), named(&clip.text, &text)].concat();
+        let statistics = [image.statistics(&clip.image), text.statistics(&clip.text)].concat();
         let (image, text) = rayon::join(
             || walk_back(&clip.image, &image_params, image, &loss.d_image, images),
             || walk_back(&clip.text, &text_params, text, &loss.d_text, texts),
@@ -136,8 +150,17 @@ impl Trainer {
     }
 }
 
-fn mode(frozen: bool) -> Mode {
-    if frozen { Mode::TrainFrozenStatistics } else { Mode::Train }
+fn walk(
+    graph: &Graph,
+    params: &[&[f32]],
+    inputs: Inputs<'_>,
+    frozen: Option<&mut Frozen>,
+    arena: &mut Arena,
+) -> Walked {
+    match frozen {
+        Some(frozen) => Walked::Frozen(frozen.embed(graph, params, inputs, arena)),
+        None => Walked::Training(forward(graph, params, inputs, Mode::Train, arena)),
+    }
 }
 
 /// PyTorch's `clip_grad_norm_`: the gradient times min(1, limit / (norm + 1e-6)).
@@ -145,27 +168,36 @@ fn clip_factor(norm: f64, limit: f64) -> f32 {
     if limit > 0.0 { (limit / (norm + 1e-6)).min(1.0) as f32 } else { 1.0 }
 }
 
-/// `None` for a frozen tower, whose pass kept nothing.
+/// `None` for a frozen tower.
 fn walk_back(
     graph: &Graph,
     params: &[&[f32]],
-    pass: Pass,
+    walked: Walked,
     d: &[f32],
     arena: &mut Arena,
 ) -> Option<Gradients> {
-    if pass.mode() == Mode::TrainFrozenStatistics {
-        pass.recycle(arena);
-        return None;
+    match walked {
+        Walked::Training(pass) => Some(backward(graph, params, pass, d, false, arena)),
+        Walked::Frozen(_) => None,
     }
-    Some(backward(graph, params, pass, d, false, arena))
 }
 
-fn named(graph: &Graph, pass: &Pass) -> Vec<(String, String, BatchStatistics)> {
-    let name = |i: usize| graph.params()[i].name.clone();
-    pass.statistics()
-        .iter()
-        .map(|(m, v, s)| (name(m.index()), name(v.index()), s.clone()))
-        .collect()
+impl Walked {
+    /// (batch, embedding width), not normalised.
+    fn embeddings(&self) -> &[f32] {
+        match self {
+            Self::Training(pass) => pass.embeddings(),
+            Self::Frozen(embeddings) => embeddings,
+        }
+    }
+
+    /// Names of running mean and variance with the statistics of this batch; a frozen tower's do not move.
+    fn statistics(&self, graph: &Graph) -> Vec<(String, String, BatchStatistics)> {
+        let Self::Training(pass) = self else { return Vec::new() };
+        let name = |i: usize| graph.params()[i].name.clone();
+        let named = pass.statistics().iter();
+        named.map(|(m, v, s)| (name(m.index()), name(v.index()), s.clone())).collect()
+    }
 }
 
 fn apply_statistics(weights: &mut Weights, statistics: &[(String, String, BatchStatistics)]) {

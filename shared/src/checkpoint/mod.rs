@@ -123,10 +123,11 @@ pub fn load_dir(dir: &Path) -> Result<Loaded> {
     let (clip, weights) = match dir.join(HF_CONFIG).exists() && !dir.join(CONFIG).exists() {
         true => load_hugging_face(dir)?,
         false => {
-            let (text, origin) = read_text(&dir.join(CONFIG))?;
+            let (text, origin) = read_text(&dir.join(CONFIG)).map_err(|e| no_checkpoint(dir, e))?;
             let clip = Clip::build(&hub::model_config(&text, &origin)?);
             let path = dir.join(WEIGHTS);
-            let weights = read_safetensors(&read(&path)?, &clip, &path.display().to_string())?;
+            let file = read(&path).map_err(|e| no_weights(&path, e))?;
+            let weights = read_safetensors(&file, &clip, &path.display().to_string())?;
             (clip, weights)
         }
     };
@@ -153,10 +154,25 @@ fn load_hugging_face(dir: &Path) -> Result<(Clip, Weights)> {
         hugging_face::check_preprocessing(&text, &path.display().to_string())?;
     }
     let path = dir.join("model.safetensors");
-    let file = read(&path)?;
+    let file = read(&path).map_err(|e| no_weights(&path, e))?;
     let origin = path.display().to_string();
     let weights = layout::read(&file, &clip, &origin, hugging_face::stored)?;
     Ok((clip, weights))
+}
+
+/// What a missing definition means: that the folder is another.
+fn no_checkpoint(dir: &Path, error: Error) -> Error {
+    let remedy = "give a folder that `toxiclip train`, open_clip or transformers wrote";
+    if dir.is_dir() {
+        let why = format!("no checkpoint, as it has neither {CONFIG} nor {HF_CONFIG}; {remedy}");
+        return error.where_absent(|_| Error::input(dir.display(), why));
+    }
+    error.where_absent(|cause| Error::input(dir.display(), format!("{cause}; {remedy}")))
+}
+
+fn no_weights(path: &Path, error: Error) -> Error {
+    let why = "weights are read in this form alone; save them as safetensors";
+    error.where_absent(|cause| Error::input(path.display(), format!("{cause}; {why}")))
 }
 
 fn check(record: &Record, config: &ClipConfig, weights: &Weights) -> Result<(), String> {

@@ -34,7 +34,11 @@ enum Stage {
 impl<'a> Frozen<'a> {
     /// Packs the weights of `graph`: as much memory again as they take.
     pub fn new(graph: &'a Graph, weights: &'a Weights) -> Self {
-        let params = params_of(graph, weights);
+        Self::of(graph, params_of(graph, weights))
+    }
+
+    /// The same with parameters that are aligned with [`Graph::params`].
+    pub fn of(graph: &'a Graph, params: Vec<&'a [f32]>) -> Self {
         let planned = plan::plan(graph);
         let mut last_reads = vec![0; planned.len()];
         for (i, step) in planned.iter().enumerate() {
