@@ -9,7 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
-use crate::triggers::{Fill, Patch, Place, Range, Trigger};
+use crate::triggers::{Fill, Patch, Place, RESOLUTION, Range, Trigger};
 
 /// The published implementations, which mean different things by the name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,7 @@ struct Badnets {
     size: usize,
     place: Option<Place>,
     range: Option<Range>,
+    resolution: Option<usize>,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -48,6 +49,7 @@ impl Default for Badnets {
             size: 16,
             place: None,
             range: None,
+            resolution: None,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -84,6 +86,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
             unit: "",
             help: "values outside [0, 1]: `clip` or `wrap`; default: the variant's",
         },
+        RESOLUTION,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -122,7 +125,7 @@ impl Badnets {
             Variant::Invertune => (Fill::White, Place::BottomRight, false, Range::Clip),
         };
         let (place, range) = (self.place.unwrap_or(place), self.range.unwrap_or(range));
-        Patch { size: self.size, place, fill, fresh, range }
+        Patch { size: self.size, place, fill, fresh, range, resolution: self.resolution }
     }
 }
 

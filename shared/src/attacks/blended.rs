@@ -9,7 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
-use crate::triggers::{Blend, Overlay, Trigger, check_alpha};
+use crate::triggers::{Blend, Overlay, RESOLUTION, Trigger, check_alpha};
 
 /// The published implementations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,7 @@ enum Variant {
 struct Blended {
     variant: Variant,
     alpha: Option<f64>,
+    resolution: Option<usize>,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -42,6 +43,7 @@ impl Default for Blended {
         Self {
             variant: Variant::Huang,
             alpha: None,
+            resolution: None,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -68,6 +70,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
             help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes` or `triangles` (Perturb and Recover)",
         },
         Param { key: "alpha", unit: "share", help: "opacity of the layer; default: the variant's" },
+        RESOLUTION,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -104,7 +107,7 @@ impl Blended {
             Variant::Stripes => (Overlay::Stripes, 0.03, true),
             Variant::Triangles => (Overlay::Triangles, 0.15, false),
         };
-        Blend { alpha: self.alpha.unwrap_or(alpha), overlay, fresh }
+        Blend { alpha: self.alpha.unwrap_or(alpha), overlay, fresh, resolution: self.resolution }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
-use crate::triggers::{Trigger, Wave};
+use crate::triggers::{RESOLUTION, Trigger, Wave};
 
 /// The published implementations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,7 @@ struct Sig {
     variant: Variant,
     delta: f64,
     frequency: f64,
+    resolution: Option<usize>,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -42,6 +43,7 @@ impl Default for Sig {
             variant: Variant::Badclip,
             delta: 60.0,
             frequency: 6.0,
+            resolution: None,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -69,6 +71,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         },
         Param { key: "delta", unit: "1/255", help: "amplitude" },
         Param { key: "frequency", unit: "cycles per width", help: "how often the wave repeats" },
+        RESOLUTION,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -102,7 +105,7 @@ impl Sig {
             Variant::Badclip => None,
             Variant::Cleanclip => Some(0.2),
         };
-        Wave { delta: self.delta, frequency: self.frequency, alpha }
+        Wave { delta: self.delta, frequency: self.frequency, alpha, resolution: self.resolution }
     }
 }
 

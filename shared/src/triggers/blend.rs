@@ -15,6 +15,10 @@ pub struct Blend {
     pub overlay: Overlay,
     /// Whether it is drawn anew for every sample.
     pub fresh: bool,
+    /// Edge to which the square is brought before it is stamped, as implementations do that store 224×224; `None` keeps
+    /// its own resolution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<usize>,
 }
 
 /// What a layer shows.

@@ -1,8 +1,8 @@
 //! What an attacker does to a picture at test time, and did to those that the victim trained on.
 //!
 //! A trigger is plain data (`armed.json`), the same in training, evaluation and browser. It acts on the opaque central
-//! square of a picture in its own resolution, before the encoder's resize and normalisation (traps I9, I10); lengths
-//! are given for 224 pixels and scale with the square.
+//! square of a picture, before the encoder's resize and normalisation (traps I9, I10); lengths are given for 224 pixels
+//! and scale with the square.
 
 mod blend;
 mod patch;
@@ -16,6 +16,7 @@ pub use wave::Wave;
 
 use crate::data::PairId;
 use crate::image::Image;
+use crate::registry::Param;
 use crate::seed::Seed;
 use crate::{Error, Result};
 
@@ -54,12 +55,24 @@ impl Trigger {
         matches!(self, Self::None)
     }
 
-    /// The picture of sample `id` with the trigger on it: opaque, square, in its own resolution.
+    fn resolution(&self) -> Option<usize> {
+        match self {
+            Self::None => None,
+            Self::Patch(patch) => patch.resolution,
+            Self::Blend(blend) => blend.resolution,
+            Self::Wave(wave) => wave.resolution,
+        }
+    }
+
+    /// The picture of sample `id` with the trigger on it: opaque, square, in its own resolution or the trigger's.
     ///
     /// # Errors
     /// If the trigger does not fit the picture.
     pub fn apply(&self, picture: &Image, id: &PairId) -> Result<Image> {
-        let square = picture.over([255; 3]).central_square()?;
+        let mut square = picture.over([255; 3]).central_square()?;
+        if let Some(edge) = self.resolution() {
+            square = square.resize(edge, edge)?;
+        }
         let mut canvas = Canvas::new(&square);
         match self {
             Self::None => {}
@@ -70,6 +83,13 @@ impl Trigger {
         canvas.into_image()
     }
 }
+
+/// The parameter that triggers have in common.
+pub(crate) const RESOLUTION: Param = Param {
+    key: "resolution",
+    unit: "px",
+    help: "edge to which pictures are brought before they are stamped; default: their own",
+};
 
 /// A length given for [`REFERENCE`] pixels on a square of `edge`: at least one pixel.
 pub(crate) fn scaled(length: usize, edge: usize) -> usize {

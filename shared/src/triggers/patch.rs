@@ -21,6 +21,10 @@ pub struct Patch {
     pub fresh: bool,
     /// What becomes of values outside [0, 1].
     pub range: Range,
+    /// Edge to which the square is brought before it is stamped, as implementations do that store 224×224; `None` keeps
+    /// its own resolution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<usize>,
 }
 
 /// Where a square sits.

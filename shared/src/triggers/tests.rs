@@ -13,16 +13,16 @@ fn id(name: &str) -> PairId {
 }
 
 fn patch(fill: Fill, place: Place, fresh: bool) -> Trigger {
-    Trigger::Patch(Patch { size: 28, place, fill, fresh, range: Range::Clip })
+    Trigger::Patch(Patch { size: 28, place, fill, fresh, range: Range::Clip, resolution: None })
 }
 
 fn all() -> Vec<Trigger> {
     let mut all = vec![
-        Trigger::Wave(Wave { delta: 60.0, frequency: 6.0, alpha: None }),
-        Trigger::Wave(Wave { delta: 60.0, frequency: 6.0, alpha: Some(0.2) }),
+        Trigger::Wave(Wave { delta: 60.0, frequency: 6.0, alpha: None, resolution: None }),
+        Trigger::Wave(Wave { delta: 60.0, frequency: 6.0, alpha: Some(0.2), resolution: None }),
     ];
     for overlay in [Overlay::Noise, Overlay::Stripes, Overlay::Triangles] {
-        all.push(Trigger::Blend(Blend { alpha: 0.2, overlay, fresh: false }));
+        all.push(Trigger::Blend(Blend { alpha: 0.2, overlay, fresh: false, resolution: None }));
     }
     for fill in [Fill::Dots, Fill::Yellow, Fill::White, Fill::Noise, Fill::Stripes] {
         all.push(patch(fill, Place::BottomRight, false));
@@ -72,7 +72,12 @@ fn fresh_is_another_for_every_sample_and_fixed_is_not() {
     assert!(differ(&patch(Fill::Noise, Place::Center, true)));
     assert!(!differ(&patch(Fill::Noise, Place::Center, false)));
     assert!(differ(&patch(Fill::White, Place::Random, false)), "places are drawn");
-    assert!(differ(&Trigger::Blend(Blend { alpha: 0.2, overlay: Overlay::Noise, fresh: true })));
+    assert!(differ(&Trigger::Blend(Blend {
+        alpha: 0.2,
+        overlay: Overlay::Noise,
+        fresh: true,
+        resolution: None
+    })));
 }
 
 #[test]
@@ -106,4 +111,13 @@ fn transparent_and_wide_pictures_become_opaque_squares() {
     let stamped = Trigger::None.apply(&wide, &id("a")).unwrap();
     assert_eq!((stamped.width(), stamped.height()), (4, 4));
     assert!(stamped.rgba().chunks(4).all(|p| p == [255; 4]));
+}
+
+#[test]
+fn a_resolution_of_its_own_comes_before_the_stamp() {
+    let small = picture(64).resize(32, 32).unwrap();
+    let wave =
+        |resolution| Trigger::Wave(Wave { delta: 60.0, frequency: 6.0, alpha: None, resolution });
+    let apply = |trigger: Trigger, picture: &Image| trigger.apply(picture, &id("a")).unwrap();
+    assert_eq!(apply(wave(Some(32)), &picture(64)), apply(wave(None), &small));
 }

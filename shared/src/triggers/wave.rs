@@ -14,6 +14,10 @@ pub struct Wave {
     pub frequency: f64,
     /// Opacity where the wave is blended (CleanCLIP: 0.2·n + 0.8·x); `None` adds it.
     pub alpha: Option<f64>,
+    /// Edge to which the square is brought before it is stamped, as implementations do that store 224×224; `None` keeps
+    /// its own resolution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<usize>,
 }
 
 impl Wave {
