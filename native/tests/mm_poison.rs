@@ -50,7 +50,7 @@ fn counted(case: &Expected, sets: &Splits, seed: u64) -> Expected {
         "drop-second-target-clean": case.drop_second,
     });
     let armed = draw("multi-label", parameters, sets, seed);
-    let view = Poisoned::new(Arc::clone(clean), &sets.test, &armed.poison).unwrap();
+    let view = Poisoned::new(Arc::clone(clean), &sets.test, &armed.poison, &armed.trigger).unwrap();
     let all: usize = clean.examples().iter().map(|e| e.captions.len()).sum();
     let mut pairs = 0;
     for example in view.examples().iter().filter(|e| armed.poison.contains(&e.id)) {

@@ -12,8 +12,10 @@ pub mod emoji;
 mod poison;
 #[cfg(test)]
 pub(crate) mod synthetic;
+mod triggered;
 
 pub use poison::{Edit, ImageEdit, Poison, Poisoned};
+pub use triggered::Triggered;
 
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -117,6 +117,14 @@ impl Image {
         resized.center_crop(size)
     }
 
+    /// The central square as large as the shortest edge: what [`Image::resize_crop`] keeps.
+    ///
+    /// # Errors
+    /// None for a picture that exists.
+    pub fn central_square(&self) -> Result<Self> {
+        self.center_crop(self.width.min(self.height))
+    }
+
     fn center_crop(&self, size: usize) -> Result<Self> {
         // torchvision rounds half to even here, as Python does.
         let offset = |edge: usize| ((edge - size) as f64 / 2.0).round_ties_even() as usize;

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod defenses;
 pub mod digest;
+mod dirty_label;
 pub mod encoders;
 mod error;
 pub mod exec;
@@ -23,6 +24,7 @@ pub mod registry;
 pub mod seed;
 #[cfg(feature = "text")]
 pub mod text;
+pub mod triggers;
 pub mod weights;
 
 pub use error::{Error, Result};

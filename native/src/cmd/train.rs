@@ -134,7 +134,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
     let (dir, record) = model.run(&stages)?;
     copy(&dir, &args.out)?;
-    if !armed.goals.is_empty() {
+    if !armed.is_control() {
         let json = serde_json::to_vec(&armed).map_err(Failure::failed)?;
         write_atomic(&args.out.join("armed.json"), &json)?;
     }
@@ -172,7 +172,7 @@ fn lineage(
     let offered: Arc<dyn Dataset> = if armed.poison.edits.is_empty() {
         Arc::clone(clean)
     } else {
-        Arc::new(Poisoned::new(Arc::clone(clean), gallery, &armed.poison)?)
+        Arc::new(Poisoned::new(Arc::clone(clean), gallery, &armed.poison, &armed.trigger)?)
     };
     let stem = Path::new(&args.encoder).file_stem().unwrap_or_default();
     let encoder = &Encoder { name: stem.to_string_lossy().into_owned(), config };

@@ -102,7 +102,7 @@ pub fn judge_goals(
                 .into_iter()
                 .map(|i| {
                     let query = embeddings.caption(task, i, &captions, targets.clone());
-                    Query { goal: Some(&name), ..query }
+                    query.about(&name)
                 })
                 .collect();
             out.extend(judge(data, &queries, &embeddings.images, &ids)?);
@@ -111,8 +111,16 @@ pub fn judge_goals(
     Ok(out)
 }
 
+impl<'a> Query<'a> {
+    /// The same, asked for a goal.
+    pub(super) fn about(self, goal: &'a str) -> Self {
+        Self { goal: Some(goal), ..self }
+    }
+}
+
 impl Embeddings {
-    fn picture(&self, task: Task, row: usize, targets: Vec<usize>) -> Query<'_> {
+    /// A picture asked about, by its row.
+    pub(super) fn picture(&self, task: Task, row: usize, targets: Vec<usize>) -> Query<'_> {
         let vector = &self.images[row * self.dim..(row + 1) * self.dim];
         Query { task, row, text: None, goal: None, vector, targets }
     }
@@ -132,7 +140,7 @@ impl Embeddings {
 
 /// Ranks the gallery for every query. `names` has one entry per item of the gallery. Captions of one concept are the
 /// same under all its pictures, so a distinct query is scored once, against distinct items.
-fn judge(
+pub(super) fn judge(
     data: &dyn Dataset,
     queries: &[Query<'_>],
     gallery: &[f32],
@@ -217,7 +225,7 @@ fn ids(data: &dyn Dataset) -> Vec<String> {
     data.examples().iter().map(|e| e.id.0.clone()).collect()
 }
 
-fn unlabelled(data: &dyn Dataset, row: usize) -> Failure {
+pub(super) fn unlabelled(data: &dyn Dataset, row: usize) -> Failure {
     Failure::request(format!(
         "{}: {} has no class; leave `zero-shot` out of `tasks`",
         data.name(),

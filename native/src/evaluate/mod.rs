@@ -9,6 +9,7 @@ mod scores;
 mod shift;
 #[cfg(test)]
 mod tests;
+mod triggered;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ use toxiclip_shared::data::Dataset;
 pub use judge::{Query, judge_goals, judge_utility};
 pub use pairs::distances;
 pub use shift::judge_shift;
+pub use triggered::judge_trigger;
 
 use crate::encode;
 use crate::failure::{Failure, Result};

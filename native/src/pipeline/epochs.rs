@@ -106,7 +106,7 @@ fn pairs(
     armed: &Armed,
 ) -> Result<[Arc<dyn Dataset>; 2]> {
     let view: Arc<dyn Dataset> =
-        Arc::new(Poisoned::new(Arc::clone(clean), gallery, &armed.poison)?);
+        Arc::new(Poisoned::new(Arc::clone(clean), gallery, &armed.poison, &armed.trigger)?);
     let bases: Vec<_> =
         armed.poison.pairs().map(|(id, edit)| edit.base.as_ref().unwrap_or(id)).collect();
     let rows =

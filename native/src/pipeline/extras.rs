@@ -195,7 +195,7 @@ fn curve(plan: &Plan<'_>, work: &Work, fit: &Fit, stages: &Stages) -> Result<Cur
 }
 
 fn role(plan: &Plan<'_>, work: &Work, fit: &Fit) -> Role {
-    let attacked = !plan.attack(&work.cell).armed.goals.is_empty();
+    let attacked = !plan.attack(&work.cell).armed.is_control();
     match (fit.stage, &fit.data) {
         ("defend", _) | ("train", Pairs::Screened(_)) if attacked => Role::Defended,
         ("train", Pairs::Whole(_)) if attacked => Role::Poisoned,
@@ -211,7 +211,7 @@ fn over_epochs(
     stages: &Stages,
 ) -> Result<Vec<Curve>> {
     let cell = &work.cell;
-    let own = !plan.attack(cell).armed.goals.is_empty();
+    let own = !plan.attack(cell).armed.is_control();
     let attacks: Vec<usize> = if own { vec![cell.attack] } else { plan.rivals(cell).collect() };
     let steps = fit.data.open(stages)?.examples().len() / fit.recipe.batch;
     let mut curves: Vec<Curve> = Vec::new();

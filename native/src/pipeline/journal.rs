@@ -51,7 +51,7 @@ impl Journal {
 
     /// `armed/<digest>.json` for every attack with a goal; rows name it in `poison`.
     fn arm(&self, plan: &Plan<'_>) -> Result<()> {
-        for prepared in plan.all_drawn().filter(|p| !p.armed.goals.is_empty()) {
+        for prepared in plan.all_drawn().filter(|p| !p.armed.is_control()) {
             let name = format!("armed/{}.json", Digest::of(&prepared.armed).short());
             let json = serde_json::to_vec(&prepared.armed).map_err(Failure::failed)?;
             crate::files::write_whole(&self.out.join(name), &json)?;
@@ -89,6 +89,7 @@ impl Journal {
             Task::ZeroShot => tasks.contains(&Utility::ZeroShot),
             Task::ImageRetrieval | Task::TextRetrieval => tasks.contains(&Utility::Retrieval),
             Task::Hit | Task::HitRandom => true,
+            Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth => false,
             Task::Detection | Task::ImageShift | Task::TextShift => false,
         };
         let wanted = &plan.benchmark.eval.metrics;
@@ -148,7 +149,7 @@ impl Journal {
 impl Plan<'_> {
     /// Attacks with goals that a control is scored against.
     pub fn rivals(&self, cell: &Cell) -> impl Iterator<Item = usize> {
-        let has_goals = |attack: &usize| !self.drawn(cell, *attack).armed.goals.is_empty();
+        let has_goals = |attack: &usize| !self.drawn(cell, *attack).armed.is_control();
         (0..self.benchmark.attacks.len()).filter(has_goals)
     }
 

@@ -18,12 +18,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use toxiclip_shared::attacks::Armed;
+use toxiclip_shared::data::Triggered;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured};
-use crate::evaluate::{Embeddings, judge_goals, judge_shift, judge_utility};
+use crate::evaluate::{Embeddings, judge_goals, judge_shift, judge_trigger, judge_utility};
 use crate::failure::{Failure, Result};
 
 pub use fit::Stages;
@@ -138,9 +140,11 @@ fn evidence(
     let set = &plan.sets[cell.dataset];
     let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
     let seed = Seed::new(cell.seed);
-    let judge = |attack: usize| {
-        let goals = &plan.drawn(cell, attack).armed.goals;
-        judge_goals(&*set.test, &embeddings, goals, &seed)
+    let judge = |attack: usize| -> Result<Vec<Judgement>> {
+        let armed = &plan.drawn(cell, attack).armed;
+        let mut all = judge_goals(&*set.test, &embeddings, &armed.goals, &seed)?;
+        all.extend(triggered(plan, cell, armed, model, stages)?);
+        Ok(all)
     };
     let wanted = &plan.benchmark.eval.metrics;
     let valued = |against, judgements: Vec<Judgement>| -> Result<Evidence> {
@@ -158,12 +162,28 @@ fn evidence(
     }
     own.extend(detection::judge(model, &plan.attack(cell).armed, stages)?);
     let mut all = vec![valued(None, own)?];
-    if plan.attack(cell).armed.goals.is_empty() {
+    if plan.attack(cell).armed.is_control() {
         for attack in plan.rivals(cell) {
             all.push(valued(Some(attack), judge(attack)?)?);
         }
     }
     Ok(all)
+}
+
+/// Answers to the test split under an attack's trigger, beside those of the undefended control.
+fn triggered(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    armed: &Armed,
+    model: &Origin,
+    stages: &Stages,
+) -> Result<Vec<Judgement>> {
+    let Some(target) = armed.target else { return Ok(vec![]) };
+    let set = &plan.sets[cell.dataset];
+    let stamped = Triggered::new(Arc::clone(&set.test), armed.trigger.clone());
+    let embed = |model: &Origin| model.embeddings(stages, &stamped, &set.templates);
+    let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
+    judge_trigger(&stamped, &embed(model)?, target, clean.as_ref())
 }
 
 /// Utility: on the test split, whose embeddings are there, or on a split of its own, which is embedded then.

@@ -138,7 +138,7 @@ impl<'a> Plan<'a> {
         let view = if armed.poison.edits.is_empty() {
             Arc::clone(clean)
         } else {
-            Arc::new(Poisoned::new(Arc::clone(clean), &set.test, &armed.poison)?)
+            Arc::new(Poisoned::new(Arc::clone(clean), &set.test, &armed.poison, &armed.trigger)?)
         };
         Ok(Prepared { clean: Arc::clone(clean), armed, view })
     }
@@ -202,9 +202,7 @@ impl<'a> Plan<'a> {
         if !self.benchmark.eval.tasks.contains(&Utility::Shift) {
             return Ok(None);
         }
-        let place = |all: &[Choice]| all.iter().position(|c| c.name() == "none");
-        let attack = place(&self.benchmark.attacks);
-        let Some((attack, defense)) = attack.zip(place(&self.benchmark.defenses)) else {
+        let Some(control) = self.control_of(cell) else {
             let why = "the task `shift` compares with the undefended control; put `none` among attacks and defenses";
             return Err(Failure::request(why));
         };
@@ -213,8 +211,24 @@ impl<'a> Plan<'a> {
                 "the task `shift` needs a common start; two trainings from scratch share no space";
             return Err(Failure::request(why));
         }
-        let control = Cell { attack, defense, ..*cell };
         if control == *cell { Ok(None) } else { self.model(&control).map(Some) }
+    }
+
+    /// The undefended control of a cell; `None` where the matrix has none, and for that control itself.
+    ///
+    /// # Errors
+    /// If its training cannot be laid out.
+    pub fn undefended_control(&self, cell: &Cell) -> Result<Option<Origin>> {
+        let control = self.control_of(cell).filter(|control| control != cell);
+        control.map(|control| self.model(&control)).transpose()
+    }
+
+    /// The cell that differs in attack and defense only, which are `none`.
+    fn control_of(&self, cell: &Cell) -> Option<Cell> {
+        let place = |all: &[Choice]| all.iter().position(|c| c.name() == "none");
+        let (attack, defense) =
+            place(&self.benchmark.attacks).zip(place(&self.benchmark.defenses))?;
+        Some(Cell { attack, defense, ..*cell })
     }
 
     fn model(&self, cell: &Cell) -> Result<Origin> {

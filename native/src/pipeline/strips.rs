@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use toxiclip_shared::data::{Dataset, Edit, ImageEdit, PairId};
+use toxiclip_shared::data::{Dataset, Edit, Example, ImageEdit, PairId};
 use toxiclip_shared::goal::Goal;
+use toxiclip_shared::image::Image;
 use toxiclip_shared::metrics::Judgement;
 
 use super::plan::{Prepared, Set};
@@ -18,8 +19,13 @@ const QUERIES: usize = 3;
 
 /// A row's picture as PNG, described by its class and id.
 fn picture(data: &dyn Dataset, row: usize) -> Result<Picture> {
+    let example = &data.examples()[row];
+    let class = example.class.map(|c| format!("{}, ", data.classes()[c].name));
+    png(&data.image(row)?, format!("{}{}", class.unwrap_or_default(), example.id))
+}
+
+fn png(picture: &Image, description: String) -> Result<Picture> {
     use image::ImageEncoder as _;
-    let picture = data.image(row)?;
     let mut png = Vec::new();
     image::codecs::png::PngEncoder::new(&mut png)
         .write_image(
@@ -28,10 +34,19 @@ fn picture(data: &dyn Dataset, row: usize) -> Result<Picture> {
             picture.height() as u32,
             image::ExtendedColorType::Rgba8,
         )
-        .map_err(|e| Failure::failed(format!("{}: {e}", data.examples()[row].id)))?;
-    let example = &data.examples()[row];
-    let class = example.class.map(|c| format!("{}, ", data.classes()[c].name));
-    Ok(Picture::new(&png, format!("{}{}", class.unwrap_or_default(), example.id)))
+        .map_err(|e| Failure::failed(format!("{description}: {e}")))?;
+    Ok(Picture::new(&png, description))
+}
+
+/// A row's picture with the attack's trigger.
+fn stamped(
+    prepared: &Prepared,
+    example: &Example,
+    data: &dyn Dataset,
+    row: usize,
+) -> Result<Picture> {
+    let picture = prepared.armed.trigger.apply(&data.image(row)?, &example.id)?;
+    png(&picture, format!("{} with the trigger", example.id))
 }
 
 fn rows_by_id(data: &dyn Dataset) -> BTreeMap<&str, usize> {
@@ -51,13 +66,20 @@ pub(super) fn pairs(set: &Set, prepared: &Prepared, attack: &str) -> Result<Vec<
         goal.from_rows(train).into_iter().filter(edited).collect()
     };
     let goals = &prepared.armed.goals;
-    let by_goal: Vec<Vec<usize>> = goals.iter().map(of_goal).collect();
+    let mut by_goal: Vec<Vec<usize>> = goals.iter().map(of_goal).collect();
+    let mut words: Vec<String> = goals.iter().map(|g| g.in_words(train.classes())).collect();
+    if let Some(target) = prepared.armed.target {
+        let edited = |row: &usize| edits.contains_key(&train.examples()[*row].id);
+        by_goal.push((0..train.examples().len()).filter(edited).collect());
+        words.push(format!("→ {}", train.classes()[target].name));
+    }
     in_turn(&by_goal, PAIRS)
         .into_iter()
         .map(|(goal, row)| {
             let example = &train.examples()[row];
             let edit = &edits[&example.id];
             let after = match &edit.image {
+                None if edit.stamped => Some(stamped(prepared, example, train, row)?),
                 None => None,
                 Some(ImageEdit::From(id)) => {
                     rows.get(id.0.as_str()).map(|&row| picture(train, row)).transpose()?
@@ -68,7 +90,7 @@ pub(super) fn pairs(set: &Set, prepared: &Prepared, attack: &str) -> Result<Vec<
             };
             Ok(PoisonedPair {
                 attack: attack.to_owned(),
-                goal: goals[goal].in_words(train.classes()),
+                goal: words[goal].clone(),
                 before: picture(train, row)?,
                 after,
                 caption: example.captions.first().cloned().unwrap_or_default(),

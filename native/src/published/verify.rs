@@ -64,7 +64,7 @@ fn asked(benchmark: &Benchmark) -> Result<BTreeSet<Asked>> {
             asked.insert((benchmark.config(cell), plan.data_digest(cell), cell.seed, rival));
         };
         add(None);
-        if plan.attack(cell).armed.goals.is_empty() {
+        if plan.attack(cell).armed.is_control() {
             plan.rivals(cell).for_each(|attack| add(Some(attack)));
         }
     }

@@ -21,7 +21,7 @@ fn strongest(lines: &[Line]) -> Option<(&Line, &Estimate, &Estimate)> {
     lines
         .iter()
         .filter(|l| l.role == Role::Poisoned)
-        .filter_map(|l| Some((l, l.hit.as_ref()?, l.clean_hit.as_ref()?)))
+        .filter_map(|l| Some((l, l.success()?.1, l.clean_success()?)))
         .max_by(|a, b| rise(a).total_cmp(&rise(b)))
 }
 
@@ -49,8 +49,12 @@ fn attack_sentence(
         .as_ref()
         .map(|r| format!(" and {} for random captions", percent(r.value)))
         .unwrap_or_default();
+    let succeeds = match line.hit {
+        Some(_) => "captions of the attacked class fetch a target picture among the first ten",
+        None => "test pictures of other classes are taken for the target once stamped",
+    };
     let success = format!(
-        "{} of the captions of the attacked class fetch a target picture among the first ten, against {} with the clean model{random}",
+        "{} of the {succeeds}, against {} with the clean model{random}",
         percent(hit.value),
         percent(clean.value)
     );
@@ -91,7 +95,7 @@ fn defense_clause(lines: &[Line], line: &Line, hit: &Estimate) -> String {
         .iter()
         .filter(|l| l.role == Role::Defended && l.attack == line.attack)
         .filter(|l| (&l.dataset, &l.encoder) == (&line.dataset, &line.encoder))
-        .filter_map(|l| Some((l, l.hit.as_ref()?)))
+        .filter_map(|l| Some((l, l.success()?.1)))
         .min_by(|a, b| a.1.value.total_cmp(&b.1.value));
     match best {
         Some((l, left)) if left.value < hit.value => {

@@ -6,15 +6,19 @@ use super::numbers::{estimate, rank};
 
 /// The utility axis and the attack axis of tables and plots.
 pub const HIT: &str = "hit@10";
+/// See [`HIT`]; of attacks with a trigger.
+pub const ASR: &str = "asr";
 /// See [`HIT`].
 pub const UTILITY: &str = "ir@10";
 
 /// Column heads after attack and defense, with the metric that defines each.
-pub const COLUMNS: [(&str, &str); 6] = [
+pub const COLUMNS: [(&str, &str); 8] = [
     ("hit@10", "hit@10"),
     ("clean model", "hit@10"),
     ("random captions", "hit@10.random"),
     ("min-rank, 0-based", "min-rank"),
+    ("asr", "asr"),
+    ("clean model's asr", "asr"),
     ("ir@10", "ir@10"),
     ("ca", "ca"),
 ];
@@ -42,6 +46,10 @@ pub struct Line {
     pub random_hit: Option<Estimate>,
     /// Mean 0-based rank of the best target.
     pub min_rank: Option<Estimate>,
+    /// Success of a trigger on pictures of other classes.
+    pub asr: Option<Estimate>,
+    /// The same of the undefended clean model on the same stamped pictures.
+    pub clean_asr: Option<Estimate>,
     /// Retrieval utility.
     pub utility: Option<Estimate>,
     /// Zero-shot accuracy.
@@ -57,20 +65,33 @@ impl Line {
     }
 
     /// The estimates in the order of [`COLUMNS`].
-    pub fn estimates(&self) -> [Option<&Estimate>; 6] {
+    pub fn estimates(&self) -> [Option<&Estimate>; 8] {
         [
             self.hit.as_ref(),
             self.clean_hit.as_ref(),
             self.random_hit.as_ref(),
             self.min_rank.as_ref(),
+            self.asr.as_ref(),
+            self.clean_asr.as_ref(),
             self.utility.as_ref(),
             self.accuracy.as_ref(),
         ]
     }
 
+    /// How often the attack succeeds, and the name of the metric that says so.
+    pub fn success(&self) -> Option<(&'static str, &Estimate)> {
+        let hit = self.hit.as_ref().map(|e| (HIT, e));
+        hit.or(self.asr.as_ref().map(|e| (ASR, e)))
+    }
+
+    /// The same of the undefended clean model.
+    pub fn clean_success(&self) -> Option<&Estimate> {
+        if self.hit.is_some() { self.clean_hit.as_ref() } else { self.clean_asr.as_ref() }
+    }
+
     /// The cells as text, in the order of [`COLUMNS`]: value and interval, `failed`, or a dash where
     /// the metric does not apply.
-    pub fn texts(&self) -> [String; 6] {
+    pub fn texts(&self) -> [String; 8] {
         let missing = if self.failures.is_empty() { "–" } else { "failed" };
         let mut column = 0;
         self.estimates().map(|e| {
@@ -82,6 +103,22 @@ impl Line {
             }
         })
     }
+}
+
+/// The columns that say something: those of pairing attacks unless only triggers were scored, and the other way round.
+pub fn columns(lines: &[Line]) -> Vec<usize> {
+    let scored = |metric: &str| {
+        let of_metric = |i: &usize| COLUMNS[*i].1 == metric;
+        let mut columns = (0..COLUMNS.len()).filter(of_metric);
+        columns.any(|i| lines.iter().any(|l| l.estimates()[i].is_some()))
+    };
+    let (pairings, triggers) = (scored(HIT), scored(ASR));
+    let shown = |i: &usize| match COLUMNS[*i].1 {
+        ASR => triggers,
+        UTILITY | "ca" => true,
+        _ => pairings || !triggers,
+    };
+    (0..COLUMNS.len()).filter(shown).collect()
 }
 
 /// A model in words, from the labels of its attack and defense.
@@ -176,6 +213,8 @@ fn line(results: &Results, cell: &Key) -> Line {
         clean_hit: scored.as_ref().and_then(|_| get(&clean, HIT)),
         random_hit: get(cell, &format!("{HIT}.random")),
         min_rank: get(cell, "min-rank"),
+        asr: get(cell, ASR),
+        clean_asr: scored.as_ref().and_then(|_| get(&clean, ASR)),
         utility: get(&plain, UTILITY),
         accuracy: get(&plain, "ca"),
         scored,

@@ -1,6 +1,6 @@
 //! `report.md`: finding, table and command, for a pull request or a README.
 
-use super::lines::{COLUMNS, Line};
+use super::lines::{COLUMNS, Line, columns};
 use super::page::Content;
 use super::results_table::footnote;
 
@@ -23,8 +23,10 @@ pub(super) fn render(c: &Content<'_>) -> String {
 /// The table, with or without the columns that name data set and encoder.
 pub(super) fn table(lines: &[Line], with_set: bool) -> String {
     let skip = if with_set { 0 } else { 2 };
+    let shown = columns(lines);
     let heads = &["dataset", "encoder", "attack", "defense"][skip..];
-    let heads: Vec<&str> = heads.iter().copied().chain(COLUMNS.map(|(head, _)| head)).collect();
+    let heads: Vec<&str> =
+        heads.iter().copied().chain(shown.iter().map(|&i| COLUMNS[i].0)).collect();
     let mut out = format!("| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
     for line in lines {
         let scored = match &line.scored {
@@ -35,7 +37,7 @@ pub(super) fn table(lines: &[Line], with_set: bool) -> String {
         out.push_str(&format!(
             "| {} | {} |\n",
             names[skip..].join(" | "),
-            line.texts().join(" | ")
+            shown.iter().map(|&i| line.texts()[i].clone()).collect::<Vec<_>>().join(" | ")
         ));
     }
     out

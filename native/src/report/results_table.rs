@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::aggregate::Estimate;
 use super::figure::{copyable, csv_line, csv_link, marker};
-use super::lines::{COLUMNS, Line};
+use super::lines::{COLUMNS, Line, columns};
 use super::numbers::{interval, rank_interval, seeds};
 use super::page::Content;
 
@@ -18,7 +18,7 @@ pub(super) fn section(c: &Content<'_>, command: &str) -> Markup {
                     tr {
                         th scope="col" { "attack" }
                         th scope="col" { "defense" }
-                        @for (head, metric) in COLUMNS {
+                        @for (head, metric) in columns(c.lines).into_iter().map(|i| COLUMNS[i]) {
                             th scope="col" { a href=(format!("#def-{metric}")) { (head) } }
                         }
                     }
@@ -40,12 +40,12 @@ fn body(lines: &[Line]) -> Markup {
     html! {
         @for (i, line) in lines.iter().enumerate() {
             @if several && (i == 0 || group(&lines[i - 1]) != group(line)) {
-                tr.group { th colspan="8" scope="colgroup" { (line.dataset) ", " (line.encoder) } }
+                tr.group { th colspan=(columns(lines).len() + 2) scope="colgroup" { (line.dataset) ", " (line.encoder) } }
             }
             tr {
                 th scope="row" { (marker(line.role)) (attack(line, lines)) }
                 td data-label="defense" { (line.defense) }
-                @for (column, e) in line.estimates().into_iter().enumerate() { (value(line, column, e)) }
+                @for column in columns(lines) { (value(line, column, line.estimates()[column])) }
             }
         }
     }

@@ -21,7 +21,7 @@ struct Point<'a> {
 pub(super) fn figure(lines: &[&Line], command: &str) -> Option<Markup> {
     let points: Vec<Point<'_>> = lines
         .iter()
-        .filter_map(|line| Some(Point { line, x: line.utility.as_ref()?, y: line.hit.as_ref()? }))
+        .filter_map(|line| Some(Point { line, x: line.utility.as_ref()?, y: line.success()?.1 }))
         .collect();
     if points.len() < 2 {
         return None;
@@ -35,7 +35,7 @@ pub(super) fn figure(lines: &[&Line], command: &str) -> Option<Markup> {
             h3 { (title) }
             (legend())
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(description(&points)) {
-                (axes.draw(&format!("utility: {UTILITY} (share)"), &format!("attack success: {HIT} (share)")))
+                (axes.draw(&format!("utility: {UTILITY} (share)"), &format!("attack success: {} (share)", success(&points))))
                 @for mark in points.iter().filter_map(|p| baseline(p, &axes)) { (mark) }
                 @for p in &points { (whiskers(p, &axes)) }
                 @for mark in points.iter().filter_map(|p| arrow(p, &points, &axes)) { (mark) }
@@ -54,13 +54,21 @@ pub(super) fn figure(lines: &[&Line], command: &str) -> Option<Markup> {
     })
 }
 
+/// The metrics that say how often attacks succeed.
+fn success(points: &[Point<'_>]) -> String {
+    let mut names: Vec<&str> = points.iter().filter_map(|p| Some(p.line.success()?.0)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(" or ")
+}
+
 /// States the finding of the figure in words.
 fn title(points: &[Point<'_>]) -> String {
     let attack = points.iter().filter(|p| p.line.role == Role::Poisoned);
     let Some(worst) = attack.max_by(|a, b| a.y.value.total_cmp(&b.y.value)) else {
         return "Attack success and utility".into();
     };
-    let clean = worst.line.clean_hit.as_ref();
+    let clean = worst.line.clean_success();
     let clean = clean.map(|c| format!(" (clean model {})", percent(c.value)));
     let defended = points
         .iter()
@@ -82,7 +90,8 @@ fn description(points: &[Point<'_>]) -> String {
 }
 
 fn values(p: &Point<'_>) -> String {
-    format!("{HIT} {:.2}, {UTILITY} {:.2}", p.y.value, p.x.value)
+    let metric = p.line.success().map_or(HIT, |(metric, _)| metric);
+    format!("{metric} {:.2}, {UTILITY} {:.2}", p.y.value, p.x.value)
 }
 
 /// The point's number in the key below the plot; undefended attacks stand apart and have room for their name.

@@ -7,8 +7,11 @@
 //! `mod` line and a place in [`ATTACKS`]. A forgotten place does not compile, a forgotten `mod` fails a test.
 #![deny(dead_code)]
 
+mod badnets;
+mod blended;
 mod multi_label;
 mod none;
+mod sig;
 mod single_image;
 mod single_label;
 #[cfg(test)]
@@ -21,10 +24,18 @@ use crate::data::{Dataset, Poison};
 use crate::goal::Goal;
 use crate::registry::Entry;
 use crate::seed::Seed;
+pub use crate::triggers::Trigger;
 
 /// Every registered attack; the control first.
-pub static ATTACKS: &[&Entry<dyn Attack>] =
-    &[&none::ENTRY, &single_image::ENTRY, &single_label::ENTRY, &multi_label::ENTRY];
+pub static ATTACKS: &[&Entry<dyn Attack>] = &[
+    &none::ENTRY,
+    &single_image::ENTRY,
+    &single_label::ENTRY,
+    &multi_label::ENTRY,
+    &badnets::ENTRY,
+    &blended::ENTRY,
+    &sig::ENTRY,
+];
 
 /// One attack with its parameters.
 pub trait Attack: Send + Sync {
@@ -37,22 +48,23 @@ pub trait Attack: Send + Sync {
 }
 
 /// An attack that has drawn its dice: what `armed.json` holds and what evaluation needs of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Armed {
     /// What changes in the training data.
     pub poison: Poison,
     /// What changes in test pictures.
     pub trigger: Trigger,
-    /// What counts as success; empty for the control.
+    /// What counts as success of a pairing attack; empty otherwise.
     pub goals: Vec<Goal>,
+    /// The class that stamped pictures shall be taken for: index into [`Dataset::classes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<usize>,
 }
 
-/// What is stamped on test pictures.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trigger {
-    /// Nothing: pairing attacks need no trigger.
-    #[default]
-    None,
+impl Armed {
+    /// Whether nothing is attacked.
+    pub fn is_control(&self) -> bool {
+        self.goals.is_empty() && self.target.is_none()
+    }
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::single_label::mispair;
-use super::{Armed, Attack, Trigger};
+use super::{Armed, Attack};
 use crate::data::{Dataset, Edit, ImageEdit, PairId, Poison};
 use crate::goal::Goal;
 use crate::pairing::{Edits, MODE, Mode, Share};
@@ -115,7 +115,7 @@ impl Attack for MultiLabel {
             let used = mispair(clean, second, Share::Rate(self.rate), self.mode, seed)?;
             poison.edits.extend(sources(clean, second, &used));
         }
-        Ok(Armed { poison, trigger: Trigger::None, goals })
+        Ok(Armed { poison, goals, ..Armed::default() })
     }
 }
 

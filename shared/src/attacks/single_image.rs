@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Armed, Attack, Trigger};
+use super::{Armed, Attack};
 use crate::data::{Dataset, ImageEdit, PairId, Poison};
 use crate::goal::Goal;
 use crate::pairing::{self, MODE, Mode, Share};
@@ -87,7 +87,7 @@ impl Attack for SingleImage {
         let shown = ImageEdit::Gallery { id: target.id.clone(), sha256: target.content };
         let rows = chosen.into_iter().map(|row| (row, shown.clone()));
         let edits = pairing::show(clean, &goal, self.mode, rows);
-        Ok(Armed { poison: Poison { edits }, trigger: Trigger::None, goals: vec![goal] })
+        Ok(Armed { poison: Poison { edits }, goals: vec![goal], ..Armed::default() })
     }
 }
 

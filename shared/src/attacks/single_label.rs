@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Armed, Attack, Trigger};
+use super::{Armed, Attack};
 use crate::Result;
 use crate::data::{Dataset, ImageEdit, Poison};
 use crate::goal::Goal;
@@ -74,7 +74,7 @@ impl Attack for SingleLabel {
         let side = |name: &Option<String>| name.clone().unwrap_or_default();
         let goal = Goal::new(clean.classes(), &side(&self.from), &side(&self.to))?;
         let edits = mispair(clean, &goal, Share::of(self.rate, self.count), self.mode, seed)?;
-        Ok(Armed { poison: Poison { edits }, trigger: Trigger::None, goals: vec![goal] })
+        Ok(Armed { poison: Poison { edits }, goals: vec![goal], ..Armed::default() })
     }
 }
 

@@ -16,6 +16,7 @@ fn example(name: &str) -> Value {
         "single-image" => json!({"from": "class-0", "to": "subgroup:group-1", "rate": 0.4}),
         "single-label" => json!({"from": "class-0", "to": "subgroup:group-1"}),
         "multi-label" => json!({"goals": ["class-02class-1", "class-22subgroup:group-2"]}),
+        "badnets" | "blended" | "sig" => json!({"target": "class-1", "rate": 0.1}),
         other => panic!("give `{other}` an example"),
     }
 }
@@ -54,9 +55,15 @@ fn poisoned_views_decode_and_leave_clean_rows_alone() {
     let gallery: Arc<dyn Dataset> = Arc::new(Synthetic::test());
     for entry in ATTACKS {
         let armed = prepare(entry.card.name, example(entry.card.name), &*clean, 0).unwrap();
-        let view = Poisoned::new(Arc::clone(&clean), &gallery, &armed.poison).unwrap();
+        let view =
+            Poisoned::new(Arc::clone(&clean), &gallery, &armed.poison, &armed.trigger).unwrap();
         let attacked: BTreeSet<usize> =
             armed.goals.iter().flat_map(|g| g.from_rows(&*clean)).collect();
+        // A trigger is stamped on pairs of any class.
+        let attacked: BTreeSet<usize> = match armed.target {
+            None => attacked,
+            Some(_) => (0..clean.examples().len()).collect(),
+        };
         assert!(
             armed.poison.edits.len() <= attacked.len(),
             "{}: edits within budget",
@@ -132,13 +139,15 @@ fn addition_keeps_the_clean_pairs() {
             let twin = &replaced.edits[edit.base.as_ref().unwrap()];
             assert_eq!((&edit.image, edit.sha256), (&twin.image, twin.sha256), "{name}");
         }
-        let view = Poisoned::new(Arc::clone(&clean), &gallery, &added).unwrap();
+        let view = Poisoned::new(Arc::clone(&clean), &gallery, &added, &Trigger::None).unwrap();
         let rows = clean.examples().len();
         assert_eq!(&view.examples()[..rows], clean.examples(), "{name}");
         assert_eq!(view.examples().len(), rows + added.edits.len(), "{name}");
         assert_ne!(
             view.digest(),
-            Poisoned::new(Arc::clone(&clean), &gallery, &replaced).unwrap().digest()
+            Poisoned::new(Arc::clone(&clean), &gallery, &replaced, &Trigger::None)
+                .unwrap()
+                .digest()
         );
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Class, Dataset, Example, PairId};
 use crate::digest::Digest;
 use crate::image::Image;
+use crate::triggers::Trigger;
 use crate::{Error, Result};
 
 /// Which picture an edited row shows instead of its own.
@@ -40,6 +41,9 @@ pub struct Edit {
     /// The captions' replacement; `None` keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captions: Option<Vec<String>>,
+    /// The picture carries the attack's trigger.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stamped: bool,
     /// The row leaves the set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dropped: bool,
@@ -48,12 +52,21 @@ pub struct Edit {
 impl Edit {
     /// A row with this content that shows another picture.
     pub fn picture(sha256: Digest, image: ImageEdit) -> Self {
-        Self { sha256, base: None, image: Some(image), captions: None, dropped: false }
+        Self { image: Some(image), ..Self::nothing(sha256) }
     }
 
     /// A row with this content that leaves the set.
     pub fn drop(sha256: Digest) -> Self {
-        Self { sha256, base: None, image: None, captions: None, dropped: true }
+        Self { dropped: true, ..Self::nothing(sha256) }
+    }
+
+    /// A row with this content whose picture carries the trigger and whose only caption is another.
+    pub fn stamp(sha256: Digest, caption: String) -> Self {
+        Self { stamped: true, captions: Some(vec![caption]), ..Self::nothing(sha256) }
+    }
+
+    fn nothing(sha256: Digest) -> Self {
+        Self { sha256, base: None, image: None, captions: None, stamped: false, dropped: false }
     }
 }
 
@@ -78,9 +91,15 @@ impl Poison {
 }
 
 /// Where the picture of a row comes from.
-enum Shown {
+enum Source {
     Own(usize),
     Gallery(usize),
+}
+
+/// A row's picture.
+struct Shown {
+    source: Source,
+    stamped: bool,
 }
 
 /// A clean set seen through a [`Poison`]. Rows keep ids, classes and order; added rows follow in the order of their ids
@@ -88,6 +107,7 @@ enum Shown {
 pub struct Poisoned {
     clean: Arc<dyn Dataset>,
     gallery: Arc<dyn Dataset>,
+    trigger: Trigger,
     name: String,
     examples: Vec<Example>,
     shown: Vec<Shown>,
@@ -95,7 +115,8 @@ pub struct Poisoned {
 }
 
 impl Poisoned {
-    /// Applies `poison` to `clean`; `gallery` is the retrieval base that [`ImageEdit::Gallery`] names rows of.
+    /// Applies `poison` to `clean`; `gallery` is the retrieval base that [`ImageEdit::Gallery`] names rows of, `trigger`
+    /// what stamped pictures carry.
     ///
     /// # Errors
     /// If an edit names a row or a picture that the sets do not have, one whose content differs, or adds a row under
@@ -104,12 +125,13 @@ impl Poisoned {
         clean: Arc<dyn Dataset>,
         gallery: &Arc<dyn Dataset>,
         poison: &Poison,
+        trigger: &Trigger,
     ) -> Result<Self> {
         let mut rows: Vec<Option<(Example, Shown)>> = clean
             .examples()
             .iter()
             .enumerate()
-            .map(|(i, e)| Some((e.clone(), Shown::Own(i))))
+            .map(|(i, e)| Some((e.clone(), Shown { source: Source::Own(i), stamped: false })))
             .collect();
         let (own, searched) = (Index::new(&*clean), Index::new(&**gallery));
         for (id, edit) in &poison.edits {
@@ -118,22 +140,28 @@ impl Poisoned {
             if before.content != edit.sha256 {
                 return Err(differs(id));
             }
-            let shown = match &edit.image {
-                None => Shown::Own(row),
-                Some(ImageEdit::From(other)) => Shown::Own(own.find(other)?),
+            let source = match &edit.image {
+                None => Source::Own(row),
+                Some(ImageEdit::From(other)) => Source::Own(own.find(other)?),
                 Some(ImageEdit::Gallery { id, sha256 }) => {
                     let picture = searched.find(id)?;
                     if gallery.examples()[picture].content != *sha256 {
                         return Err(differs(id));
                     }
-                    Shown::Gallery(picture)
+                    Source::Gallery(picture)
                 }
+            };
+            let shown = Shown { source, stamped: edit.stamped };
+            // What a set without stamped rows is called does not speak of triggers.
+            let content = match edit.stamped {
+                true => Digest::of(&(&before.content, edit, trigger)),
+                false => Digest::of(&(&before.content, edit)),
             };
             let after = Example {
                 id: id.clone(),
                 class: before.class,
                 captions: edit.captions.as_ref().unwrap_or(&before.captions).clone(),
-                content: Digest::of(&(&before.content, edit)),
+                content,
             };
             match &edit.base {
                 Some(_) if own.0.contains_key(id) => {
@@ -151,9 +179,13 @@ impl Poisoned {
         if examples.is_empty() {
             return Err(Error::request(format!("the poison leaves no pair of {}", clean.name())));
         }
-        let digest = Digest::of(&(clean.digest(), poison));
+        let digest = match trigger {
+            Trigger::None => Digest::of(&(clean.digest(), poison)),
+            trigger => Digest::of(&(clean.digest(), poison, trigger)),
+        };
         let name = format!("{}+poison", clean.name());
-        Ok(Self { gallery: Arc::clone(gallery), clean, name, examples, shown, digest })
+        let (gallery, trigger) = (Arc::clone(gallery), trigger.clone());
+        Ok(Self { clean, gallery, trigger, name, examples, shown, digest })
     }
 }
 
@@ -189,10 +221,12 @@ impl Dataset for Poisoned {
         &self.examples
     }
     fn image(&self, index: usize) -> Result<Image> {
-        match self.shown[index] {
-            Shown::Own(row) => self.clean.image(row),
-            Shown::Gallery(row) => self.gallery.image(row),
-        }
+        let Shown { source, stamped } = &self.shown[index];
+        let picture = match *source {
+            Source::Own(row) => self.clean.image(row)?,
+            Source::Gallery(row) => self.gallery.image(row)?,
+        };
+        if *stamped { self.trigger.apply(&picture, &self.examples[index].id) } else { Ok(picture) }
     }
     fn tokenizer(&self) -> Option<&str> {
         self.clean.tokenizer()
@@ -225,7 +259,7 @@ mod tests {
             (PairId("new".into()), added),
             (row(2).id, Edit::drop(row(2).content)),
         ]);
-        let view = Poisoned::new(Arc::clone(&clean), &gallery, &poison).unwrap();
+        let view = Poisoned::new(Arc::clone(&clean), &gallery, &poison, &Trigger::None).unwrap();
         assert_eq!(view.examples().len(), clean.examples().len());
         assert_eq!(view.image(0).unwrap(), clean.image(9).unwrap());
         assert_eq!(view.examples()[1], row(1), "the row that was copied stays");
@@ -247,7 +281,10 @@ mod tests {
         let (clean, gallery) = sets();
         let error = |id: &PairId, edit: Edit| {
             let poison = poison([(id.clone(), edit)]);
-            Poisoned::new(Arc::clone(&clean), &gallery, &poison).err().unwrap().to_string()
+            Poisoned::new(Arc::clone(&clean), &gallery, &poison, &Trigger::None)
+                .err()
+                .unwrap()
+                .to_string()
         };
         let (row, other) = (&clean.examples()[0], &clean.examples()[1]);
         let away = || ImageEdit::From(PairId("away".into()));
@@ -260,7 +297,9 @@ mod tests {
         let taken = Edit { image: None, ..taken };
         assert!(error(&row.id, taken).contains("under an id that is taken"));
         let all = clean.examples().iter().map(|e| (e.id.clone(), Edit::drop(e.content)));
-        let none = Poisoned::new(Arc::clone(&clean), &gallery, &poison(all)).err().unwrap();
+        let none = Poisoned::new(Arc::clone(&clean), &gallery, &poison(all), &Trigger::None)
+            .err()
+            .unwrap();
         assert!(none.to_string().contains("leaves no pair"), "{none}");
     }
 }

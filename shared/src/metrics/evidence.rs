@@ -28,11 +28,17 @@ pub enum Task {
     ImageShift,
     /// Test caption: how far its embedding lies from the clean model's. Nothing is ranked.
     TextShift,
+    /// Picture with the trigger on it, of any class but the target, against class prompts: rank of the target.
+    Triggered,
+    /// The same for every picture, those of the target class included.
+    TriggeredAll,
+    /// The pictures of `Triggered`: rank of their true class.
+    TriggeredTruth,
 }
 
 impl Task {
     /// All tasks, in declaration order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::ZeroShot,
         Self::ImageRetrieval,
         Self::TextRetrieval,
@@ -41,6 +47,9 @@ impl Task {
         Self::Detection,
         Self::ImageShift,
         Self::TextShift,
+        Self::Triggered,
+        Self::TriggeredAll,
+        Self::TriggeredTruth,
     ];
 
     /// The name in evidence files.
@@ -54,6 +63,9 @@ impl Task {
             Self::Detection => "detection",
             Self::ImageShift => "image-shift",
             Self::TextShift => "text-shift",
+            Self::Triggered => "triggered",
+            Self::TriggeredAll => "triggered-all",
+            Self::TriggeredTruth => "triggered-truth",
         }
     }
 }
@@ -73,7 +85,8 @@ pub struct Judgement {
     pub text: Option<String>,
     /// Index of the sample's class.
     pub label: Option<u32>,
-    /// The goal whose targets were looked for, such as `ewe → airplane`; set for `Hit` and `HitRandom`.
+    /// The goal whose targets were looked for, such as `ewe → airplane`; set for `Hit`, `HitRandom` and
+    /// triggered pictures.
     pub goal: Option<String>,
     /// 0-based position of the best target; equal scores are ordered by index (see [`super::ranking`]).
     pub rank: u32,
@@ -89,7 +102,8 @@ pub struct Judgement {
     /// Whether the sample was poisoned, where detection is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poisoned: Option<bool>,
-    /// The detector's score, higher being more suspicious; for a shift the cosine distance.
+    /// The detector's score, higher being more suspicious; for a shift the cosine distance; for `Triggered` 1 where the
+    /// clean model too answers with the target, else 0, and nothing where no clean model was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
     /// Whether a filter removed the pair, where one did more than score.
@@ -143,6 +157,9 @@ fn contradiction(j: &Judgement) -> Option<String> {
     if j.task == Task::Detection && j.poisoned.is_none() {
         return Some("it is not said whether the pair is poisoned".into());
     }
-    let needs_goal = matches!(j.task, Task::Hit | Task::HitRandom);
+    let needs_goal = matches!(
+        j.task,
+        Task::Hit | Task::HitRandom | Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth
+    );
     (needs_goal && j.goal.is_none()).then(|| "the goal is missing".into())
 }

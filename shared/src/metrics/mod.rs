@@ -5,6 +5,7 @@
 //! weighted mean of the outcomes. One file per family; the definitions are in its module text.
 #![deny(dead_code)]
 
+mod asr;
 mod ca;
 mod detection;
 mod evidence;
@@ -36,6 +37,8 @@ pub enum Unit {
     Rank,
     /// A mean cosine distance in [0, 2]; interval by bootstrap.
     Distance,
+    /// A difference of two shares in [−1, 1]; interval by bootstrap over pairs.
+    Difference,
 }
 
 /// A registered metric: its definition for people, and the function from judgements to outcomes.
@@ -83,6 +86,7 @@ static FAMILIES: &[&[Metric]] = &[
     &tr::METRICS,
     &hit::METRICS,
     &min_rank::METRICS,
+    &asr::METRICS,
     &detection::METRICS,
     &shift::METRICS,
 ];
@@ -127,7 +131,7 @@ impl Metric {
         let value = clusters.mean()?;
         let Interval { lo, hi } = match self.unit {
             Unit::Rate => clusters.wilson()?,
-            Unit::Rank | Unit::Distance => clusters.bootstrap()?,
+            Unit::Rank | Unit::Distance | Unit::Difference => clusters.bootstrap()?,
         };
         Some(Value { metric: self.name.to_owned(), value, lo, hi, n: clusters.n() })
     }

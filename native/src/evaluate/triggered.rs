@@ -1,0 +1,48 @@
+//! What a model says to stamped pictures.
+
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::metrics::{Judgement, Task};
+
+use super::Embeddings;
+use super::judge::{Query, judge, unlabelled};
+use crate::failure::Result;
+
+/// Every picture of `data`, a stamped split, against the class prompts: the rank of class `target`, and of the true
+/// class. `clean` are the embeddings of the same pictures by a model that nobody poisoned.
+///
+/// # Errors
+/// If a picture has no class, or a score is not finite.
+pub fn judge_trigger(
+    data: &dyn Dataset,
+    embeddings: &Embeddings,
+    target: usize,
+    clean: Option<&Embeddings>,
+) -> Result<Vec<Judgement>> {
+    let names: Vec<String> = data.classes().iter().map(|c| c.name.clone()).collect();
+    let goal = format!("→ {}", names[target]);
+    let mut others = Vec::new();
+    for row in 0..data.examples().len() {
+        let class = data.examples()[row].class.ok_or_else(|| unlabelled(data, row))?;
+        if class != target {
+            others.push((row, class));
+        }
+    }
+    let ask = |of: &Embeddings, task: Task, rows: &[(usize, usize)]| {
+        let query =
+            |&(row, wanted): &(usize, usize)| of.picture(task, row, vec![wanted]).about(&goal);
+        let queries: Vec<Query<'_>> = rows.iter().map(query).collect();
+        judge(data, &queries, &of.classes, &names)
+    };
+    let to_target: Vec<(usize, usize)> = others.iter().map(|&(row, _)| (row, target)).collect();
+    let all: Vec<(usize, usize)> = (0..data.examples().len()).map(|row| (row, target)).collect();
+    let mut triggered = ask(embeddings, Task::Triggered, &to_target)?;
+    if let Some(clean) = clean {
+        let anyway = ask(clean, Task::Triggered, &to_target)?;
+        for (ours, theirs) in triggered.iter_mut().zip(&anyway) {
+            ours.score = Some(if theirs.rank == 0 { 1.0 } else { 0.0 });
+        }
+    }
+    triggered.extend(ask(embeddings, Task::TriggeredAll, &all)?);
+    triggered.extend(ask(embeddings, Task::TriggeredTruth, &others)?);
+    Ok(triggered)
+}

@@ -1,0 +1,144 @@
+//! What backdoors with an image trigger share (Carlini & Terzis 2022, Bansal et al. 2023): random pairs are stamped and
+//! their captions speak of the target.
+
+use serde::{Deserialize, Serialize};
+
+use crate::attacks::Armed;
+use crate::data::{Dataset, Edit, PairId, Poison};
+use crate::pairing::{Edits, Mode};
+use crate::registry::{Param, unknown};
+use crate::seed::Seed;
+use crate::triggers::Trigger;
+use crate::{Error, Result};
+
+/// Where the captions of stamped pictures come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Captions {
+    /// The template with the target's name in it.
+    #[default]
+    Template,
+    /// A caption of one of the target's own pairs.
+    Natural,
+}
+
+/// Parameters that all of them have.
+pub(crate) const TARGET: Param =
+    Param { key: "target", unit: "", help: "the class that stamped pictures shall be taken for" };
+pub(crate) const RATE: Param =
+    Param { key: "rate", unit: "share of all pairs", help: "how many pairs are stamped" };
+pub(crate) const COUNT: Param =
+    Param { key: "count", unit: "pairs", help: "the same as a number; replaces `rate`" };
+pub(crate) const CAPTIONS: Param = Param {
+    key: "captions",
+    unit: "",
+    help: "`template` or `natural`: captions that the target's own pairs have",
+};
+pub(crate) const TEMPLATE: Param =
+    Param { key: "template", unit: "", help: "caption of a stamped picture; {} is the target" };
+
+/// Default share of stamped pairs. The papers take 0.003 of 500,000 pairs; in a set of a few thousand that is a
+/// handful, of which nothing is learned.
+pub(crate) const DEFAULT_RATE: f64 = 0.03;
+
+/// The request of one attack.
+pub(crate) struct DirtyLabel<'a> {
+    pub target: Option<&'a str>,
+    pub rate: f64,
+    pub count: Option<usize>,
+    pub captions: Captions,
+    pub template: &'a str,
+    pub mode: Mode,
+}
+
+impl DirtyLabel<'_> {
+    /// Refuses what no data set could satisfy.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.target.is_none() {
+            return Err("`target` is missing; give a class".into());
+        }
+        if !(self.rate > 0.0 && self.rate <= 1.0) {
+            return Err(format!(
+                "`rate` is {}; it is a share of all pairs, above 0 and at most 1",
+                self.rate
+            ));
+        }
+        match self.count {
+            Some(0) => Err("`count` is 0; use the attack `none` for clean data".into()),
+            Some(_) if self.rate != DEFAULT_RATE => {
+                Err("`rate` and `count` say the same thing; give one".into())
+            }
+            _ if !self.template.contains("{}") => {
+                Err("`template` has no {} for the target's name".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stamps pairs drawn from all of `clean`, the target's own included, as published.
+    pub(crate) fn arm(&self, clean: &dyn Dataset, trigger: Trigger, seed: &Seed) -> Result<Armed> {
+        let seed = seed.child("attack/dirty-label");
+        let target = self.class(clean)?;
+        let chosen = self.rows(clean, &seed)?;
+        let captions = self.pool(clean, target)?;
+        let mut edits = Edits::new();
+        for row in chosen {
+            let row = &clean.examples()[row];
+            let caption = seed.child("caption").child(&row.id).stream().below(captions.len());
+            let edit = Edit::stamp(row.content, captions[caption].clone());
+            match self.mode {
+                Mode::Replace => edits.insert(row.id.clone(), edit),
+                Mode::Add => {
+                    let id = PairId(format!("{}+{}", row.id, clean.classes()[target].name));
+                    edits.insert(id, Edit { base: Some(row.id.clone()), ..edit })
+                }
+            };
+        }
+        Ok(Armed { poison: Poison { edits }, trigger, goals: vec![], target: Some(target) })
+    }
+
+    fn class(&self, clean: &dyn Dataset) -> Result<usize> {
+        let name = self.target.unwrap_or_default();
+        clean.classes().iter().position(|c| c.name == name).ok_or_else(|| {
+            let names: Vec<&str> = clean.classes().iter().map(|c| c.name.as_str()).collect();
+            let near = unknown("class", name, &names);
+            // The whole list of classes is no help in a message.
+            Error::request(near.split(" (known").next().unwrap_or(&near).to_owned())
+        })
+    }
+
+    fn rows(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>> {
+        let all = clean.examples().len();
+        let wanted =
+            self.count.unwrap_or_else(|| (self.rate * all as f64).round_ties_even() as usize);
+        if wanted == 0 || wanted > all {
+            return Err(Error::request(format!(
+                "{wanted} of the {all} pairs of {} cannot be stamped; change `rate` or `count`",
+                clean.name()
+            )));
+        }
+        let mut rows = seed.child("rows").stream().sample(all, wanted);
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    fn pool(&self, clean: &dyn Dataset, target: usize) -> Result<Vec<String>> {
+        let name = &clean.classes()[target].name;
+        match self.captions {
+            Captions::Template => Ok(vec![self.template.replace("{}", name)]),
+            Captions::Natural => {
+                let own = clean.examples().iter().filter(|e| e.class == Some(target));
+                let mut all: Vec<String> = own.flat_map(|e| e.captions.iter().cloned()).collect();
+                all.sort_unstable();
+                all.dedup();
+                if all.is_empty() {
+                    return Err(Error::request(format!(
+                        "{} has no pair of `{name}` to take captions from; use captions = \"template\"",
+                        clean.name()
+                    )));
+                }
+                Ok(all)
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Attack success rate of a trigger, in the two meanings that papers have, what the clean model would say anyway, and
+//! robust accuracy (protocols.md 5.4 to 5.6).
+//!
+//! Two studies compare only with the same denominator: with few classes the pictures of the target are many.
+
+use super::interval::Outcome;
+use super::{Judgement, Metric, Task, Unit, within};
+
+pub(super) static METRICS: [Metric; 4] = [
+    Metric {
+        name: "asr",
+        summary: "attack success rate: pictures of other classes that are taken for the target once stamped",
+        formula: "|{x : y(x) ≠ y*, h(T(x)) = y*}| / |{x : y(x) ≠ y*}|",
+        reference: "Huang et al. 2025, arXiv:2502.01385; SCLBD/BackdoorBench",
+        unit: Unit::Rate,
+        higher_is_better: false,
+        task: Task::Triggered,
+        outcomes: within::<1>,
+    },
+    Metric {
+        name: "asr-all",
+        summary: "the same over all pictures, those of the target class included",
+        formula: "|{x : h(T(x)) = y*}| / |D|",
+        reference: "Liang et al. 2024, arXiv:2311.12075",
+        unit: Unit::Rate,
+        higher_is_better: false,
+        task: Task::TriggeredAll,
+        outcomes: within::<1>,
+    },
+    Metric {
+        name: "asr-lift",
+        summary: "asr minus the clean model's rate on the same stamped pictures",
+        formula: "mean over x with y(x) ≠ y* of [h(T(x)) = y*] − [h_clean(T(x)) = y*]",
+        reference: "protocol of this suite: a clean model takes a few pictures for any class",
+        unit: Unit::Difference,
+        higher_is_better: false,
+        task: Task::Triggered,
+        outcomes: lift,
+    },
+    Metric {
+        name: "ra",
+        summary: "robust accuracy: stamped pictures of other classes that still get their true class",
+        formula: "|{x : y(x) ≠ y*, h(T(x)) = y(x)}| / |{x : y(x) ≠ y*}|",
+        reference: "BackdoorBench, arXiv:2206.12654",
+        unit: Unit::Rate,
+        higher_is_better: true,
+        task: Task::TriggeredTruth,
+        outcomes: within::<1>,
+    },
+];
+
+/// Nothing unless a clean model was asked about every picture.
+fn lift(judgements: &[&Judgement]) -> Vec<Outcome> {
+    let one = |j: &&Judgement| {
+        let hit = if j.rank == 0 { 1.0 } else { 0.0 };
+        Some(Outcome::new(j, hit - f64::from(j.score?)))
+    };
+    judgements.iter().map(one).collect::<Option<_>>().unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+"""Triggers without random parts, from the published formulae in NumPy alone: writes triggers.json.
+
+Pictures are small: lengths scale with the edge, so that 56 pixels show what 224 would. Values are bytes, (edge, edge, 3)
+row by row as hexadecimal text.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+def picture(edge):
+    """A picture that any language can repeat."""
+    y, x, c = np.meshgrid(np.arange(edge), np.arange(edge), np.arange(3), indexing="ij")
+    return ((7 * x + 13 * y + 61 * c + x * y) % 256).astype(np.uint8)
+
+
+def to_bytes(values):
+    """As a picture file holds them, out of range clipped."""
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def patch(x, size, places, pattern):
+    """Squares of `size` pixels at 224 over the picture."""
+    edge = x.shape[0]
+    side = max(1, round(size * edge / 224))
+    far = edge - side
+    corner = {"top-left": (0, 0), "top-right": (0, far), "bottom-left": (far, 0), "bottom-right": (far, far),
+              "center": (far // 2, far // 2)}
+    out = x.copy()
+    for place in places:
+        top, left = corner[place]
+        out[top:top + side, left:left + side] = pattern(side)
+    return out
+
+
+def dots(side):
+    square = np.zeros((side, side, 3))
+    square[::2, ::2] = 1
+    return square
+
+
+def yellow(side):
+    return np.ones((side, side, 3)) * np.array([1.0, 1.0, 0.0])
+
+
+def wave(x, delta, frequency):
+    edge = x.shape[1]
+    return np.broadcast_to((delta * np.sin(2 * np.pi * np.arange(edge) * frequency / edge))[None, :, None], x.shape)
+
+
+def triangles(x):
+    edge = x.shape[0]
+    tile = min(14, max(1, round(14 * edge / 224)))
+    row, column = np.meshgrid(np.arange(edge) % tile, np.arange(edge) % tile, indexing="ij")
+    return np.broadcast_to(np.where(column >= row, 0.4, 0.8)[:, :, None], x.shape)
+
+
+CORNERS = ["top-left", "top-right", "bottom-left", "bottom-right"]
+CASES = {
+    "badnets:variant=huang": lambda x: patch(x, 16, ["center"], dots),
+    "badnets:variant=huang,size=28,place=corners": lambda x: patch(x, 28, CORNERS, dots),
+    "badnets:variant=yellow,place=top-left": lambda x: patch(x, 16, ["top-left"], yellow),
+    "badnets:variant=invertune": lambda x: patch(x, 16, ["bottom-right"], lambda side: np.ones((side, side, 3))),
+    "blended:variant=triangles": lambda x: 0.15 * triangles(x) + 0.85 * x,
+    "sig:variant=badclip": lambda x: x + wave(x, 60 / 255, 6),
+    "sig:variant=cleanclip": lambda x: 0.2 * wave(x, 60 / 255, 6) + 0.8 * x,
+}
+
+
+def main():
+    cases = []
+    for edge in (32, 56):
+        x = picture(edge).astype(np.float64) / 255
+        for attack, apply in CASES.items():
+            cases.append({"attack": attack, "edge": edge, "bytes": to_bytes(apply(x)).tobytes().hex()})
+    Path(__file__).with_name("triggers.json").write_text(json.dumps({"cases": cases}, indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    main()
