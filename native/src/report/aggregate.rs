@@ -14,6 +14,7 @@ use toxiclip_shared::metrics::interval::{Clusters, Interval, hierarchical};
 use toxiclip_shared::metrics::{self, Judgement, Metric, Unit};
 
 use super::{missing, mixtures};
+use crate::evidence;
 use crate::row::{self, Row};
 
 /// How far a value may lie from what its evidence gives: rounding of a sum, nothing more.
@@ -204,13 +205,19 @@ impl Files {
     fn read(rows: &[(Row, PathBuf)]) -> Result<Self> {
         let valued = rows.iter().filter(|(row, _)| row.value.is_some());
         let places: BTreeSet<(Digest, &PathBuf)> = valued.map(|(r, dir)| (r.run, dir)).collect();
+        let folders: BTreeSet<&PathBuf> = places.iter().map(|(_, dir)| *dir).collect();
+        let mut all = BTreeMap::new();
+        for file in folders.iter().map(|dir| dir.join(evidence::ALL)).filter(|f| f.exists()) {
+            all.extend(evidence::read_all(&file)?);
+        }
         let read = |(run, dir): (Digest, &PathBuf)| {
             let path = dir.join("evidence").join(format!("{run}.parquet"));
-            let found = path.exists().then(|| crate::evidence::read(&path)).transpose()?;
+            let found = path.exists().then(|| evidence::read(&path)).transpose()?;
             Ok(found.map(|evidence| (run, evidence)))
         };
         let read: Result<Vec<_>> = places.into_par_iter().map(read).collect();
-        Ok(Self(read?.into_iter().flatten().collect()))
+        all.extend(read?.into_iter().flatten());
+        Ok(Self(all))
     }
 
     fn get(&self, run: Digest) -> Option<&[Judgement]> {
