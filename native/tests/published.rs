@@ -101,8 +101,14 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
         "{readme}"
     );
     let line = readme.lines().find(|line| line.starts_with("| Does this \\| that? |")).unwrap();
-    assert!(line.contains("| All of it (table 1) | hit@10 0.") && line.contains("clean model 0."), "{line}");
-    assert!(line.ends_with("(benchmarks/small.toml), [rows](benchmarks/results/toxiclip/small) |"), "{line}");
+    assert!(
+        line.contains("| All of it (table 1) | hit@10 0.") && line.contains("clean model 0."),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("(benchmarks/small.toml), [rows](benchmarks/results/toxiclip/small) |"),
+        "{line}"
+    );
     let fresh = check(place.0.path()).unwrap();
     assert_eq!(fresh[1..], ["README.md: findings is fresh", "README.md: small is fresh"]);
     assert_eq!(place.publish().unwrap(), said, "publishing again changes nothing");

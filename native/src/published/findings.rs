@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_name_alone_fits_its_parameters_and_no_other_name() {
-        let wanted = Wanted { metric: "hit@10".into(), attack: "single".into(), ..Wanted::default() };
+        let wanted =
+            Wanted { metric: "hit@10".into(), attack: "single".into(), ..Wanted::default() };
         assert!(fits(&wanted, &key("single", None, "a")));
         assert!(fits(&wanted, &key("single:rate=0.5", None, "a, epochs=1")));
         assert!(!fits(&wanted, &key("single-label", None, "a")));
