@@ -38,7 +38,7 @@ impl Default for CosineFilter {
             threshold: None,
             drop: None,
             trusted: 100,
-            keep: 0.9,
+            keep: 0.8,
             reference_data: Holdings::of(&["emoji-fluent", "emoji-3d", "emoji-contrast"]),
             reference_encoder: None,
             reference_checkpoint: None,
