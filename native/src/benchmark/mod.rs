@@ -43,6 +43,7 @@ use toxiclip_shared::encoders::ClipConfig;
 use toxiclip_shared::recipe::TrainConfig;
 
 pub use choice::Choice;
+pub(crate) use choice::{brief, is_given, plain};
 pub use expect::{Expect, Measured, Verdict};
 pub use finding::{Finding, Wanted};
 pub use victim::{StartOf, Victim};

@@ -14,6 +14,7 @@ use toxiclip_shared::metrics::interval::{Clusters, Interval, hierarchical};
 use toxiclip_shared::metrics::{self, Judgement, Metric, Unit};
 
 use super::{missing, mixtures};
+use crate::benchmark::{brief, is_given, plain};
 use crate::evidence;
 use crate::row::{self, Row};
 
@@ -299,14 +300,14 @@ fn labels(rows: &[(Row, PathBuf)]) -> BTreeMap<String, String> {
         rows.iter().flat_map(|(r, _)| [Some(&r.attack), r.against.as_ref(), Some(&r.defense)]);
     let distinct: BTreeMap<String, &Value> =
         specs.flatten().map(|spec| (canonical_json(spec), spec)).collect();
-    let label = |spec: &Value| {
+    let label = |spec: &Value, written: fn(&Value) -> String| {
         let namesakes = distinct.values().filter(|other| name(other) == name(spec));
         let mut differing = Vec::new();
         for (key, value) in spec.as_object().into_iter().flatten() {
             let differs = namesakes.clone().any(|other| other.get(key) != Some(value));
             // A parameter that is not given tells by its absence.
-            if differs && !value.is_null() {
-                differing.push(format!("{key}={}", value.to_string().trim_matches('"')));
+            if differs && is_given(value) {
+                differing.push(format!("{key}={}", written(value)));
             }
         }
         match differing.is_empty() {
@@ -314,7 +315,12 @@ fn labels(rows: &[(Row, PathBuf)]) -> BTreeMap<String, String> {
             false => format!("{}:{}", name(spec), differing.join(",")),
         }
     };
-    distinct.iter().map(|(json, spec)| (json.clone(), label(spec))).collect()
+    let unique = |spec: &Value| {
+        let short = label(spec, brief);
+        let twice = distinct.values().filter(|other| label(other, brief) == short).count() > 1;
+        if twice { label(spec, plain) } else { short }
+    };
+    distinct.iter().map(|(json, spec)| (json.clone(), unique(spec))).collect()
 }
 
 fn list(dirs: &[&Path]) -> String {
