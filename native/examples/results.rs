@@ -1,6 +1,7 @@
 //! Keeps published results and README in step; `cargo xtask check-results` runs it.
 //!
-//! `results check`, `results update` (splices README) or `results update RUN` (publishes a run folder first).
+//! `results check`, `results update` (splices README) or `results update RUN` (publishes a run
+//! folder, or a folder of such, first).
 
 use std::path::Path;
 

@@ -1,7 +1,10 @@
 //! Evidence files: [`Judgement`]s in Parquet, one flat row each, readable by any Parquet tool.
 //!
-//! Lists (`top`, `scores`) are JSON text: nested columns would cost more code than they save bytes.
+//! Lists (`top`, `scores`) are JSON text: nested columns would cost more code than they save bytes. A run folder has
+//! one file per run; published results have the runs one after the other in one file, because parts that they share
+//! (samples, captions, hashes) then take their bytes once.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use parquet::basic::{Compression, GzipLevel};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, FloatType, Int32Type};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -41,13 +45,28 @@ const SCHEMA: &str = "message evidence {
   optional boolean dropped;
 }";
 
+/// Name of the file with the evidence of all runs of a published folder.
+pub const ALL: &str = "evidence.parquet";
+
+/// The key of a file of several runs under which it says whose its rows are: `[[run, rows], …]` in file order.
+const RUNS: &str = "runs";
+
 /// Writes `evidence` to `path`, whole or not at all. The same judgements give the same bytes.
 ///
 /// # Errors
 /// If the folder cannot be written to.
 pub fn write(path: &Path, evidence: &[Judgement]) -> Result<()> {
-    let bytes = encode(evidence).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(write_whole(path, &bytes)?)
+    whole(path, encode(evidence, None))
+}
+
+/// Writes the evidence of several runs to one file, as [`write`] does that of one.
+///
+/// # Errors
+/// If the folder cannot be written to.
+pub fn write_all(path: &Path, runs: &BTreeMap<Digest, Vec<Judgement>>) -> Result<()> {
+    let counts: Vec<_> = runs.iter().map(|(run, evidence)| (run, evidence.len())).collect();
+    let all: Vec<Judgement> = runs.values().flatten().cloned().collect();
+    whole(path, encode(&all, Some(serde_json::to_string(&counts)?)))
 }
 
 /// Reads what [`write`] wrote.
@@ -55,21 +74,50 @@ pub fn write(path: &Path, evidence: &[Judgement]) -> Result<()> {
 /// # Errors
 /// If the file is missing, cut short, or has other columns; one line that names it.
 pub fn read(path: &Path) -> Result<Vec<Judgement>> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let damaged = |e: anyhow::Error| {
-        let why = format!("{e:#}").replace('\n', " ");
-        anyhow!("{}: damaged evidence ({why}); delete it and run again", path.display())
-    };
-    decode(file).map_err(damaged)
+    Ok(open(path)?.0)
 }
 
-fn encode(evidence: &[Judgement]) -> Result<Vec<u8>> {
+/// Reads what [`write_all`] wrote.
+///
+/// # Errors
+/// As [`read`], or if the file does not say whose its rows are.
+pub fn read_all(path: &Path) -> Result<BTreeMap<Digest, Vec<Judgement>>> {
+    let (all, runs) = open(path)?;
+    let shared = || -> Result<_> {
+        let runs: Vec<(Digest, usize)> = serde_json::from_str(&runs.context("it names no runs")?)?;
+        ensure!(
+            runs.iter().map(|(_, rows)| rows).sum::<usize>() == all.len(),
+            "its runs have not as many rows as it has"
+        );
+        let mut all = all.into_iter();
+        Ok(runs.into_iter().map(|(run, rows)| (run, all.by_ref().take(rows).collect())).collect())
+    };
+    shared().map_err(|e| damaged(path, &e))
+}
+
+fn open(path: &Path) -> Result<(Vec<Judgement>, Option<String>)> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    decode(file).map_err(|e| damaged(path, &e))
+}
+
+fn damaged(path: &Path, why: &anyhow::Error) -> anyhow::Error {
+    let why = format!("{why:#}").replace('\n', " ");
+    anyhow!("{}: damaged evidence ({why}); delete it and run again", path.display())
+}
+
+fn whole(path: &Path, bytes: Result<Vec<u8>>) -> Result<()> {
+    let bytes = bytes.with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(write_whole(path, &bytes)?)
+}
+
+fn encode(evidence: &[Judgement], runs: Option<String>) -> Result<Vec<u8>> {
     let schema = Arc::new(parse_message_type(SCHEMA)?);
     // The default level, 6, takes twice the time and saves 3 %.
     let level = GzipLevel::try_new(3)?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::GZIP(level))
         .set_created_by("toxiclip".into())
+        .set_key_value_metadata(runs.map(|runs| vec![KeyValue::new(RUNS.to_owned(), runs)]))
         .build();
     let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
     encode_group(file.next_row_group()?, evidence)?;
@@ -134,7 +182,8 @@ impl Group<'_> {
     }
 }
 
-fn decode(file: File) -> Result<Vec<Judgement>> {
+/// All rows, and what a file of several runs says about whose they are.
+fn decode(file: File) -> Result<(Vec<Judgement>, Option<String>)> {
     let file = SerializedFileReader::new(file)?;
     let expected = parse_message_type(SCHEMA)?;
     ensure!(
@@ -146,7 +195,9 @@ fn decode(file: File) -> Result<Vec<Judgement>> {
         let group = file.get_row_group(i)?;
         decode_group(&*group, &mut out)?;
     }
-    Ok(out)
+    let pairs = file.metadata().file_metadata().key_value_metadata();
+    let runs = pairs.into_iter().flatten().find(|pair| pair.key == RUNS);
+    Ok((out, runs.and_then(|pair| pair.value.clone())))
 }
 
 fn decode_group(group: &dyn RowGroupReader, out: &mut Vec<Judgement>) -> Result<()> {
@@ -253,6 +304,28 @@ mod tests {
             write(&path, &evidence).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), bytes, "same judgements, same bytes");
         }
+    }
+
+    #[test]
+    fn several_runs_share_a_file_that_repeats_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, all) = (dir.path().join("a.parquet"), dir.path().join("all.parquet"));
+        let runs: BTreeMap<Digest, Vec<Judgement>> = (0..8_u32)
+            .map(|run| {
+                let mut own = judgements();
+                own.truncate(500 - run as usize);
+                own.iter_mut().for_each(|j| j.rank = (j.rank * 7 + run) % 40);
+                (Digest::of(&("run", run)), own)
+            })
+            .chain([(Digest::of(&"empty"), Vec::new())])
+            .collect();
+        write_all(&all, &runs).unwrap();
+        assert_eq!(read_all(&all).unwrap(), runs);
+        write(&one, &runs[&Digest::of(&("run", 0_u32))]).unwrap();
+        let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+        assert!(size(&all) < 4 * size(&one), "{} of {}", size(&all), size(&one));
+        let error = read_all(&one).unwrap_err().to_string();
+        assert!(error.contains("a.parquet: damaged evidence (it names no runs)"), "{error}");
     }
 
     #[test]

@@ -24,6 +24,14 @@ attack = ["none", { name = "single-label", from = "ewe", to = "airplane" }]
 steps = 2
 batch = 16
 [tiny]
+[finding]
+question = "Does this | that?"
+paper = "All of it (table 1)"
+ours = "hit@10 {}, clean model {}"
+values = [
+    { metric = "hit@10", attack = "single-label" },
+    { metric = "hit@10", attack = "none", against = "single-label" },
+]
 "#;
 
 /// A repository with one benchmark, and a finished run of it.
@@ -36,7 +44,8 @@ impl Place {
         fs::write(place.path("benchmarks/small.toml"), SPEC).unwrap();
         fs::write(
             place.path("README.md"),
-            "# T\n<!-- results:small -->\n<!-- /results:small -->\nend\n",
+            "# T\n<!-- results:findings -->\n<!-- /results:findings -->\n\
+             <!-- results:small -->\n<!-- /results:small -->\nend\n",
         )
         .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
@@ -80,7 +89,10 @@ impl Place {
 #[test]
 fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
     let place = Place::new();
-    assert_eq!(check(place.0.path()).unwrap(), ["README.md: small has no results yet"]);
+    assert_eq!(
+        check(place.0.path()).unwrap(),
+        ["README.md: findings has no results yet", "README.md: small has no results yet"]
+    );
     let said = place.publish().unwrap();
     assert!(said[0].starts_with("toxiclip/small: "), "{said:?}");
     let readme = fs::read_to_string(place.path("README.md")).unwrap();
@@ -88,8 +100,20 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
         readme.contains("\n| single-label | none | ") && readme.ends_with("-->\nend\n"),
         "{readme}"
     );
-    assert_eq!(check(place.0.path()).unwrap()[1], "README.md: small is fresh");
+    let line = readme.lines().find(|line| line.starts_with("| Does this \\| that? |")).unwrap();
+    assert!(
+        line.contains("| All of it (table 1) | hit@10 0.") && line.contains("clean model 0."),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("(benchmarks/small.toml), [rows](benchmarks/results/toxiclip/small) |"),
+        "{line}"
+    );
+    let fresh = check(place.0.path()).unwrap();
+    assert_eq!(fresh[1..], ["README.md: findings is fresh", "README.md: small is fresh"]);
     assert_eq!(place.publish().unwrap(), said, "publishing again changes nothing");
+    let all = publish(place.0.path(), place.0.path()).unwrap();
+    assert_eq!(all, said, "and so does publishing every run of a folder");
     assert_eq!(fs::read_to_string(place.path("README.md")).unwrap(), readme);
 
     let rows = "benchmarks/results/toxiclip/small/rows.jsonl";
@@ -97,7 +121,22 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
         |text: &str| text.lines().skip(1).map(|l| format!("{l}\n")).collect::<String>();
     let moved = |text: &str| text.replacen(r#""hi":0."#, r#""hi":0.9"#, 1);
     for (name, change, says) in [
-        ("README.md", &(|t: &str| t.replacen("0.", "1.", 1)) as &dyn Fn(&str) -> String, "stale"),
+        (
+            "README.md",
+            &(|t: &str| t.replacen("hit@10 0.", "hit@10 1.", 1)) as &dyn Fn(&str) -> String,
+            "table of findings is stale",
+        ),
+        ("README.md", &|t| t.replacen("| none | 0.", "| none | 1.", 1), "table of small is stale"),
+        (
+            "benchmarks/small.toml",
+            &|t| t.replace("against = \"single-label\"", "against = \"multi-label\""),
+            "no published line has",
+        ),
+        (
+            "benchmarks/small.toml",
+            &|t| t.replace(", clean model {}", ""),
+            "`ours` has 1 `{}` for 2 values",
+        ),
         (rows, &without_first, "gives ca, and no row does"),
         (rows, &moved, "is not what its evidence gives"),
         (rows, &|t| t.replacen(r#""dirty":false"#, r#""dirty":true"#, 1), "2 commits"),
@@ -112,9 +151,8 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
         let error = place.error_with(name, change);
         assert!(error.contains(says), "{says}: {error}");
     }
-    let evidence = place.path("benchmarks/results/toxiclip/small/evidence");
-    let first = fs::read_dir(&evidence).unwrap().next().unwrap().unwrap().path();
-    fs::rename(&first, evidence.join("aside")).unwrap();
+    let evidence = place.path("benchmarks/results/toxiclip/small/evidence.parquet");
+    fs::rename(&evidence, place.path("aside")).unwrap();
     let error = check(place.0.path()).unwrap_err().to_string();
     assert!(error.contains("no evidence file"), "{error}");
 }

@@ -37,7 +37,7 @@ enum Task {
     },
     /// Recompute every published row from its evidence, and compare README's tables with them.
     CheckResults {
-        /// Bring README up to date; with a folder that `toxiclip run` wrote, publish that first.
+        /// Bring README up to date; with a folder that `toxiclip run` wrote, or a folder of such, publish that first.
         #[arg(long, value_name = "RUN")]
         update: Option<Option<PathBuf>>,
     },

@@ -11,13 +11,14 @@ use toxiclip_shared::recipe::TrainConfig;
 
 use super::document::Document;
 use super::expect::Expect;
+use super::finding::Finding;
 use super::victim::Victim;
 use super::{AXES, Benchmark, Choice, Encoder, Eval, Form, Init, check_only};
 use crate::argument::Assignment;
 use crate::failure::{Failure, Result};
 
-const SECTIONS: [&str; 9] =
-    ["title", "analysis", "matrix", "init", "train", "eval", "tiny", "full", "expect"];
+const SECTIONS: [&str; 10] =
+    ["title", "analysis", "matrix", "init", "train", "eval", "tiny", "full", "expect", "finding"];
 
 impl Benchmark {
     /// Reads a benchmark file.
@@ -73,6 +74,7 @@ fn read(
     let eval = document.take("eval").unwrap_or_else(empty);
     let eval = read_eval(&document, &eval)?;
     let expect = document.take("expect");
+    let finding = document.take("finding");
     document.finish(&SECTIONS)?;
     let choice = |e: String, i: usize, axis: &str| document.error(&format!("matrix.{axis}.{i}"), e);
     let benchmark = Benchmark {
@@ -96,6 +98,7 @@ fn read(
         train: plain,
         eval,
         expect: read_expect(&document, expect)?,
+        finding: finding.map(|value| read_finding(&document, &value)).transpose()?,
         form,
         only: only.to_vec(),
     };
@@ -238,6 +241,12 @@ fn read_expect(document: &Document, value: Option<Value>) -> Result<Vec<Expect>>
             .collect(),
         Some(_) => Err(document.error("expect", "write [[expect]] with double brackets")),
     }
+}
+
+fn read_finding(document: &Document, value: &Value) -> Result<Finding> {
+    let finding: Finding = document.section("finding", value)?;
+    finding.check().map_err(|e| document.error("finding", e))?;
+    Ok(finding)
 }
 
 /// The same entry twice would be measured twice and averaged as if it were evidence.

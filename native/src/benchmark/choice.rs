@@ -88,12 +88,18 @@ impl Choice {
 
     /// The name alone where `all` has no namesake, else with the parameters that tell it apart.
     pub fn label(&self, all: &[Self]) -> String {
+        let short = self.telling(all, brief);
+        let twice = all.iter().filter(|c| c.telling(all, brief) == short).count() > 1;
+        if twice { self.telling(all, plain) } else { short }
+    }
+
+    fn telling(&self, all: &[Self], written: fn(&Value) -> String) -> String {
         let namesakes: Vec<&Self> = all.iter().filter(|c| c.name() == self.name()).collect();
         let differs = |key: &str, v: &Value| namesakes.iter().any(|c| &c.0[key] != v);
         let parameters = self.0.as_object().into_iter().flatten();
         let telling: Vec<String> = parameters
-            .filter(|(key, value)| differs(key, value) && !value.is_null())
-            .map(|(key, value)| format!("{key}={}", plain(value)))
+            .filter(|(key, value)| differs(key, value) && is_given(value))
+            .map(|(key, value)| format!("{key}={}", written(value)))
             .collect();
         if telling.is_empty() {
             return self.name().to_owned();
@@ -102,8 +108,23 @@ impl Choice {
     }
 }
 
+/// Whether a parameter says something: one that is left out is null or an empty text.
+pub(crate) fn is_given(value: &Value) -> bool {
+    !value.is_null() && value.as_str() != Some("")
+}
+
+/// As [`plain`], a list of more than two by its first item and how many follow: a label must fit into a table.
+pub(crate) fn brief(value: &Value) -> String {
+    match value.as_array().map(Vec::as_slice) {
+        Some([first, rest @ ..]) if rest.len() > 1 => {
+            format!("{}+{} more", plain(first), rest.len())
+        }
+        _ => plain(value),
+    }
+}
+
 /// As the command line writes it: text without quotes, a list joined by +.
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join("+"),
@@ -116,5 +137,34 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a == b,
         _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn labels_leave_out_what_is_not_given_and_shorten_lists_while_they_stay_unique() {
+        let all = |specs: &[Value]| specs.iter().cloned().map(Choice).collect::<Vec<_>>();
+        let labels = |specs: &[Value]| {
+            let all = all(specs);
+            all.iter().map(|choice| choice.label(&all)).collect::<Vec<_>>()
+        };
+        let told = [
+            json!({"name": "a", "data": "", "k": null}),
+            json!({"name": "a", "data": "x", "k": 1}),
+        ];
+        assert_eq!(labels(&told), ["a", "a:data=x,k=1"]);
+        let lists =
+            [json!({"name": "a", "l": ["p", "q", "r"]}), json!({"name": "a", "l": ["p", "q"]})];
+        assert_eq!(labels(&lists), ["a:l=p+2 more", "a:l=p+q"]);
+        let alike = [
+            json!({"name": "a", "l": ["p", "q", "r"]}),
+            json!({"name": "a", "l": ["p", "q", "s"]}),
+        ];
+        assert_eq!(labels(&alike), ["a:l=p+q+r", "a:l=p+q+s"]);
     }
 }

@@ -21,6 +21,7 @@
 //! [full.init]                       # laid over the above by --full: the published setting
 //! checkpoint = "openai-vit-b-32"    # below --data-root
 //! [[expect]]                        # see `Expect`
+//! [finding]                         # see `Finding`
 //! ```
 //! Text becomes a [`Benchmark`] only once every name is known and every default filled in.
 
@@ -28,6 +29,7 @@ mod check;
 mod choice;
 mod document;
 mod expect;
+mod finding;
 #[cfg(test)]
 mod tests;
 mod victim;
@@ -41,7 +43,9 @@ use toxiclip_shared::encoders::ClipConfig;
 use toxiclip_shared::recipe::TrainConfig;
 
 pub use choice::Choice;
+pub(crate) use choice::{brief, is_given, plain};
 pub use expect::{Expect, Measured, Verdict};
+pub use finding::{Finding, Wanted};
 pub use victim::{StartOf, Victim};
 
 use crate::argument::Assignment;
@@ -82,6 +86,8 @@ pub struct Benchmark {
     pub eval: Eval,
     /// What is known to come out.
     pub expect: Vec<Expect>,
+    /// What README says of it once its results are published.
+    pub finding: Option<Finding>,
     /// Which of its forms this is.
     pub form: Form,
     only: Vec<Assignment>,

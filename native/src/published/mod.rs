@@ -1,22 +1,26 @@
 //! Published results: rows with their evidence below `benchmarks/results/`, and the tables of README made of them.
 //!
-//! `benchmarks/results/SUBMITTER/NAME/` holds `rows.jsonl` and `evidence/` of one run of `benchmarks/NAME.toml`. What
-//! lies under our own name is shown in README between `<!-- results:NAME -->` and `<!-- /results:NAME -->`.
+//! `benchmarks/results/SUBMITTER/NAME/` holds `rows.jsonl` and `evidence.parquet` of one run of `benchmarks/NAME.toml`.
+//! What lies under our own name is shown in README between `<!-- results:NAME -->` and `<!-- /results:NAME -->`, and a
+//! line of each benchmark with a `[finding]` between those of the name `findings`.
 
+mod findings;
 mod readme;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
+use self::findings::Findings;
 use crate::files::write_whole;
 use crate::{evidence, row};
 
 /// The submitter whose results README shows.
 const OWN: &str = "toxiclip";
+const ROWS: &str = "rows.jsonl";
 
 /// Recomputes all published rows of the repository at `root` from their evidence, and compares README's tables with
 /// them. Returns a line for each folder and table.
@@ -44,56 +48,78 @@ pub fn splice(root: &Path) -> Result<Vec<String>> {
     Ok(said)
 }
 
-/// Publishes a run folder under our name in place of its predecessor, then does as [`splice`].
+/// Publishes a run folder, or every run folder directly below `folder`, under our name in place of its predecessor,
+/// then does as [`splice`].
 ///
 /// Evidence is kept without the nearest items and their scores, which pictures need and values do not.
 ///
 /// # Errors
-/// If the run is not fit to be published: failed or missing cells, changed sources, another setting than the
-/// committed benchmark's. The predecessor then stays.
-pub fn publish(root: &Path, run: &Path) -> Result<Vec<String>> {
-    let kept = row::read(&run.join("rows.jsonl"))?;
+/// If a run is not fit to be published: failed or missing cells, changed sources, another setting than the
+/// committed benchmark's. Its predecessor then stays, and so do those of the runs after it.
+pub fn publish(root: &Path, folder: &Path) -> Result<Vec<String>> {
+    for run in runs(folder)? {
+        publish_one(root, &run).with_context(|| format!("{} is not published", run.display()))?;
+    }
+    splice(root)
+}
+
+/// The folder itself if it has rows, else those directly below it that have some, sorted.
+fn runs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let has_rows = |dir: &PathBuf| dir.join(ROWS).exists();
+    if has_rows(&folder.to_owned()) {
+        return Ok(vec![folder.to_owned()]);
+    }
+    let below = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut runs: Vec<PathBuf> = below.flatten().map(|entry| entry.path()).collect();
+    runs.retain(has_rows);
+    runs.sort();
+    ensure!(!runs.is_empty(), "{}: no {ROWS} in it or in a folder of it", folder.display());
+    Ok(runs)
+}
+
+fn publish_one(root: &Path, run: &Path) -> Result<()> {
+    let kept = row::read(&run.join(ROWS))?;
     let Some(first) = kept.rows.first() else { bail!("{}: no rows", run.display()) };
     let name = first.benchmark.clone();
     let place = folder(root).join(OWN).join(&name);
     let next = place.with_extension("next");
     remove(&next)?;
-    write_whole(&next.join("rows.jsonl"), &fs::read(run.join("rows.jsonl"))?)?;
-    let mut runs: Vec<_> = kept.rows.iter().map(|row| row.run).collect();
-    runs.sort_unstable();
-    runs.dedup();
-    for run_id in runs {
-        let file = format!("evidence/{run_id}.parquet");
-        let mut judgements = evidence::read(&run.join(&file))?;
+    write_whole(&next.join(ROWS), &fs::read(run.join(ROWS))?)?;
+    let mut all = BTreeMap::new();
+    for id in kept.rows.iter().map(|row| row.run).collect::<BTreeSet<_>>() {
+        let mut judgements = evidence::read(&run.join(format!("evidence/{id}.parquet")))?;
         for judgement in &mut judgements {
             judgement.top.clear();
             judgement.scores.clear();
         }
-        evidence::write(&next.join(&file), &judgements)?;
+        all.insert(id, judgements);
     }
+    evidence::write_all(&next.join(evidence::ALL), &all)?;
     let verified = verify::verified(root, &name, &next);
     if verified.is_err() {
         remove(&next)?;
     }
-    verified.with_context(|| format!("{} is not published", run.display()))?;
+    verified?;
     remove(&place)?;
-    fs::rename(&next, &place).with_context(|| place.display().to_string())?;
-    splice(root)
+    fs::rename(&next, &place).with_context(|| place.display().to_string())
 }
 
 /// README's block for each of our own folders, and what to say about every folder.
 fn tables(root: &Path) -> Result<(BTreeMap<String, String>, Vec<String>)> {
     let (mut tables, mut said) = (BTreeMap::new(), Vec::new());
+    let mut findings = Findings::default();
     for (submitter, name, dir) in published(&folder(root))? {
-        let results = verify::verified(root, &name, &dir)?;
+        let (benchmark, results) = verify::verified(root, &name, &dir)?;
         said.push(format!(
             "{submitter}/{name}: {} rows follow from their evidence",
             results.rows.len()
         ));
         if submitter == OWN {
+            findings.add(&benchmark, &results)?;
             tables.insert(name.clone(), readme::block(&name, &results));
         }
     }
+    tables.extend(findings.block().map(|block| (findings::BLOCK.to_owned(), block)));
     Ok((tables, said))
 }
 
@@ -106,7 +132,7 @@ fn published(results: &Path) -> Result<Vec<(String, String, PathBuf)>> {
         }
         let parts = current.strip_prefix(results).unwrap_or(&current).iter();
         let parts: Vec<String> = parts.map(|part| part.to_string_lossy().into_owned()).collect();
-        if let ([submitter, name @ ..], true) = (&parts[..], current.join("rows.jsonl").exists()) {
+        if let ([submitter, name @ ..], true) = (&parts[..], current.join(ROWS).exists()) {
             found.push((submitter.clone(), name.join("/"), current));
         }
     }

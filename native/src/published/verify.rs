@@ -9,7 +9,6 @@ use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics;
 
 use crate::benchmark::{Benchmark, Form};
-use crate::evidence;
 use crate::pipeline::Plan;
 use crate::report::aggregate::Results;
 use crate::row::Row;
@@ -20,11 +19,11 @@ const TOLERANCE: f64 = 1e-9;
 /// A model and what it is scored against, as far as the benchmark decides them: configuration, data, seed, rival.
 type Asked = (Digest, Digest, u64, Option<String>);
 
-/// The results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources.
+/// The benchmark, and the results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources.
 ///
 /// # Errors
 /// With the first reason why not.
-pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<Results> {
+pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark, Results)> {
     let results = Results::load(&[dir], false)?;
     let place = dir.display();
     if let Some(note) = results.notes.first() {
@@ -50,8 +49,8 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<Results> {
         found.intersection(&asked).count(),
         asked.len()
     );
-    every_value(dir, &results.rows, &benchmark.eval.metrics)?;
-    Ok(results)
+    every_value(dir, &results, &benchmark.eval.metrics)?;
+    Ok((benchmark, results))
 }
 
 /// Every model of a benchmark, controls also with each attack that they are scored against.
@@ -76,15 +75,18 @@ fn answered(row: &Row) -> Asked {
 }
 
 /// Rows and evidence say the same: no value is missing, added or moved, and neither is an end of an interval.
-fn every_value(dir: &Path, rows: &[Row], wanted: &[String]) -> Result<()> {
+fn every_value(dir: &Path, results: &Results, wanted: &[String]) -> Result<()> {
     let mut by_run: BTreeMap<Digest, BTreeMap<&str, &Row>> = BTreeMap::new();
-    for row in rows {
+    for row in &results.rows {
         by_run.entry(row.run).or_default().insert(&row.metric, row);
     }
     for (run, mut rows) in by_run {
-        let judgements = evidence::read(&dir.join(format!("evidence/{run}.parquet")))?;
         let place = format!("{}, run {}", dir.display(), run.short());
-        for value in metrics::values(&judgements)? {
+        // A note on values without evidence has been refused before.
+        let Some(judgements) = rows.values().next().and_then(|row| results.evidence(row)) else {
+            bail!("{place}: no evidence");
+        };
+        for value in metrics::values(judgements)? {
             if !wanted.is_empty() && !wanted.contains(&value.metric) {
                 continue;
             }

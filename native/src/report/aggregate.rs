@@ -14,6 +14,8 @@ use toxiclip_shared::metrics::interval::{Clusters, Interval, hierarchical};
 use toxiclip_shared::metrics::{self, Judgement, Metric, Unit};
 
 use super::{missing, mixtures};
+use crate::benchmark::{brief, is_given, plain};
+use crate::evidence;
 use crate::row::{self, Row};
 
 /// How far a value may lie from what its evidence gives: rounding of a sum, nothing more.
@@ -204,13 +206,19 @@ impl Files {
     fn read(rows: &[(Row, PathBuf)]) -> Result<Self> {
         let valued = rows.iter().filter(|(row, _)| row.value.is_some());
         let places: BTreeSet<(Digest, &PathBuf)> = valued.map(|(r, dir)| (r.run, dir)).collect();
+        let folders: BTreeSet<&PathBuf> = places.iter().map(|(_, dir)| *dir).collect();
+        let mut all = BTreeMap::new();
+        for file in folders.iter().map(|dir| dir.join(evidence::ALL)).filter(|f| f.exists()) {
+            all.extend(evidence::read_all(&file)?);
+        }
         let read = |(run, dir): (Digest, &PathBuf)| {
             let path = dir.join("evidence").join(format!("{run}.parquet"));
-            let found = path.exists().then(|| crate::evidence::read(&path)).transpose()?;
+            let found = path.exists().then(|| evidence::read(&path)).transpose()?;
             Ok(found.map(|evidence| (run, evidence)))
         };
         let read: Result<Vec<_>> = places.into_par_iter().map(read).collect();
-        Ok(Self(read?.into_iter().flatten().collect()))
+        all.extend(read?.into_iter().flatten());
+        Ok(Self(all))
     }
 
     fn get(&self, run: Digest) -> Option<&[Judgement]> {
@@ -292,14 +300,14 @@ fn labels(rows: &[(Row, PathBuf)]) -> BTreeMap<String, String> {
         rows.iter().flat_map(|(r, _)| [Some(&r.attack), r.against.as_ref(), Some(&r.defense)]);
     let distinct: BTreeMap<String, &Value> =
         specs.flatten().map(|spec| (canonical_json(spec), spec)).collect();
-    let label = |spec: &Value| {
+    let label = |spec: &Value, written: fn(&Value) -> String| {
         let namesakes = distinct.values().filter(|other| name(other) == name(spec));
         let mut differing = Vec::new();
         for (key, value) in spec.as_object().into_iter().flatten() {
             let differs = namesakes.clone().any(|other| other.get(key) != Some(value));
             // A parameter that is not given tells by its absence.
-            if differs && !value.is_null() {
-                differing.push(format!("{key}={}", value.to_string().trim_matches('"')));
+            if differs && is_given(value) {
+                differing.push(format!("{key}={}", written(value)));
             }
         }
         match differing.is_empty() {
@@ -307,7 +315,12 @@ fn labels(rows: &[(Row, PathBuf)]) -> BTreeMap<String, String> {
             false => format!("{}:{}", name(spec), differing.join(",")),
         }
     };
-    distinct.iter().map(|(json, spec)| (json.clone(), label(spec))).collect()
+    let unique = |spec: &Value| {
+        let short = label(spec, brief);
+        let twice = distinct.values().filter(|other| label(other, brief) == short).count() > 1;
+        if twice { label(spec, plain) } else { short }
+    };
+    distinct.iter().map(|(json, spec)| (json.clone(), unique(spec))).collect()
 }
 
 fn list(dirs: &[&Path]) -> String {

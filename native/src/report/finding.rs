@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::aggregate::Estimate;
-use super::extras::{ReportExtras, Role};
+use super::extras::{Budget, ReportExtras, Role};
 use super::lines::{Line, UTILITY};
 use super::numbers::{percent, thousands};
 
@@ -33,7 +33,9 @@ fn attack_sentence(
     clean: &Estimate,
 ) -> String {
     let mut out = String::new();
-    let budget = extras.budgets.iter().find(|b| line.attack.split(':').next() == Some(&b.attack));
+    let by_name = |b: &&Budget| line.attack.split(':').next() == Some(&b.attack);
+    let exact = extras.budgets.iter().find(|b| b.attack == line.attack);
+    let budget = exact.or_else(|| extras.budgets.iter().find(by_name));
     let cause = match budget {
         Some(b) if b.training_pairs > 0 => format!(
             "With {} of {} training pairs changed ({})",

@@ -223,6 +223,8 @@ fn extremes(
     for (row, values) in rows.iter().zip(cells) {
         for (column, value) in columns.iter().zip(values) {
             let name = format!("{row}{by}{column}").replace("subgroup:", "");
+            // `attack + none` is the attack itself.
+            let name = name.trim_end_matches(" + none").to_owned();
             all.extend(value.map(|v| (v, name)));
         }
     }
