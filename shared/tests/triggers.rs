@@ -1,5 +1,7 @@
 //! Triggers against an independent NumPy implementation of the published formulae (golden/triggers.py).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use serde::Deserialize;
 use serde_json::Value;
 use toxiclip_shared::attacks::{ATTACKS, Armed};

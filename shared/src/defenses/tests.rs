@@ -55,7 +55,7 @@ fn impossible_requests_are_one_line() {
     assert!(filter(json!({"threshold": 0.8, "drop": 0.1})).contains("exclude each other"));
     assert!(filter(json!({"threshold": 2.5})).contains("lies in [0, 2]"));
     assert!(filter(json!({"drop": 1.0})).contains("below 1"));
-    assert!(filter(json!({"trusted": 5})).contains("10 pairs are the fewest"));
+    assert!(filter(json!({"trusted": 4})).contains("5 pairs are the fewest"));
     assert!(filter(json!({"reference-data": ""})).contains("name a data set or a checkpoint"));
     assert!(filter(json!({"reference-lr": 0})).contains("the reference: `lr` is 0"));
     let Ok(Defense::Filter(f)) = defense("cosine-filter", json!({})) else { panic!("no filter") };
