@@ -1,7 +1,7 @@
 //! Paired comparisons: which differences between models that answered the same queries are more than chance, and
 //! which places that leaves each of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use rayon::prelude::*;
@@ -94,8 +94,13 @@ impl Family {
             return None;
         }
         let attacks = self.models.iter().filter(|m| m.attack != "none").map(|m| m.attack.as_str());
-        let mut names: Vec<&str> = attacks.filter_map(|label| label.split(':').next()).collect();
+        let labels: BTreeSet<&str> = attacks.collect();
+        let mut names: Vec<&str> = labels.iter().filter_map(|l| l.split(':').next()).collect();
         names.dedup();
+        // Attacks that share goals differ in what their names leave out; one alone is told by its whole label.
+        if labels.len() == 1 {
+            names = labels.into_iter().collect();
+        }
         Some(if names.is_empty() { self.scored.clone()? } else { names.join(", ") })
     }
 }

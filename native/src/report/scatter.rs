@@ -94,11 +94,12 @@ fn values(p: &Point<'_>) -> String {
     format!("{metric} {:.2}, {UTILITY} {:.2}", p.y.value, p.x.value)
 }
 
-/// The point's number in the key below the plot; undefended attacks stand apart and have room for their name.
+/// The point's number in the key below the plot; undefended attacks stand apart and have room for a short name.
 fn label(i: usize, points: &[Point<'_>]) -> String {
+    let attack = &points[i].line.attack;
     match points[i].line.role {
-        Role::Poisoned => format!("{} {}", i + 1, points[i].line.attack),
-        Role::Clean | Role::Defended => (i + 1).to_string(),
+        Role::Poisoned if attack.len() <= LONGEST => format!("{} {attack}", i + 1),
+        _ => (i + 1).to_string(),
     }
 }
 
@@ -194,6 +195,8 @@ fn arrow(to: &Point<'_>, points: &[Point<'_>], axes: &Axes) -> Option<Markup> {
 }
 
 /// Where a label may stand relative to its point: to the right or left, and by how much its base line is moved.
+/// Letters of an attack's name that still fit beside its point.
+const LONGEST: usize = 28;
 const CANDIDATES: [(bool, f64); 10] = [
     (true, -9.0),
     (false, -9.0),
