@@ -1,5 +1,4 @@
 //! The benchmark of triggers in its small form: every attack is judged beside the clean model.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
