@@ -41,6 +41,8 @@ pub(crate) const TEMPLATE: Param =
 /// handful, of which nothing is learned.
 pub(crate) const DEFAULT_RATE: f64 = 0.03;
 
+const NO_TARGET: &str = "`target` is missing; give a class";
+
 /// The request of one attack.
 pub(crate) struct DirtyLabel<'a> {
     pub target: Option<&'a str>,
@@ -55,7 +57,7 @@ impl DirtyLabel<'_> {
     /// Refuses what no data set could satisfy.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.target.is_none() {
-            return Err("`target` is missing; give a class".into());
+            return Err(NO_TARGET.into());
         }
         if !(self.rate > 0.0 && self.rate <= 1.0) {
             return Err(format!(
@@ -98,7 +100,7 @@ impl DirtyLabel<'_> {
     }
 
     fn class(&self, clean: &dyn Dataset) -> Result<usize> {
-        let name = self.target.unwrap_or_default();
+        let Some(name) = self.target else { return Err(Error::request(NO_TARGET)) };
         clean.classes().iter().position(|c| c.name == name).ok_or_else(|| {
             let names: Vec<&str> = clean.classes().iter().map(|c| c.name.as_str()).collect();
             let near = unknown("class", name, &names);

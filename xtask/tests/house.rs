@@ -109,7 +109,13 @@ const STANDARD: [&str; 22] = [
 /// Imports of a Python script that the `requirements.txt` beside it does not pin.
 fn unpinned(path: &Path, text: &str) -> Vec<String> {
     let folder = path.parent().unwrap();
-    let pins = fs::read_to_string(folder.join("requirements.txt")).unwrap_or_default();
+    let place = folder.join("requirements.txt");
+    let pins = match fs::read_to_string(&place) {
+        Ok(pins) => pins,
+        // Scripts that import nothing need no such file.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(e) => return vec![format!("{}: {e}", place.display())],
+    };
     let package = |module: &str| match module {
         "PIL" => "pillow".to_owned(),
         "open_clip" => "open_clip_torch".to_owned(),

@@ -49,11 +49,11 @@ pub(super) static METRICS: [Metric; 4] = [
     },
 ];
 
-/// Nothing unless a clean model was asked about every picture.
+/// Nothing where no clean model was asked; evidence in which it was asked about some pictures only is refused.
 fn lift(judgements: &[&Judgement]) -> Vec<Outcome> {
     let one = |j: &&Judgement| {
         let hit = if j.rank == 0 { 1.0 } else { 0.0 };
-        Some(Outcome::new(j, hit - f64::from(j.score?)))
+        j.score.map(|clean| Outcome::new(j, hit - f64::from(clean)))
     };
-    judgements.iter().map(one).collect::<Option<_>>().unwrap_or_default()
+    judgements.iter().filter_map(one).collect()
 }

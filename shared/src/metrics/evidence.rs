@@ -113,7 +113,7 @@ pub struct Judgement {
 
 /// Refuses evidence that contradicts itself: a rank outside the gallery, scores that are not finite,
 /// not descending or not as many as the items, a hit without a goal, the same query twice, or a task
-/// in which some pictures have labels and others not.
+/// in which some pictures have labels, or the clean model's answer, and others not.
 ///
 /// # Errors
 /// Names the first sample that is wrong.
@@ -129,6 +129,12 @@ pub(super) fn check(evidence: &[Judgement]) -> Result<()> {
                 format!("{}: judged twice in the same evidence; keep one", j.task.name()),
             ));
         }
+    }
+    let asked = |j: &&Judgement| j.task == Task::Triggered && j.score.is_some();
+    let not_asked = |j: &&Judgement| j.task == Task::Triggered && j.score.is_none();
+    if let (Some(_), Some(j)) = (evidence.iter().find(asked), evidence.iter().find(not_asked)) {
+        let why = "triggered: the clean model's answer is missing, and other pictures have it";
+        return Err(Error::input(&j.sample, why));
     }
     let unlabelled = |j: &&Judgement| j.task == Task::ZeroShot && j.label.is_none();
     match evidence.iter().find(unlabelled) {
@@ -153,6 +159,9 @@ fn contradiction(j: &Judgement) -> Option<String> {
     let needs_score = matches!(j.task, Task::Detection | Task::ImageShift | Task::TextShift);
     if needs_score && j.score.is_none() {
         return Some("the score is missing".into());
+    }
+    if j.task == Task::Triggered && j.score.is_some_and(|s| s != 0.0 && s != 1.0) {
+        return Some("the clean model's answer is neither 0 nor 1".into());
     }
     if j.task == Task::Detection && j.poisoned.is_none() {
         return Some("it is not said whether the pair is poisoned".into());

@@ -100,6 +100,35 @@ fn contradictions_are_errors_that_name_the_sample() {
     assert!(break_one(|j| j.rank = 100).starts_with("s1: "));
 }
 
+/// Four stamped pictures, of which the model takes three for the target and the clean model one.
+fn stamped() -> Vec<Judgement> {
+    let one = |(i, (rank, clean)): (usize, (u32, f32))| Judgement {
+        score: Some(clean),
+        ..judgement(Task::Triggered, i, rank)
+    };
+    [(0, 0.0), (0, 1.0), (3, 0.0), (0, 0.0)].into_iter().enumerate().map(one).collect()
+}
+
+#[test]
+fn lift_is_success_minus_the_clean_models() {
+    let mut evidence = stamped();
+    assert_eq!(value(&evidence, "asr").unwrap().value, 0.75);
+    let lift = value(&evidence, "asr-lift").unwrap();
+    assert_eq!((lift.value, lift.n), (0.5, 4));
+    assert!(value(&evidence, "asr-all").is_none() && value(&evidence, "ra").is_none());
+    evidence.iter_mut().for_each(|j| j.score = None);
+    assert!(value(&evidence, "asr-lift").is_none(), "no clean model was asked");
+}
+
+#[test]
+fn half_an_answer_of_the_clean_model_is_refused() {
+    let mut evidence = stamped();
+    evidence[1].score = None;
+    assert!(values(&evidence).unwrap_err().to_string().contains("other pictures have it"));
+    evidence[1].score = Some(0.5);
+    assert!(values(&evidence).unwrap_err().to_string().contains("neither 0 nor 1"));
+}
+
 #[test]
 fn ranking_refuses_nan_and_empty_targets() {
     assert!(ranking::rank_of_best(&[0.1, f32::NAN], &[0]).is_err());

@@ -56,7 +56,7 @@ impl<'a> Frozen<'a> {
     /// Embeddings of a batch (batch, embedding width), not normalised.
     ///
     /// # Panics
-    /// If inputs do not belong to this kind of tower.
+    /// If inputs do not belong to this kind of tower, or the graph is empty.
     pub fn embed(&self, inputs: Inputs<'_>, arena: &mut Arena) -> Buffer {
         let batch = Batch::new(self.graph, inputs);
         let steps = self.graph.steps();
@@ -87,7 +87,7 @@ impl<'a> Frozen<'a> {
                 }
             }
         }
-        values.pop().unwrap_or_default()
+        values.pop().unwrap_or_else(|| panic!("an empty graph has no output"))
     }
 
     /// The value of `node` to write over in step `i`: itself where nobody reads it later.
