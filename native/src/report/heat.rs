@@ -48,24 +48,27 @@ pub(super) fn section(results: &Results, lines: &[Line], command: &str) -> Optio
 }
 
 fn figure(map: &Heat, index: usize, command: &str) -> Markup {
-    let many = map.columns.len() > 4;
     let plain = |text: &String| text.trim_start_matches("subgroup:").to_owned();
+    // Long heads stand upright, so that a column is as wide as its values.
+    let many = map.columns.len() > 4 || map.columns.iter().any(|c| plain(c).chars().count() > 12);
     html! {
         figure {
             h3 { (map.title) }
-            table class=(if many { "heat many" } else { "heat" }) {
-                caption { (map.axes[0]) " by " (map.axes[1]) }
-                thead {
-                    tr { th { "" } @for column in &map.columns { th scope="col" { span { (plain(column)) } } } }
-                }
-                tbody {
-                    @for (row, cells) in map.rows.iter().zip(&map.cells) {
-                        tr {
-                            th scope="row" { (plain(row)) }
-                            @for cell in cells {
-                                @match cell {
-                                    Some(v) => td style=(format!("--share:{:.0}%", 4.0 + 46.0 * v)) { (format!("{v:.2}")) },
-                                    None => td { "–" },
+            div.wide tabindex="0" role="group" aria-label=(map.title) {
+                table class=(if many { "heat many" } else { "heat" }) {
+                    caption { (map.axes[0]) " by " (map.axes[1]) }
+                    thead {
+                        tr { th { "" } @for column in &map.columns { th scope="col" { span { (plain(column)) } } } }
+                    }
+                    tbody {
+                        @for (row, cells) in map.rows.iter().zip(&map.cells) {
+                            tr {
+                                th scope="row" { (plain(row)) }
+                                @for cell in cells {
+                                    @match cell {
+                                        Some(v) => td style=(format!("--share:{:.0}%", 4.0 + 46.0 * v)) { (format!("{v:.2}")) },
+                                        None => td { "–" },
+                                    }
                                 }
                             }
                         }
