@@ -34,6 +34,17 @@ pub enum Defense {
     Repair(Box<dyn Repair>),
 }
 
+impl Defense {
+    /// The moment in words.
+    pub fn moment(&self) -> &'static str {
+        match self {
+            Self::None => "never",
+            Self::Filter(_) => "before training",
+            Self::Repair(_) => "after training",
+        }
+    }
+}
+
 /// A defense that looks at the offered pairs through an encoder of the defender's own and keeps those below a cut.
 pub trait Filter: Send + Sync {
     /// The encoder that looks.
