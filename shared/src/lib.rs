@@ -15,6 +15,7 @@ pub mod exec;
 pub mod goal;
 pub mod graph;
 pub mod image;
+pub mod inversion;
 pub mod metrics;
 pub mod optim;
 mod pairing;
