@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use toxiclip_shared::attacks::{ATTACKS, Armed};
 use toxiclip_shared::data::{Dataset, Poisoned};
-use toxiclip_shared::defenses::DEFENSES;
+use toxiclip_shared::defenses::{DEFENSES, Defense};
 
 use toxiclip_shared::recipe::{Freeze, Order, Schedule, TrainConfig};
 use toxiclip_shared::seed::Seed;
@@ -122,6 +122,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let clean = data::training(&args.data, args.data_root.as_deref())?;
     let attack = choice("attack", ATTACKS, &args.attack)?;
     let defense = choice("defense", DEFENSES, &args.defense)?;
+    if matches!(*defense.make(DEFENSES).map_err(Failure::request)?, Defense::Audit(_)) {
+        let why =
+            "--defense: an audit changes no weights; put it among the defenses of a benchmark";
+        return Err(Failure::request(why));
+    }
     let seed = Seed::new(args.seed);
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
     let armed =
