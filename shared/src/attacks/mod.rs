@@ -16,6 +16,7 @@ mod single_image;
 mod single_label;
 #[cfg(test)]
 mod tests;
+mod wanet;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &badnets::ENTRY,
     &blended::ENTRY,
     &sig::ENTRY,
+    &wanet::ENTRY,
 ];
 
 /// One attack with its parameters.

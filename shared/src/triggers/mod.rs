@@ -6,12 +6,14 @@
 
 mod blend;
 mod patch;
+mod warp;
 mod wave;
 
 use serde::{Deserialize, Serialize};
 
 pub use blend::{Blend, Overlay};
 pub use patch::{Fill, Patch, Place};
+pub use warp::Warp;
 pub use wave::Wave;
 
 use crate::data::PairId;
@@ -36,6 +38,8 @@ pub enum Trigger {
     Blend(Blend),
     /// A sinusoid along the width.
     Wave(Wave),
+    /// Pixels fetched from beside their place.
+    Warp(Warp),
 }
 
 /// What becomes of values outside [0, 1] when they are written as bytes.
@@ -61,6 +65,7 @@ impl Trigger {
             Self::Patch(patch) => patch.resolution,
             Self::Blend(blend) => blend.resolution,
             Self::Wave(wave) => wave.resolution,
+            Self::Warp(warp) => warp.resolution,
         }
     }
 
@@ -79,6 +84,7 @@ impl Trigger {
             Self::Patch(patch) => patch.draw(&mut canvas, id)?,
             Self::Blend(blend) => blend.draw(&mut canvas, id),
             Self::Wave(wave) => wave.draw(&mut canvas),
+            Self::Warp(warp) => warp.draw(&mut canvas),
         }
         canvas.into_image()
     }

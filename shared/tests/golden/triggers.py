@@ -1,4 +1,4 @@
-"""Triggers without random parts, from the published formulae in NumPy alone: writes triggers.json.
+"""Triggers from the published formulae in NumPy alone: writes triggers.json. The field of a warp is drawn by chacha.py.
 
 Pictures are small: lengths scale with the edge, so that 56 pixels show what 224 would. Values are bytes, (edge, edge, 3)
 row by row as hexadecimal text.
@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+
+from chacha import Seed
 
 
 def picture(edge):
@@ -57,6 +59,38 @@ def triangles(x):
     return np.broadcast_to(np.where(column >= row, 0.4, 0.8)[:, :, None], x.shape)
 
 
+def cubic(size, nodes):
+    """(size, nodes): bicubic interpolation with corners on corners, as PyTorch does it."""
+    out = np.zeros((size, nodes))
+    for place in range(size):
+        at = place * (nodes - 1) / (size - 1)
+        for node in range(int(np.floor(at)) - 1, int(np.floor(at)) + 3):
+            d, a = abs(at - node), -0.75
+            if d <= 1:
+                weight = (a + 2) * d**3 - (a + 3) * d**2 + 1
+            else:
+                weight = a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a
+            out[place, min(max(node, 0), nodes - 1)] += weight
+    return out
+
+
+def warp(x, strength, nodes=None, seed=0):
+    """The picture sampled at a grid that a smooth field displaces: field and grid in units of half the picture."""
+    size = x.shape[0]
+    nodes = nodes or size
+    field = 2 * Seed(seed).child("trigger").child("warp").uniform(2 * nodes * nodes).reshape(2, nodes, nodes) - 1
+    up = cubic(size, nodes)
+    field = np.einsum("yi,cij,xj->cyx", up, field / np.abs(field).mean(), up)
+    line = np.linspace(-1, 1, size)
+    grid = np.clip(np.stack(np.meshgrid(line, line, indexing="xy")) + strength * field / size, -1, 1)
+    column, row = (grid + 1) / 2 * (size - 1)
+    left, top = (np.clip(np.floor(v).astype(int), 0, size - 2) for v in (column, row))
+    fx, fy = (column - left)[..., None], (row - top)[..., None]
+    upper = (1 - fx) * x[top, left] + fx * x[top, left + 1]
+    lower = (1 - fx) * x[top + 1, left] + fx * x[top + 1, left + 1]
+    return (1 - fy) * upper + fy * lower
+
+
 CORNERS = ["top-left", "top-right", "bottom-left", "bottom-right"]
 CASES = {
     "badnets:variant=huang": lambda x: patch(x, 16, ["center"], dots),
@@ -66,6 +100,10 @@ CASES = {
     "blended:variant=triangles": lambda x: 0.15 * triangles(x) + 0.85 * x,
     "sig:variant=badclip": lambda x: x + wave(x, 60 / 255, 6),
     "sig:variant=cleanclip": lambda x: 0.2 * wave(x, 60 / 255, 6) + 0.8 * x,
+    "wanet:variant=cleanclip": lambda x: warp(x, 1),
+    "wanet:variant=attack-cleanclip,field=3": lambda x: warp(x, 0.6, seed=3),
+    "wanet:variant=backdoorbench": lambda x: warp(x, 0.5, 4),
+    "wanet:variant=backdoorbench,strength=6": lambda x: warp(x, 6, 4),
 }
 
 
