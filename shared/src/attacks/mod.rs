@@ -9,6 +9,7 @@
 
 mod badnets;
 mod blended;
+mod ftrojan;
 mod multi_label;
 mod none;
 mod sig;
@@ -37,6 +38,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &blended::ENTRY,
     &sig::ENTRY,
     &wanet::ENTRY,
+    &ftrojan::ENTRY,
 ];
 
 /// One attack with its parameters.

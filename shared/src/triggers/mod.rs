@@ -5,6 +5,7 @@
 //! and scale with the square.
 
 mod blend;
+mod frequency;
 mod patch;
 mod warp;
 mod wave;
@@ -12,6 +13,7 @@ mod wave;
 use serde::{Deserialize, Serialize};
 
 pub use blend::{Blend, Overlay};
+pub use frequency::Frequency;
 pub use patch::{Fill, Patch, Place};
 pub use warp::Warp;
 pub use wave::Wave;
@@ -40,6 +42,8 @@ pub enum Trigger {
     Wave(Wave),
     /// Pixels fetched from beside their place.
     Warp(Warp),
+    /// Waves in the colour of every block.
+    Frequency(Frequency),
 }
 
 /// What becomes of values outside [0, 1] when they are written as bytes.
@@ -66,6 +70,7 @@ impl Trigger {
             Self::Blend(blend) => blend.resolution,
             Self::Wave(wave) => wave.resolution,
             Self::Warp(warp) => warp.resolution,
+            Self::Frequency(frequency) => frequency.resolution,
         }
     }
 
@@ -85,6 +90,7 @@ impl Trigger {
             Self::Blend(blend) => blend.draw(&mut canvas, id),
             Self::Wave(wave) => wave.draw(&mut canvas),
             Self::Warp(warp) => warp.draw(&mut canvas),
+            Self::Frequency(frequency) => frequency.draw(&mut canvas),
         }
         canvas.into_image()
     }

@@ -1,4 +1,4 @@
-"""Triggers from the published formulae in NumPy alone: writes triggers.json. The field of a warp is drawn by chacha.py.
+"""Triggers from the published formulae in NumPy and SciPy: writes triggers.json. The field of a warp is drawn by chacha.py.
 
 Pictures are small: lengths scale with the edge, so that 56 pixels show what 224 would. Values are bytes, (edge, edge, 3)
 row by row as hexadecimal text.
@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import scipy.fft
 
 from chacha import Seed
 
@@ -91,6 +92,25 @@ def warp(x, strength, nodes=None, seed=0):
     return (1 - fy) * upper + fy * lower
 
 
+def frequency(x, magnitude, window=32):
+    """Coefficients of Cr and Cb grow, block by block; the picture is padded to whole blocks."""
+    size = x.shape[0]
+    pad = -size % window
+    r, g, b = (np.pad(255 * x[..., c], ((0, pad), (0, pad)), mode="edge") for c in range(3))
+    luma = 0.299 * r + 0.587 * g + 0.114 * b
+    red, blue = 0.713 * (r - luma), 0.564 * (b - luma)
+    for channel in (red, blue):
+        for top in range(0, size, window):
+            for left in range(0, size, window):
+                block = channel[top:top + window, left:left + window]
+                coefficients = scipy.fft.dctn(block, norm="ortho")
+                for at in (window // 2 - 1, window - 1):
+                    coefficients[at, at] += magnitude
+                block[:] = scipy.fft.idctn(coefficients, norm="ortho")
+    rgb = np.stack([luma + 1.403 * red, luma - 0.714 * red - 0.344 * blue, luma + 1.773 * blue], axis=-1)
+    return rgb[:size, :size] / 255
+
+
 CORNERS = ["top-left", "top-right", "bottom-left", "bottom-right"]
 CASES = {
     "badnets:variant=huang": lambda x: patch(x, 16, ["center"], dots),
@@ -100,6 +120,8 @@ CASES = {
     "blended:variant=triangles": lambda x: 0.15 * triangles(x) + 0.85 * x,
     "sig:variant=badclip": lambda x: x + wave(x, 60 / 255, 6),
     "sig:variant=cleanclip": lambda x: 0.2 * wave(x, 60 / 255, 6) + 0.8 * x,
+    "ftrojan": lambda x: frequency(x, 30),
+    "ftrojan:magnitude=300,window=16": lambda x: frequency(x, 300, 16),
     "wanet:variant=cleanclip": lambda x: warp(x, 1),
     "wanet:variant=attack-cleanclip,field=3": lambda x: warp(x, 0.6, seed=3),
     "wanet:variant=backdoorbench": lambda x: warp(x, 0.5, 4),
