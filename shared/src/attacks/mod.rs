@@ -11,6 +11,7 @@ mod badnets;
 mod blended;
 mod ftrojan;
 mod multi_label;
+mod nashville;
 mod none;
 mod sig;
 mod single_image;
@@ -39,6 +40,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &sig::ENTRY,
     &wanet::ENTRY,
     &ftrojan::ENTRY,
+    &nashville::ENTRY,
 ];
 
 /// One attack with its parameters.

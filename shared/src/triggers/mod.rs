@@ -5,6 +5,7 @@
 //! and scale with the square.
 
 mod blend;
+mod filter;
 mod frequency;
 mod patch;
 mod warp;
@@ -13,6 +14,7 @@ mod wave;
 use serde::{Deserialize, Serialize};
 
 pub use blend::{Blend, Overlay};
+pub use filter::Nashville;
 pub use frequency::Frequency;
 pub use patch::{Fill, Patch, Place};
 pub use warp::Warp;
@@ -44,6 +46,8 @@ pub enum Trigger {
     Warp(Warp),
     /// Waves in the colour of every block.
     Frequency(Frequency),
+    /// A photo filter.
+    Nashville(Nashville),
 }
 
 /// What becomes of values outside [0, 1] when they are written as bytes.
@@ -71,6 +75,7 @@ impl Trigger {
             Self::Wave(wave) => wave.resolution,
             Self::Warp(warp) => warp.resolution,
             Self::Frequency(frequency) => frequency.resolution,
+            Self::Nashville(filter) => filter.resolution,
         }
     }
 
@@ -91,6 +96,7 @@ impl Trigger {
             Self::Wave(wave) => wave.draw(&mut canvas),
             Self::Warp(warp) => warp.draw(&mut canvas),
             Self::Frequency(frequency) => frequency.draw(&mut canvas),
+            Self::Nashville(filter) => filter.draw(&mut canvas),
         }
         canvas.into_image()
     }

@@ -1,4 +1,5 @@
-"""Triggers from the published formulae in NumPy and SciPy: writes triggers.json. The field of a warp is drawn by chacha.py.
+"""Triggers from the published formulae in NumPy and SciPy, the photo filter from pilgram, which its authors used: writes
+triggers.json. The field of a warp is drawn by chacha.py.
 
 Pictures are small: lengths scale with the edge, so that 56 pixels show what 224 would. Values are bytes, (edge, edge, 3)
 row by row as hexadecimal text.
@@ -8,7 +9,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pilgram
 import scipy.fft
+from PIL import Image
 
 from chacha import Seed
 
@@ -111,6 +114,10 @@ def frequency(x, magnitude, window=32):
     return rgb[:size, :size] / 255
 
 
+def nashville(x):
+    return np.asarray(pilgram.nashville(Image.fromarray(to_bytes(x)))) / 255
+
+
 CORNERS = ["top-left", "top-right", "bottom-left", "bottom-right"]
 CASES = {
     "badnets:variant=huang": lambda x: patch(x, 16, ["center"], dots),
@@ -122,6 +129,7 @@ CASES = {
     "sig:variant=cleanclip": lambda x: 0.2 * wave(x, 60 / 255, 6) + 0.8 * x,
     "ftrojan": lambda x: frequency(x, 30),
     "ftrojan:magnitude=300,window=16": lambda x: frequency(x, 300, 16),
+    "nashville": nashville,
     "wanet:variant=cleanclip": lambda x: warp(x, 1),
     "wanet:variant=attack-cleanclip,field=3": lambda x: warp(x, 0.6, seed=3),
     "wanet:variant=backdoorbench": lambda x: warp(x, 0.5, 4),
