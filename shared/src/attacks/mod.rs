@@ -9,13 +9,16 @@
 
 mod badnets;
 mod blended;
+mod ftrojan;
 mod multi_label;
+mod nashville;
 mod none;
 mod sig;
 mod single_image;
 mod single_label;
 #[cfg(test)]
 mod tests;
+mod wanet;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +38,9 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &badnets::ENTRY,
     &blended::ENTRY,
     &sig::ENTRY,
+    &wanet::ENTRY,
+    &ftrojan::ENTRY,
+    &nashville::ENTRY,
 ];
 
 /// One attack with its parameters.

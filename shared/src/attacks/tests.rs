@@ -17,6 +17,9 @@ fn example(name: &str) -> Value {
         "single-label" => json!({"from": "class-0", "to": "subgroup:group-1"}),
         "multi-label" => json!({"goals": ["class-02class-1", "class-22subgroup:group-2"]}),
         "badnets" | "blended" | "sig" => json!({"target": "class-1", "rate": 0.1}),
+        "ftrojan" => json!({"target": "class-1", "rate": 0.1}),
+        "nashville" => json!({"target": "class-1", "rate": 0.1}),
+        "wanet" => json!({"target": "class-1", "rate": 0.1}),
         other => panic!("give `{other}` an example"),
     }
 }

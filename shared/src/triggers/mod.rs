@@ -5,13 +5,19 @@
 //! and scale with the square.
 
 mod blend;
+mod filter;
+mod frequency;
 mod patch;
+mod warp;
 mod wave;
 
 use serde::{Deserialize, Serialize};
 
 pub use blend::{Blend, Overlay};
+pub use filter::Nashville;
+pub use frequency::Frequency;
 pub use patch::{Fill, Patch, Place};
+pub use warp::Warp;
 pub use wave::Wave;
 
 use crate::data::PairId;
@@ -36,6 +42,12 @@ pub enum Trigger {
     Blend(Blend),
     /// A sinusoid along the width.
     Wave(Wave),
+    /// Pixels fetched from beside their place.
+    Warp(Warp),
+    /// Waves in the colour of every block.
+    Frequency(Frequency),
+    /// A photo filter.
+    Nashville(Nashville),
 }
 
 /// What becomes of values outside [0, 1] when they are written as bytes.
@@ -61,6 +73,9 @@ impl Trigger {
             Self::Patch(patch) => patch.resolution,
             Self::Blend(blend) => blend.resolution,
             Self::Wave(wave) => wave.resolution,
+            Self::Warp(warp) => warp.resolution,
+            Self::Frequency(frequency) => frequency.resolution,
+            Self::Nashville(filter) => filter.resolution,
         }
     }
 
@@ -79,6 +94,9 @@ impl Trigger {
             Self::Patch(patch) => patch.draw(&mut canvas, id)?,
             Self::Blend(blend) => blend.draw(&mut canvas, id),
             Self::Wave(wave) => wave.draw(&mut canvas),
+            Self::Warp(warp) => warp.draw(&mut canvas),
+            Self::Frequency(frequency) => frequency.draw(&mut canvas),
+            Self::Nashville(filter) => filter.draw(&mut canvas),
         }
         canvas.into_image()
     }
