@@ -18,6 +18,7 @@ pub mod multiplicity;
 pub mod paired;
 pub mod ranking;
 mod shift;
+mod targeted;
 mod tr;
 
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,7 @@ static FAMILIES: &[&[Metric]] = &[
     &asr::METRICS,
     &detection::METRICS,
     &shift::METRICS,
+    &targeted::METRICS,
 ];
 
 /// Every registered metric.
