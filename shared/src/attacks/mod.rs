@@ -16,6 +16,7 @@ mod none;
 mod sig;
 mod single_image;
 mod single_label;
+mod targeted;
 #[cfg(test)]
 mod tests;
 mod wanet;
@@ -24,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::{Dataset, Poison};
-use crate::goal::Goal;
+use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
 pub use crate::triggers::Trigger;
@@ -41,6 +42,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &wanet::ENTRY,
     &ftrojan::ENTRY,
     &nashville::ENTRY,
+    &targeted::ENTRY,
 ];
 
 /// One attack with its parameters.
@@ -66,11 +68,14 @@ pub struct Armed {
     /// The class that stamped pictures shall be taken for: index into [`Dataset::classes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<usize>,
+    /// Single test pictures that shall be taken for a class, without any trigger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<TargetPicture>,
 }
 
 impl Armed {
     /// Whether nothing is attacked.
     pub fn is_control(&self) -> bool {
-        self.goals.is_empty() && self.target.is_none()
+        self.goals.is_empty() && self.target.is_none() && self.pictures.is_empty()
     }
 }
