@@ -7,6 +7,7 @@ pub mod attacks;
 pub mod checkpoint;
 pub mod data;
 pub mod defenses;
+pub mod density;
 pub mod digest;
 mod dirty_label;
 pub mod encoders;
