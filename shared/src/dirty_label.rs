@@ -99,7 +99,8 @@ impl DirtyLabel<'_> {
         Ok(Armed { poison: Poison { edits }, trigger, goals: vec![], target: Some(target) })
     }
 
-    fn class(&self, clean: &dyn Dataset) -> Result<usize> {
+    /// The target's index among the classes.
+    pub(crate) fn class(&self, clean: &dyn Dataset) -> Result<usize> {
         let Some(name) = self.target else { return Err(Error::request(NO_TARGET)) };
         clean.classes().iter().position(|c| c.name == name).ok_or_else(|| {
             let names: Vec<&str> = clean.classes().iter().map(|c| c.name.as_str()).collect();
@@ -124,7 +125,8 @@ impl DirtyLabel<'_> {
         Ok(rows)
     }
 
-    fn pool(&self, clean: &dyn Dataset, target: usize) -> Result<Vec<String>> {
+    /// The captions that stamped pictures may get.
+    pub(crate) fn pool(&self, clean: &dyn Dataset, target: usize) -> Result<Vec<String>> {
         let name = &clean.classes()[target].name;
         match self.captions {
             Captions::Template => Ok(vec![self.template.replace("{}", name)]),

@@ -17,6 +17,7 @@ fn example(name: &str) -> Value {
         "single-label" => json!({"from": "class-0", "to": "subgroup:group-1"}),
         "multi-label" => json!({"goals": ["class-02class-1", "class-22subgroup:group-2"]}),
         "badnets" | "blended" | "sig" => json!({"target": "class-1", "rate": 0.1}),
+        "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),
         other => panic!("give `{other}` an example"),
     }
 }

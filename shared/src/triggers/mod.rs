@@ -5,12 +5,14 @@
 //! and scale with the square.
 
 mod blend;
+mod learned;
 mod patch;
 mod wave;
 
 use serde::{Deserialize, Serialize};
 
 pub use blend::{Blend, Overlay};
+pub use learned::Learned;
 pub use patch::{Fill, Patch, Place};
 pub use wave::Wave;
 
@@ -36,6 +38,8 @@ pub enum Trigger {
     Blend(Blend),
     /// A sinusoid along the width.
     Wave(Wave),
+    /// A square whose pixels were found through an encoder.
+    Learned(Learned),
 }
 
 /// What becomes of values outside [0, 1] when they are written as bytes.
@@ -61,6 +65,7 @@ impl Trigger {
             Self::Patch(patch) => patch.resolution,
             Self::Blend(blend) => blend.resolution,
             Self::Wave(wave) => wave.resolution,
+            Self::Learned(learned) => Some(learned.resolution),
         }
     }
 
@@ -69,19 +74,22 @@ impl Trigger {
     /// # Errors
     /// If the trigger does not fit the picture.
     pub fn apply(&self, picture: &Image, id: &PairId) -> Result<Image> {
-        let mut square = picture.over([255; 3]).central_square()?;
-        if let Some(edge) = self.resolution() {
-            square = square.resize(edge, edge)?;
-        }
-        let mut canvas = Canvas::new(&square);
+        let mut canvas = Canvas::new(&square(picture, self.resolution())?);
         match self {
             Self::None => {}
             Self::Patch(patch) => patch.draw(&mut canvas, id)?,
             Self::Blend(blend) => blend.draw(&mut canvas, id),
             Self::Wave(wave) => wave.draw(&mut canvas),
+            Self::Learned(learned) => learned.draw(&mut canvas, id)?,
         }
         canvas.into_image()
     }
+}
+
+/// The opaque central square of a picture, in its own resolution or brought to `edge`.
+pub(crate) fn square(picture: &Image, edge: Option<usize>) -> Result<Image> {
+    let square = picture.over([255; 3]).central_square()?;
+    edge.map_or(Ok(square.clone()), |edge| square.resize(edge, edge))
 }
 
 /// The parameter that triggers have in common.
@@ -149,7 +157,7 @@ pub(crate) fn check_alpha(alpha: f64) -> std::result::Result<(), String> {
     }
 }
 
-fn too_large(side: usize, edge: usize) -> Error {
+pub(crate) fn too_large(side: usize, edge: usize) -> Error {
     Error::request(format!(
         "a trigger of {side} pixels does not fit a picture of {edge}; make it smaller"
     ))
