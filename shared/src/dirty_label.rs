@@ -114,7 +114,8 @@ impl DirtyLabel<'_> {
         Ok(Armed { poison: Poison { edits }, trigger, target: Some(target), ..Armed::default() })
     }
 
-    fn class(&self, clean: &dyn Dataset) -> Result<usize> {
+    /// The target's index among the classes.
+    pub(crate) fn class(&self, clean: &dyn Dataset) -> Result<usize> {
         let Some(name) = self.target else { return Err(Error::request(NO_TARGET)) };
         class(clean, name)
     }

@@ -1,8 +1,9 @@
-//! The straight line of a benchmark: data → pretrain → poison → filter → train → defend → evaluate → rows.
+//! The straight line of a benchmark: data → pretrain → arm → poison → filter → train → defend → evaluate → rows.
 //!
 //! [`Plan`] lays the line out without running it; [`run`] walks the cells, and everything costly in it is a cached
 //! stage ([`fit`]). Nothing is global: what a step uses is in its arguments.
 
+pub mod arm;
 mod audit;
 mod detection;
 mod epochs;
@@ -68,21 +69,24 @@ struct Score {
     evidence: Vec<Evidence>,
 }
 
-/// Runs all cells, writing rows and evidence to `out` one by one, and what the report needs besides.
+/// Completes the attacks, then runs all cells, writing rows and evidence to `out` one by one, and what the report needs besides.
 ///
 /// A cell that fails becomes a row with its error, and the others go on.
 ///
 /// # Errors
 /// On Ctrl-C, if a disk is full, or if `out` cannot be written.
-pub fn run(plan: &Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<Outcome> {
+pub fn run(plan: &mut Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<Outcome> {
     let journal = Journal::open(plan, out)?;
     // From here on something has been written, and no error is a mere wrong request.
+    plan.arm(stages).map_err(Failure::after_work)?;
+    let plan = &*plan;
     let (outcome, kept) = walk(plan, journal, stages).map_err(Failure::after_work)?;
     extras::collect(plan, &kept, command, stages).write(out).map_err(Failure::from)?;
     Ok(outcome)
 }
 
 fn walk(plan: &Plan<'_>, mut journal: Journal, stages: &Stages) -> Result<(Outcome, Vec<Kept>)> {
+    journal.arm(plan)?;
     let mut outcome = Outcome::default();
     let mut kept = Vec::new();
     let mut broken: BTreeMap<Digest, String> = BTreeMap::new();

@@ -7,6 +7,7 @@
 //! `mod` line and a place in [`ATTACKS`]. A forgotten place does not compile, a forgotten `mod` fails a test.
 #![deny(dead_code)]
 
+mod badclip;
 mod badnets;
 mod blended;
 mod ftrojan;
@@ -28,6 +29,7 @@ use crate::data::{Dataset, Poison};
 use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
+use crate::surrogate::Guided;
 pub use crate::triggers::Trigger;
 
 /// Every registered attack; the control first.
@@ -43,6 +45,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &ftrojan::ENTRY,
     &nashville::ENTRY,
     &targeted::ENTRY,
+    &badclip::ENTRY,
 ];
 
 /// One attack with its parameters.
@@ -53,6 +56,11 @@ pub trait Attack: Send + Sync {
     /// # Errors
     /// If the parameters do not fit the data (unknown class, no row to poison, impossible rate).
     fn prepare(&self, clean: &dyn Dataset, gallery: &dyn Dataset, seed: &Seed) -> Result<Armed>;
+
+    /// The search through an encoder without which `prepare` is only half of the attack; `None` where it is all of it.
+    fn guided(&self) -> Option<&dyn Guided> {
+        None
+    }
 }
 
 /// An attack that has drawn its dice: what `armed.json` holds and what evaluation needs of it.

@@ -21,6 +21,7 @@ fn example(name: &str) -> Value {
         "nashville" => json!({"target": "class-1", "rate": 0.1}),
         "wanet" => json!({"target": "class-1", "rate": 0.1}),
         "targeted" => json!({"pictures": 2, "count": 3}),
+        "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),
         other => panic!("give `{other}` an example"),
     }
 }

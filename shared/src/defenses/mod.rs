@@ -52,6 +52,7 @@ impl Defense {
             Self::None => "never",
             Self::Filter(_) => "before training",
             Self::Repair(_) => "after training",
+            Self::Audit(_) => "on a model",
         }
     }
 }
