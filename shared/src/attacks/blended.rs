@@ -22,6 +22,8 @@ enum Variant {
     Huang,
     Stripes,
     Triangles,
+    /// A fixed picture.
+    Cat,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,7 +69,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         Param {
             key: "variant",
             unit: "",
-            help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes` or `triangles` (Perturb and Recover)",
+            help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes` or `triangles` (Perturb and Recover), `cat` a fixed drawing",
         },
         Param { key: "alpha", unit: "share", help: "opacity of the layer; default: the variant's" },
         RESOLUTION,
@@ -106,6 +108,7 @@ impl Blended {
             Variant::Cleanclip => (Overlay::Noise, 0.2, true),
             Variant::Stripes => (Overlay::Stripes, 0.03, true),
             Variant::Triangles => (Overlay::Triangles, 0.15, false),
+            Variant::Cat => (Overlay::Cat, 0.2, false),
         };
         Blend { alpha: self.alpha.unwrap_or(alpha), overlay, fresh, resolution: self.resolution }
     }

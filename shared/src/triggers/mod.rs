@@ -5,6 +5,7 @@
 //! and scale with the square.
 
 mod blend;
+mod drawing;
 mod filter;
 mod frequency;
 mod patch;
