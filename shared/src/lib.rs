@@ -4,24 +4,30 @@
 //! evaluation → [`metrics`]. An encoder is a [`graph`] built by [`encoders`] and run by [`exec`].
 
 pub mod attacks;
+pub mod audit;
 pub mod checkpoint;
 pub mod data;
 pub mod defenses;
+pub mod density;
 pub mod digest;
 mod dirty_label;
+mod dual_embedding;
 pub mod encoders;
 mod error;
 pub mod exec;
 pub mod goal;
 pub mod graph;
 pub mod image;
+pub mod inversion;
 pub mod metrics;
 pub mod optim;
 mod pairing;
+mod patch_search;
 pub mod pca;
 pub mod recipe;
 pub mod registry;
 pub mod seed;
+pub mod surrogate;
 #[cfg(feature = "text")]
 pub mod text;
 pub mod triggers;

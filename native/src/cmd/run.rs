@@ -118,9 +118,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let stages = if args.dry_run { None } else { Some(Stages::new(context)?) };
     let mut failures = Vec::new();
     for (spec, benchmark) in each() {
-        let plan = first.take().map_or_else(|| lay_out((spec, benchmark)), Ok)?;
+        let mut plan = first.take().map_or_else(|| lay_out((spec, benchmark)), Ok)?;
         let Some(stages) = &stages else {
-            output::print(&dry_run(&plan, context)?)?;
+            output::print(&dry_run(&mut plan, context)?)?;
             continue;
         };
         let name = benchmark.name.replace('/', "-");
@@ -129,7 +129,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             Some(dir) => dir.clone(),
             None => Path::new("runs").join(format!("{name}-{}", benchmark.digest().short())),
         };
-        match run_one(&plan, &out, &args.command(spec, &out), stages) {
+        match run_one(&mut plan, &out, &args.command(spec, &out), stages) {
             Err(Failure::Failed(why)) if several => failures.push(format!("{name}: {why}")),
             other => other?,
         }
@@ -169,7 +169,7 @@ fn files(specs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn run_one(plan: &Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<()> {
+fn run_one(plan: &mut Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<()> {
     if let Some(banner) = plan.works.iter().find_map(|work| work.model.banner()) {
         stages.lab.progress.warn(&banner);
     }
@@ -216,12 +216,15 @@ fn conclude(plan: &Plan<'_>, failed: &[String], verdicts: &[Verdict]) -> Result<
 }
 
 /// Cells and the state of their stages.
-fn dry_run(plan: &Plan<'_>, context: &Context) -> Result<String> {
+fn dry_run(plan: &mut Plan<'_>, context: &Context) -> Result<String> {
     // Opening a cache makes its folder, and a dry run makes nothing.
     let store = match context.cache_dir()? {
         Some(dir) if dir.is_dir() => Some(Store::open(Some(dir))?),
         _ => None,
     };
+    if let Some(store) = &store {
+        plan.arm_from(store)?;
+    }
     const STAGES: [&str; 4] = ["pretrain", "reference", "train", "defend"];
     let mut rows = vec![["cell", "pretrain", "reference", "train", "defend"].map(str::to_owned)];
     let mut distinct = std::collections::BTreeMap::new();
@@ -238,8 +241,14 @@ fn dry_run(plan: &Plan<'_>, context: &Context) -> Result<String> {
         rows.push(row);
     }
     let cached = distinct.values().filter(|c| **c).count();
+    let searches = match plan.all_drawn().filter(|p| p.arming.is_some()).count() {
+        0 => String::new(),
+        n => {
+            format!("; searches of attacks to do first: {n}; what they find names their trainings")
+        }
+    };
     Ok(format!(
-        "{}\n{} cells, {} trainings: {cached} cached, {} to do",
+        "{}\n{} cells, {} trainings: {cached} cached, {} to do{searches}",
         output::columns(&rows),
         plan.works.len(),
         distinct.len(),

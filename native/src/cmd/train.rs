@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use toxiclip_shared::attacks::{ATTACKS, Armed};
 use toxiclip_shared::data::{Dataset, Poisoned};
-use toxiclip_shared::defenses::DEFENSES;
+use toxiclip_shared::defenses::{DEFENSES, Defense};
 
 use toxiclip_shared::recipe::{Freeze, Order, Schedule, TrainConfig};
 use toxiclip_shared::seed::Seed;
@@ -17,6 +17,7 @@ use crate::cli::Context;
 use crate::data;
 use crate::failure::{Failure, Result};
 use crate::output;
+use crate::pipeline::arm::Arming;
 use crate::pipeline::fit::{Fit, Origin, Stages};
 use crate::pipeline::line::Line;
 use crate::store::write_atomic;
@@ -122,15 +123,30 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let clean = data::training(&args.data, args.data_root.as_deref())?;
     let attack = choice("attack", ATTACKS, &args.attack)?;
     let defense = choice("defense", DEFENSES, &args.defense)?;
+    if matches!(*defense.make(DEFENSES).map_err(Failure::request)?, Defense::Audit(_)) {
+        let why =
+            "--defense: an audit changes no weights; put it among the defenses of a benchmark";
+        return Err(Failure::request(why));
+    }
     let seed = Seed::new(args.seed);
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
-    let armed =
-        attack.make(ATTACKS).map_err(Failure::request)?.prepare(&*clean, &*gallery, &seed)?;
-    let model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;
+    let made = attack.make(ATTACKS).map_err(Failure::request)?;
+    let mut armed = made.prepare(&*clean, &*gallery, &seed)?;
+    let mut model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;
+    if made.guided().is_some() {
+        start(args)?.fit_to_look()?;
+    }
     if let Some(banner) = model.start.banner() {
         context.progress.warn(&banner);
     }
     let stages = Stages::new(context)?;
+    if made.guided().is_some() {
+        let (spec, surrogate, drawn) = (attack.spec().clone(), start(args)?, armed);
+        let (attacked, seed) = (Arc::clone(&clean), args.seed);
+        let arming = Arming { attack: made, spec, surrogate, clean: attacked, drawn, seed };
+        armed = arming.run(&stages)?;
+        model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;
+    }
     fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
     let (dir, record) = model.run(&stages)?;
     copy(&dir, &args.out)?;
@@ -156,6 +172,15 @@ fn choice<T: ?Sized>(
         .map_err(|e| Failure::request(format!("--{kind}: {e}")))
 }
 
+/// What training starts from.
+fn start(args: &Args) -> Result<Origin> {
+    let config = crate::argument::encoder(&args.encoder)?;
+    match &args.init {
+        None => Ok(Origin::Scratch(config)),
+        Some(dir) => Origin::checkpoint(dir, &config),
+    }
+}
+
 /// The training, what a filter leaves to it, and the repair after it, as far as they are asked for.
 fn lineage(
     args: &Args,
@@ -164,11 +189,7 @@ fn lineage(
     defense: &Choice,
     armed: &Armed,
 ) -> Result<Arc<Fit>> {
-    let config = crate::argument::encoder(&args.encoder)?;
-    let start = match &args.init {
-        None => Origin::Scratch(config.clone()),
-        Some(dir) => Origin::checkpoint(dir, &config)?,
-    };
+    let (config, start) = (crate::argument::encoder(&args.encoder)?, start(args)?);
     let offered: Arc<dyn Dataset> = if armed.poison.edits.is_empty() {
         Arc::clone(clean)
     } else {

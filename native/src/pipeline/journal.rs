@@ -29,7 +29,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Makes the folder and writes the drawn attacks into it.
+    /// Makes the folder.
     ///
     /// # Errors
     /// If it cannot be written, or holds rows of other cells than these.
@@ -44,14 +44,15 @@ impl Journal {
         }
         fs::create_dir_all(out).map_err(|e| Failure::io(out, &e))?;
         let (file, _) = RowFile::open(beside.as_ref().unwrap_or(&rows)).map_err(refused)?;
-        let journal = Self { file, out: out.to_owned(), beside, code: Code::of_this_build() };
-        journal.arm(plan)?;
-        Ok(journal)
+        Ok(Self { file, out: out.to_owned(), beside, code: Code::of_this_build() })
     }
 
     /// `armed/<digest>.json` for every attack with a goal; rows name it in `poison`.
-    fn arm(&self, plan: &Plan<'_>) -> Result<()> {
-        for prepared in plan.all_drawn().filter(|p| !p.armed.is_control()) {
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn arm(&self, plan: &Plan<'_>) -> Result<()> {
+        for prepared in plan.all_drawn().filter(|p| !p.armed.is_control() && p.arming.is_none()) {
             let name = format!("armed/{}.json", Digest::of(&prepared.armed).short());
             let json = serde_json::to_vec(&prepared.armed).map_err(Failure::failed)?;
             crate::files::write_whole(&self.out.join(name), &json)?;
@@ -90,7 +91,9 @@ impl Journal {
             Task::ImageRetrieval | Task::TextRetrieval => tasks.contains(&Utility::Retrieval),
             Task::Hit | Task::HitRandom => true,
             Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth => false,
+            Task::Targeted => false,
             Task::Detection | Task::ImageShift | Task::TextShift => false,
+            Task::Audit | Task::AuditClass => false,
         };
         let wanted = &plan.benchmark.eval.metrics;
         let first = metrics::all()

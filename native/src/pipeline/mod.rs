@@ -1,8 +1,10 @@
-//! The straight line of a benchmark: data → pretrain → poison → filter → train → defend → evaluate → rows.
+//! The straight line of a benchmark: data → pretrain → arm → poison → filter → train → defend → evaluate → rows.
 //!
 //! [`Plan`] lays the line out without running it; [`run`] walks the cells, and everything costly in it is a cached
 //! stage ([`fit`]). Nothing is global: what a step uses is in its arguments.
 
+pub mod arm;
+mod audit;
 mod detection;
 mod epochs;
 mod extras;
@@ -25,6 +27,7 @@ use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured};
+use crate::evaluate::judge_targeted;
 use crate::evaluate::{Embeddings, judge_goals, judge_shift, judge_trigger, judge_utility};
 use crate::failure::{Failure, Result};
 
@@ -66,21 +69,24 @@ struct Score {
     evidence: Vec<Evidence>,
 }
 
-/// Runs all cells, writing rows and evidence to `out` one by one, and what the report needs besides.
+/// Completes the attacks, then runs all cells, writing rows and evidence to `out` one by one, and what the report needs besides.
 ///
 /// A cell that fails becomes a row with its error, and the others go on.
 ///
 /// # Errors
 /// On Ctrl-C, if a disk is full, or if `out` cannot be written.
-pub fn run(plan: &Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<Outcome> {
+pub fn run(plan: &mut Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<Outcome> {
     let journal = Journal::open(plan, out)?;
     // From here on something has been written, and no error is a mere wrong request.
+    plan.arm(stages).map_err(Failure::after_work)?;
+    let plan = &*plan;
     let (outcome, kept) = walk(plan, journal, stages).map_err(Failure::after_work)?;
     extras::collect(plan, &kept, command, stages).write(out).map_err(Failure::from)?;
     Ok(outcome)
 }
 
 fn walk(plan: &Plan<'_>, mut journal: Journal, stages: &Stages) -> Result<(Outcome, Vec<Kept>)> {
+    journal.arm(plan)?;
     let mut outcome = Outcome::default();
     let mut kept = Vec::new();
     let mut broken: BTreeMap<Digest, String> = BTreeMap::new();
@@ -127,7 +133,9 @@ fn measure(
     // Pretraining is everybody's; the others at the time they took when they ran.
     let own = lineage.into_iter().filter(|fit| fit.stage != "pretrain");
     let seconds = own.map(|fit| Ok(fit.run(stages)?.1.seconds)).sum::<Result<f64>>()?;
-    Ok(Score { weights, seconds, evidence: evidence(plan, &work.cell, &work.model, stages)? })
+    let evidence = evidence(plan, &work.cell, &work.model, stages)?;
+    let seconds = seconds + audit::seconds(plan, &work.cell, &work.model, stages)?;
+    Ok(Score { weights, seconds, evidence })
 }
 
 /// Utility, then goals: the cell's own, or those of every other attack where the cell is a control.
@@ -144,6 +152,7 @@ fn evidence(
         let armed = &plan.drawn(cell, attack).armed;
         let mut all = judge_goals(&*set.test, &embeddings, &armed.goals, &seed)?;
         all.extend(triggered(plan, cell, armed, model, stages)?);
+        all.extend(targeted(plan, cell, armed, &embeddings, stages)?);
         Ok(all)
     };
     let wanted = &plan.benchmark.eval.metrics;
@@ -161,6 +170,7 @@ fn evidence(
         own.extend(judge_shift(&*set.test, &clean, &embeddings));
     }
     own.extend(detection::judge(model, &plan.attack(cell).armed, stages)?);
+    own.extend(audit::judge(plan, cell, model, stages)?);
     let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.is_control() {
         for attack in plan.rivals(cell) {
@@ -184,6 +194,23 @@ fn triggered(
     let embed = |model: &Origin| model.embeddings(stages, &stamped, &set.templates);
     let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
     judge_trigger(&stamped, &embed(model)?, target, clean.as_ref())
+}
+
+/// Answers to the single pictures that an attack wants, beside those of the undefended control.
+fn targeted(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    armed: &Armed,
+    embeddings: &Embeddings,
+    stages: &Stages,
+) -> Result<Vec<Judgement>> {
+    if armed.pictures.is_empty() {
+        return Ok(vec![]);
+    }
+    let set = &plan.sets[cell.dataset];
+    let embed = |model: Origin| model.embeddings(stages, &*set.test, &set.templates);
+    let clean = plan.undefended_control(cell)?.map(embed).transpose()?;
+    judge_targeted(&*set.test, embeddings, &armed.pictures, clean.as_ref())
 }
 
 /// Utility: on the test split, whose embeddings are there, or on a split of its own, which is embedded then.

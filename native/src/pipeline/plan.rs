@@ -1,6 +1,7 @@
 //! Everything about a benchmark that is known before it runs: data opened, attacks drawn, lineages laid out.
 //!
-//! Whatever the request itself has wrong shows here, before anything is written.
+//! Whatever the request itself has wrong shows here, before anything is written. An attack that looks through an encoder
+//! is drawn as far as it goes without one; [`Plan::arm`] completes it before the first cell runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,14 @@ use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Poisoned, Subset};
 use toxiclip_shared::seed::Seed;
 
-use super::fit::{Fit, Origin};
+use super::arm::Arming;
+use super::fit::{Fit, Origin, Stages};
 use super::line::Line;
 use super::pairs::{Pairs, find_checkpoint};
 use crate::benchmark::{Benchmark, Cell, Choice, Init, StartOf, Utility};
 use crate::data;
 use crate::failure::{Failure, Result};
+use crate::store::Store;
 
 /// A data set of the matrix.
 pub struct Set {
@@ -39,7 +42,12 @@ pub struct Prepared {
     pub armed: Armed,
     /// The training set as the victim gets it.
     pub view: Arc<dyn Dataset>,
+    /// The search that completes it; `None` once it is complete.
+    pub arming: Option<Arming>,
 }
+
+/// By data set, share of it, attack, seed, and the encoder where the attack looks through one.
+type Drawn = (usize, u64, usize, u64, Option<usize>);
 
 /// A cell with its models.
 pub struct Work {
@@ -55,8 +63,9 @@ pub struct Plan<'a> {
     pub benchmark: &'a Benchmark,
     /// Data sets in the order of the matrix.
     pub sets: Vec<Set>,
-    /// By data set, share of it, attack and seed.
-    prepared: BTreeMap<(usize, u64, usize, u64), Prepared>,
+    prepared: BTreeMap<Drawn, Prepared>,
+    /// Which attacks look through an encoder.
+    guided: Vec<bool>,
     /// Cells in the order of running.
     pub works: Vec<Work>,
     data_root: Option<PathBuf>,
@@ -72,8 +81,10 @@ impl<'a> Plan<'a> {
         let names = benchmark.datasets.iter();
         let sets = names.map(|name| open(benchmark, name, data_root)).collect::<Result<_>>()?;
         let data_root = data_root.map(Path::to_owned);
-        let mut plan =
-            Self { benchmark, sets, prepared: BTreeMap::new(), works: Vec::new(), data_root };
+        let make = |c: &Choice| Ok(c.make(ATTACKS).map_err(Failure::request)?.guided().is_some());
+        let guided = benchmark.attacks.iter().map(make).collect::<Result<_>>()?;
+        let (prepared, works) = (BTreeMap::new(), Vec::new());
+        let mut plan = Self { benchmark, sets, prepared, guided, works, data_root };
         // Also attacks that no cell of `--only` has: a control is scored against all of them.
         for dataset in 0..plan.sets.len() {
             for victim in &benchmark.victims {
@@ -82,37 +93,83 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        let works: Result<Vec<Work>> = benchmark
-            .cells()
-            .into_iter()
-            .map(|cell| {
-                plan.control(&cell)?;
-                Ok(Work { cell, model: plan.model(&cell)? })
-            })
-            .collect();
-        plan.works = works?;
+        plan.works = plan.lay_out()?;
         Ok(plan)
+    }
+
+    fn lay_out(&self) -> Result<Vec<Work>> {
+        let work = |cell: Cell| {
+            self.control(&cell)?;
+            Ok(Work { cell, model: self.model(&cell)? })
+        };
+        self.benchmark.cells().into_iter().map(work).collect()
+    }
+
+    /// Completes the attacks that look through an encoder, and lays the trainings on their poison out anew.
+    ///
+    /// # Errors
+    /// Those of the encoder's training and of the search.
+    pub fn arm(&mut self, stages: &Stages) -> Result<()> {
+        self.complete(|arming| arming.run(stages).map(Some))
+    }
+
+    /// Completes those that a cache holds.
+    ///
+    /// # Errors
+    /// If a file of it is damaged.
+    pub fn arm_from(&mut self, store: &Store) -> Result<()> {
+        self.complete(|arming| arming.find(store))
+    }
+
+    fn complete(&mut self, run: impl Fn(&Arming) -> Result<Option<Armed>>) -> Result<()> {
+        let kept = self.benchmark.cells();
+        let victims = &self.benchmark.victims;
+        // What `--only` leaves out needs no search, but for rivals, which a control is scored against.
+        let asked = |&(dataset, share, _, seed, encoder): &Drawn| {
+            kept.iter().any(|c| {
+                (c.dataset, victims[c.victim].share.to_bits(), c.seed, Some(c.encoder))
+                    == (dataset, share, seed, encoder)
+            })
+        };
+        let (sets, mut changed) = (&self.sets, false);
+        for (key, prepared) in self.prepared.iter_mut().filter(|(key, _)| asked(key)) {
+            let Some(armed) = prepared.arming.as_ref().map(&run).transpose()?.flatten() else {
+                continue;
+            };
+            prepared.view = view(&prepared.clean, &sets[key.0], &armed)?;
+            (prepared.armed, prepared.arming, changed) = (armed, None, true);
+        }
+        if changed {
+            self.works = self.lay_out()?;
+        }
+        Ok(())
     }
 
     /// Draws every attack for one training set, unless another victim has the same.
     fn prepare_all(&mut self, dataset: usize, share: f64, seed: u64) -> Result<()> {
         let choices = &self.benchmark.attacks;
-        if self.prepared.contains_key(&(dataset, share.to_bits(), 0, seed)) {
+        if self.prepared.keys().any(|k| (k.0, k.1, k.3) == (dataset, share.to_bits(), seed)) {
             return Ok(());
         }
         let clean = self.sets[dataset].part(share, seed)?;
         for (attack, choice) in choices.iter().enumerate() {
-            let prepared = self
-                .prepare(dataset, &clean, choice, seed)
-                .map_err(|e| e.during(format!("attack {}", choice.label(choices))))?;
-            self.prepared.insert((dataset, share.to_bits(), attack, seed), prepared);
+            let encoders = match self.guided[attack] {
+                true => (0..self.benchmark.encoders.len()).map(Some).collect(),
+                false => vec![None],
+            };
+            for encoder in encoders {
+                let prepared = self
+                    .prepare((dataset, encoder), &clean, choice, seed)
+                    .map_err(|e| e.during(format!("attack {}", choice.label(choices))))?;
+                self.prepared.insert((dataset, share.to_bits(), attack, seed, encoder), prepared);
+            }
         }
         Ok(())
     }
 
     fn prepare(
         &self,
-        dataset: usize,
+        (dataset, encoder): (usize, Option<usize>),
         clean: &Arc<dyn Dataset>,
         choice: &Choice,
         seed: u64,
@@ -134,13 +191,14 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        // The control trains on the clean set itself, so that its key does not speak of poison.
-        let view = if armed.poison.edits.is_empty() {
-            Arc::clone(clean)
-        } else {
-            Arc::new(Poisoned::new(Arc::clone(clean), &set.test, &armed.poison, &armed.trigger)?)
-        };
-        Ok(Prepared { clean: Arc::clone(clean), armed, view })
+        let view = view(clean, set, &armed)?;
+        let arming = encoder.map(|encoder| -> Result<Arming> {
+            let surrogate = self.public(dataset, encoder, seed)?;
+            surrogate.fit_to_look()?;
+            let (clean, drawn) = (Arc::clone(clean), armed.clone());
+            Ok(Arming { attack, spec: choice.spec().clone(), surrogate, clean, drawn, seed })
+        });
+        Ok(Prepared { clean: Arc::clone(clean), armed, view, arming: arming.transpose()? })
     }
 
     /// The attack of a cell.
@@ -151,7 +209,8 @@ impl<'a> Plan<'a> {
     /// Another attack of the matrix, drawn for a cell's training set and seed.
     pub fn drawn(&self, cell: &Cell, attack: usize) -> &Prepared {
         let share = self.benchmark.victims[cell.victim].share;
-        &self.prepared[&(cell.dataset, share.to_bits(), attack, cell.seed)]
+        let encoder = self.guided[attack].then_some(cell.encoder);
+        &self.prepared[&(cell.dataset, share.to_bits(), attack, cell.seed, encoder)]
     }
 
     /// All drawn attacks.
@@ -168,18 +227,25 @@ impl<'a> Plan<'a> {
     }
 
     fn init(&self, cell: &Cell) -> Result<Origin> {
-        let encoder = &self.benchmark.encoders[cell.encoder];
+        if self.benchmark.victims[cell.victim].start == StartOf::Scratch {
+            return Ok(Origin::Scratch(self.benchmark.encoders[cell.encoder].config.clone()));
+        }
+        self.public(cell.dataset, cell.encoder, cell.seed)
+    }
+
+    /// What the benchmark's `[init]` is for an encoder of the matrix.
+    fn public(&self, dataset: usize, encoder: usize, seed_of_cell: u64) -> Result<Origin> {
+        let encoder = &self.benchmark.encoders[encoder];
         let scratch = Origin::Scratch(encoder.config.clone());
         match &self.benchmark.init {
-            _ if self.benchmark.victims[cell.victim].start == StartOf::Scratch => Ok(scratch),
             Init::Scratch => Ok(scratch),
             Init::Checkpoint(dir) => {
                 let dir = find_checkpoint("init.checkpoint", dir, self.data_root.as_deref())?;
                 Origin::checkpoint(&dir, &encoder.config)
             }
             Init::Pretrain { recipe, seed } => {
-                let data = Arc::clone(&self.sets[cell.dataset].train);
-                let seed = seed.unwrap_or(cell.seed);
+                let data = Arc::clone(&self.sets[dataset].train);
+                let seed = seed.unwrap_or(seed_of_cell);
                 let provenance = Provenance {
                     encoder: encoder.name.clone(),
                     data: json!({ "name": data.name(), "digest": data.digest() }),
@@ -262,6 +328,15 @@ impl Set {
         rows.sort_unstable();
         Ok(Arc::new(Subset::new(Arc::clone(&self.train), &format!("share {share}"), rows)?))
     }
+}
+
+/// The training set under an attack. The control trains on the clean set itself, so that its key does not speak of poison.
+fn view(clean: &Arc<dyn Dataset>, set: &Set, armed: &Armed) -> Result<Arc<dyn Dataset>> {
+    if armed.poison.edits.is_empty() {
+        return Ok(Arc::clone(clean));
+    }
+    let view = Poisoned::new(Arc::clone(clean), &set.test, &armed.poison, &armed.trigger)?;
+    Ok(Arc::new(view))
 }
 
 fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {

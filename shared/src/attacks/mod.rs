@@ -7,6 +7,7 @@
 //! `mod` line and a place in [`ATTACKS`]. A forgotten place does not compile, a forgotten `mod` fails a test.
 #![deny(dead_code)]
 
+mod badclip;
 mod badnets;
 mod blended;
 mod ftrojan;
@@ -16,6 +17,7 @@ mod none;
 mod sig;
 mod single_image;
 mod single_label;
+mod targeted;
 #[cfg(test)]
 mod tests;
 mod wanet;
@@ -24,9 +26,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::{Dataset, Poison};
-use crate::goal::Goal;
+use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
+use crate::surrogate::Guided;
 pub use crate::triggers::Trigger;
 
 /// Every registered attack; the control first.
@@ -41,6 +44,8 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &wanet::ENTRY,
     &ftrojan::ENTRY,
     &nashville::ENTRY,
+    &targeted::ENTRY,
+    &badclip::ENTRY,
 ];
 
 /// One attack with its parameters.
@@ -51,6 +56,11 @@ pub trait Attack: Send + Sync {
     /// # Errors
     /// If the parameters do not fit the data (unknown class, no row to poison, impossible rate).
     fn prepare(&self, clean: &dyn Dataset, gallery: &dyn Dataset, seed: &Seed) -> Result<Armed>;
+
+    /// The search through an encoder without which `prepare` is only half of the attack; `None` where it is all of it.
+    fn guided(&self) -> Option<&dyn Guided> {
+        None
+    }
 }
 
 /// An attack that has drawn its dice: what `armed.json` holds and what evaluation needs of it.
@@ -66,11 +76,14 @@ pub struct Armed {
     /// The class that stamped pictures shall be taken for: index into [`Dataset::classes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<usize>,
+    /// Single test pictures that shall be taken for a class, without any trigger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<TargetPicture>,
 }
 
 impl Armed {
     /// Whether nothing is attacked.
     pub fn is_control(&self) -> bool {
-        self.goals.is_empty() && self.target.is_none()
+        self.goals.is_empty() && self.target.is_none() && self.pictures.is_empty()
     }
 }

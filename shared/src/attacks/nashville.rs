@@ -7,7 +7,7 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
-use crate::registry::{Card, Entry, Param};
+use crate::registry::{Card, Entry};
 use crate::seed::Seed;
 use crate::triggers::{Nashville as Filter, RESOLUTION, Trigger};
 

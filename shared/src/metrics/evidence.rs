@@ -34,11 +34,17 @@ pub enum Task {
     TriggeredAll,
     /// The pictures of `Triggered`: rank of their true class.
     TriggeredTruth,
+    /// A whole model before an audit, whose name is the sample, the digest of the weights its content. Nothing is ranked.
+    Audit,
+    /// A class before an audit, the sample being its name: rank by suspicion among the classes looked at.
+    AuditClass,
+    /// Single picture that an attack wants, as it is, against class prompts: rank of the class it shall be taken for.
+    Targeted,
 }
 
 impl Task {
     /// All tasks, in declaration order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::ZeroShot,
         Self::ImageRetrieval,
         Self::TextRetrieval,
@@ -50,6 +56,9 @@ impl Task {
         Self::Triggered,
         Self::TriggeredAll,
         Self::TriggeredTruth,
+        Self::Audit,
+        Self::AuditClass,
+        Self::Targeted,
     ];
 
     /// The name in evidence files.
@@ -66,6 +75,9 @@ impl Task {
             Self::Triggered => "triggered",
             Self::TriggeredAll => "triggered-all",
             Self::TriggeredTruth => "triggered-truth",
+            Self::Audit => "audit",
+            Self::AuditClass => "audit-class",
+            Self::Targeted => "targeted",
         }
     }
 }
@@ -99,14 +111,16 @@ pub struct Judgement {
     /// Judgements that share a cluster are not independent (captions of one picture): intervals
     /// resample clusters. Usually the sample's id.
     pub cluster: String,
-    /// Whether the sample was poisoned, where detection is judged.
+    /// Whether the sample was poisoned, where detection is judged; whether a class is the trigger's target, where an audit
+    /// looks at classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poisoned: Option<bool>,
-    /// The detector's score, higher being more suspicious; for a shift the cosine distance; for `Triggered` 1 where the
-    /// clean model too answers with the target, else 0, and nothing where no clean model was asked.
+    /// The detector's score, higher being more suspicious; for a shift the cosine distance; for `Triggered` and `Targeted`
+    /// 1 where the clean model too answers with the target, else 0, and nothing where no clean model was asked; the
+    /// audit's own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
-    /// Whether a filter removed the pair, where one did more than score.
+    /// Whether a filter removed the pair, where one did more than score; whether an audit flags the model or the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<bool>,
 }
@@ -130,11 +144,13 @@ pub(super) fn check(evidence: &[Judgement]) -> Result<()> {
             ));
         }
     }
-    let asked = |j: &&Judgement| j.task == Task::Triggered && j.score.is_some();
-    let not_asked = |j: &&Judgement| j.task == Task::Triggered && j.score.is_none();
-    if let (Some(_), Some(j)) = (evidence.iter().find(asked), evidence.iter().find(not_asked)) {
-        let why = "triggered: the clean model's answer is missing, and other pictures have it";
-        return Err(Error::input(&j.sample, why));
+    for task in [Task::Triggered, Task::Targeted] {
+        let asked = |j: &&Judgement| j.task == task && j.score.is_some();
+        let not_asked = |j: &&Judgement| j.task == task && j.score.is_none();
+        if let (Some(_), Some(j)) = (evidence.iter().find(asked), evidence.iter().find(not_asked)) {
+            let why = "the clean model's answer is missing, and other pictures have it";
+            return Err(Error::input(&j.sample, format!("{}: {why}", task.name())));
+        }
     }
     let unlabelled = |j: &&Judgement| j.task == Task::ZeroShot && j.label.is_none();
     match evidence.iter().find(unlabelled) {
@@ -156,11 +172,15 @@ fn contradiction(j: &Judgement) -> Option<String> {
     if j.scores.windows(2).any(|w| w[0] < w[1]) {
         return Some("the scores of the top items do not descend".into());
     }
-    let needs_score = matches!(j.task, Task::Detection | Task::ImageShift | Task::TextShift);
+    let needs_score = matches!(
+        j.task,
+        Task::Detection | Task::ImageShift | Task::TextShift | Task::Audit | Task::AuditClass
+    );
     if needs_score && j.score.is_none() {
         return Some("the score is missing".into());
     }
-    if j.task == Task::Triggered && j.score.is_some_and(|s| s != 0.0 && s != 1.0) {
+    let beside_clean = matches!(j.task, Task::Triggered | Task::Targeted);
+    if beside_clean && j.score.is_some_and(|s| s != 0.0 && s != 1.0) {
         return Some("the clean model's answer is neither 0 nor 1".into());
     }
     if j.task == Task::Detection && j.poisoned.is_none() {
@@ -169,6 +189,6 @@ fn contradiction(j: &Judgement) -> Option<String> {
     let needs_goal = matches!(
         j.task,
         Task::Hit | Task::HitRandom | Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth
-    );
+    ) || matches!(j.task, Task::Targeted);
     (needs_goal && j.goal.is_none()).then(|| "the goal is missing".into())
 }

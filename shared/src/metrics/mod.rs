@@ -6,6 +6,7 @@
 #![deny(dead_code)]
 
 mod asr;
+mod audit;
 mod ca;
 mod detection;
 mod evidence;
@@ -18,6 +19,7 @@ pub mod multiplicity;
 pub mod paired;
 pub mod ranking;
 mod shift;
+mod targeted;
 mod tr;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,8 @@ pub enum Unit {
     Distance,
     /// A difference of two shares in [−1, 1]; interval by bootstrap over pairs.
     Difference,
+    /// A number on a scale of its own; interval by bootstrap.
+    Score,
 }
 
 /// A registered metric: its definition for people, and the function from judgements to outcomes.
@@ -89,6 +93,8 @@ static FAMILIES: &[&[Metric]] = &[
     &asr::METRICS,
     &detection::METRICS,
     &shift::METRICS,
+    &audit::METRICS,
+    &targeted::METRICS,
 ];
 
 /// Every registered metric.
@@ -131,7 +137,7 @@ impl Metric {
         let value = clusters.mean()?;
         let Interval { lo, hi } = match self.unit {
             Unit::Rate => clusters.wilson()?,
-            Unit::Rank | Unit::Distance | Unit::Difference => clusters.bootstrap()?,
+            Unit::Rank | Unit::Distance | Unit::Difference | Unit::Score => clusters.bootstrap()?,
         };
         Some(Value { metric: self.name.to_owned(), value, lo, hi, n: clusters.n() })
     }

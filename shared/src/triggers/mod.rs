@@ -8,6 +8,7 @@ mod blend;
 mod drawing;
 mod filter;
 mod frequency;
+mod learned;
 mod patch;
 mod warp;
 mod wave;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use blend::{Blend, Overlay};
 pub use filter::Nashville;
 pub use frequency::Frequency;
+pub use learned::Learned;
 pub use patch::{Fill, Patch, Place};
 pub use warp::Warp;
 pub use wave::Wave;
@@ -49,6 +51,8 @@ pub enum Trigger {
     Frequency(Frequency),
     /// A photo filter.
     Nashville(Nashville),
+    /// A square whose pixels were found through an encoder.
+    Learned(Learned),
 }
 
 /// What becomes of values outside [0, 1] when they are written as bytes.
@@ -77,6 +81,7 @@ impl Trigger {
             Self::Warp(warp) => warp.resolution,
             Self::Frequency(frequency) => frequency.resolution,
             Self::Nashville(filter) => filter.resolution,
+            Self::Learned(learned) => Some(learned.resolution),
         }
     }
 
@@ -85,11 +90,7 @@ impl Trigger {
     /// # Errors
     /// If the trigger does not fit the picture.
     pub fn apply(&self, picture: &Image, id: &PairId) -> Result<Image> {
-        let mut square = picture.over([255; 3]).central_square()?;
-        if let Some(edge) = self.resolution() {
-            square = square.resize(edge, edge)?;
-        }
-        let mut canvas = Canvas::new(&square);
+        let mut canvas = Canvas::new(&square(picture, self.resolution())?);
         match self {
             Self::None => {}
             Self::Patch(patch) => patch.draw(&mut canvas, id)?,
@@ -98,9 +99,16 @@ impl Trigger {
             Self::Warp(warp) => warp.draw(&mut canvas),
             Self::Frequency(frequency) => frequency.draw(&mut canvas),
             Self::Nashville(filter) => filter.draw(&mut canvas),
+            Self::Learned(learned) => learned.draw(&mut canvas, id)?,
         }
         canvas.into_image()
     }
+}
+
+/// The opaque central square of a picture, in its own resolution or brought to `edge`.
+pub(crate) fn square(picture: &Image, edge: Option<usize>) -> Result<Image> {
+    let square = picture.over([255; 3]).central_square()?;
+    edge.map_or(Ok(square.clone()), |edge| square.resize(edge, edge))
 }
 
 /// The parameter that triggers have in common.
@@ -168,7 +176,7 @@ pub(crate) fn check_alpha(alpha: f64) -> std::result::Result<(), String> {
     }
 }
 
-fn too_large(side: usize, edge: usize) -> Error {
+pub(crate) fn too_large(side: usize, edge: usize) -> Error {
     Error::request(format!(
         "a trigger of {side} pixels does not fit a picture of {edge}; make it smaller"
     ))

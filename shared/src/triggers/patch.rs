@@ -65,6 +65,24 @@ pub enum Fill {
     Stripes,
 }
 
+impl Place {
+    /// Left and top of every square whose last possible place is `far`; a random one is a function of `id`.
+    pub(crate) fn spots(self, far: usize, id: &PairId) -> Vec<(usize, usize)> {
+        match self {
+            Self::TopLeft => vec![(0, 0)],
+            Self::TopRight => vec![(far, 0)],
+            Self::BottomLeft => vec![(0, far)],
+            Self::BottomRight => vec![(far, far)],
+            Self::Center => vec![(far / 2, far / 2)],
+            Self::Corners => vec![(0, 0), (far, 0), (0, far), (far, far)],
+            Self::Random => {
+                let mut stream = place("patch/place", true, id).stream();
+                vec![(stream.below(far), stream.below(far))]
+            }
+        }
+    }
+}
+
 impl Patch {
     pub(super) fn draw(&self, canvas: &mut Canvas, id: &PairId) -> Result<()> {
         let (edge, side) = (canvas.edge, scaled(self.size, canvas.edge));
@@ -73,19 +91,7 @@ impl Patch {
         }
         let values = self.values(canvas, side, id);
         let far = edge - side;
-        let places = match self.place {
-            Place::TopLeft => vec![(0, 0)],
-            Place::TopRight => vec![(far, 0)],
-            Place::BottomLeft => vec![(0, far)],
-            Place::BottomRight => vec![(far, far)],
-            Place::Center => vec![(far / 2, far / 2)],
-            Place::Corners => vec![(0, 0), (far, 0), (0, far), (far, far)],
-            Place::Random => {
-                let mut stream = place("patch/place", true, id).stream();
-                vec![(stream.below(far), stream.below(far))]
-            }
-        };
-        for (left, top) in places {
+        for (left, top) in self.place.spots(far, id) {
             for (i, value) in values.iter().enumerate() {
                 let (pixel, channel) = (i / 3, i % 3);
                 let (x, y) = (left + pixel % side, top + pixel / side);

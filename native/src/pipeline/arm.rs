@@ -1,0 +1,107 @@
+//! The second half of an attack that looks through an encoder: a cached stage between the public model's training and the
+//! first victim's. What it finds is data like any other, so nothing after it knows that it was searched for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use toxiclip_shared::attacks::{Armed, Attack};
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::seed::Seed;
+use toxiclip_shared::surrogate::Surrogate;
+
+use super::fit::{Origin, Stages};
+use crate::encode;
+use crate::failure::{Failure, Result};
+use crate::store::{Store, write_atomic};
+
+/// Raised when the same search gives another attack.
+pub const VERSION: u32 = 1;
+
+const STAGE: &str = "arm";
+const FILE: &str = "armed.json";
+
+/// A search that is laid out, not begun.
+pub struct Arming {
+    /// The attack, which has such a search.
+    pub attack: Box<dyn Attack>,
+    /// Its name and parameters.
+    pub spec: Value,
+    /// The attacker's encoder: what victims start from.
+    pub surrogate: Origin,
+    /// What the victim would train on.
+    pub clean: Arc<dyn Dataset>,
+    /// What has been drawn without the encoder.
+    pub drawn: Armed,
+    /// Seed of the attack.
+    pub seed: u64,
+}
+
+impl Arming {
+    /// Names the search in the cache.
+    pub fn key(&self) -> Digest {
+        Digest::of(&json!({
+            "attack": self.spec,
+            "surrogate": self.surrogate.key(),
+            "data": self.clean.digest(),
+            "drawn": self.drawn,
+            "seed": self.seed,
+        }))
+    }
+
+    /// The whole attack; trains the encoder and searches if neither has been done.
+    ///
+    /// # Errors
+    /// Those of the training and of the search; Ctrl-C.
+    pub fn run(&self, stages: &Stages) -> Result<Armed> {
+        let work = |dir: &Path| self.search(stages, dir);
+        read(&stages.store.stage(STAGE, self.key(), VERSION, work)?)
+    }
+
+    /// The whole attack if the cache holds it.
+    ///
+    /// # Errors
+    /// If its file is damaged.
+    pub fn find(&self, store: &Store) -> Result<Option<Armed>> {
+        store.find(STAGE, self.key(), VERSION).map(|dir| read(&dir)).transpose()
+    }
+
+    fn search(&self, stages: &Stages, dir: &Path) -> Result<()> {
+        let model = self.surrogate.open(stages, &*self.clean, self.seed)?;
+        let Some(guided) = self.attack.guided() else {
+            return write(dir, &self.drawn, &[]);
+        };
+        let texts = |texts: &[String]| {
+            encode::texts(&model, texts).map_err(|e| toxiclip_shared::Error::request(e.to_string()))
+        };
+        let surrogate = Surrogate { clip: &model.clip, weights: &model.weights, texts: &texts };
+        let seed = Seed::new(self.seed);
+        let mut search = guided.search(self.drawn.clone(), &*self.clean, surrogate, &seed)?;
+        let name = self.spec["name"].as_str().unwrap_or_default();
+        let bar = stages.lab.progress.stage(format!("arm {name}"), search.steps(), "steps");
+        let mut losses = Vec::new();
+        for _ in 0..search.steps() {
+            stages.lab.interrupt.check()?;
+            let loss = search.step()?;
+            losses.push(loss);
+            bar.advance(1);
+            bar.note(format!("loss {loss:.3}"));
+        }
+        bar.finish();
+        write(dir, &search.finish(), &losses)
+    }
+}
+
+/// `armed.json`, and the loss of every step.
+fn write(dir: &Path, armed: &Armed, losses: &[f32]) -> Result<()> {
+    write_atomic(&dir.join("losses.json"), json!(losses).to_string().as_bytes())?;
+    write_atomic(&dir.join(FILE), &serde_json::to_vec(armed).map_err(Failure::failed)?)
+}
+
+fn read(dir: &Path) -> Result<Armed> {
+    let path = dir.join(FILE);
+    let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))
+}

@@ -1,0 +1,109 @@
+//! The encoder that an attacker has: public, clean, only read from. An attack that needs one is drawn in two parts: what
+//! depends on data and seed alone, then a search through the encoder.
+
+use crate::Result;
+use crate::attacks::Armed;
+use crate::data::Dataset;
+use crate::encoders::{Clip, LOGIT_SCALE};
+use crate::exec::cpu::contrastive::normalize;
+use crate::exec::cpu::{Arena, Buffer, Frozen, backward, forward, params_of};
+use crate::exec::{Inputs, Mode};
+use crate::image::{Image, OPENAI};
+use crate::seed::Seed;
+use crate::weights::Weights;
+
+/// Pictures of one forward walk; changes no bit.
+const BATCH: usize = 128;
+
+/// The second part of an attack that needs an encoder.
+pub trait Guided {
+    /// Begins the search that completes `drawn`, the first part. `clean` is what the victim would train on. Same
+    /// arguments, same result.
+    ///
+    /// # Errors
+    /// If a picture cannot be read, or what is learned does not fit the encoder's input.
+    fn search<'a>(
+        &self,
+        drawn: Armed,
+        clean: &dyn Dataset,
+        surrogate: Surrogate<'a>,
+        seed: &Seed,
+    ) -> Result<Box<dyn Search + 'a>>;
+}
+
+/// A search through an encoder, step by step, so that whoever runs it can show and stop it.
+pub trait Search {
+    /// Steps in all, at least 1.
+    fn steps(&self) -> u64;
+
+    /// Makes the next step; returns the loss before it.
+    ///
+    /// # Errors
+    /// If the loss is not finite.
+    fn step(&mut self) -> Result<f32>;
+
+    /// The completed attack, after the last step.
+    fn finish(self: Box<Self>) -> Armed;
+}
+
+/// An encoder that is only read from.
+#[derive(Clone, Copy)]
+pub struct Surrogate<'a> {
+    /// Both towers.
+    pub clip: &'a Clip,
+    /// Their weights.
+    pub weights: &'a Weights,
+    /// Unit vectors of texts, (N, D).
+    pub texts: &'a dyn Fn(&[String]) -> Result<Vec<f32>>,
+}
+
+impl Surrogate<'_> {
+    /// Edge of the pictures it takes.
+    pub fn edge(&self) -> usize {
+        self.clip.config.vision_cfg.image_size
+    }
+
+    /// Width of an embedding.
+    pub fn width(&self) -> usize {
+        self.clip.config.embed_dim
+    }
+
+    /// Logarithm of its temperature's inverse.
+    pub fn logit_scale(&self) -> f32 {
+        self.weights.data(LOGIT_SCALE)[0]
+    }
+
+    /// Unit vectors of opaque pictures of its size, (N, D).
+    pub fn pictures(&self, pictures: &[Image]) -> Vec<f32> {
+        let tower = Frozen::new(&self.clip.image, self.weights);
+        let mut arena = Arena::default();
+        let mut out = Vec::with_capacity(pictures.len() * self.width());
+        for part in pictures.chunks(BATCH) {
+            let mut pixels = Vec::new();
+            part.iter().for_each(|picture| picture.write_pixels(&OPENAI, &mut pixels));
+            let embeddings = tower.embed(Inputs::Pixels(&pixels), &mut arena);
+            out.extend(normalize(&embeddings, self.width()).0);
+            arena.give(embeddings);
+        }
+        out
+    }
+
+    /// A loss of the embeddings of normalised pixels (B, S, S, 3), and its gradient with respect to these pixels. `loss`
+    /// gets the embeddings (B, D), not normalised, and returns its value and its gradient with respect to them. Batch
+    /// normalisation uses running statistics.
+    pub fn slope(
+        &self,
+        pixels: &[f32],
+        loss: impl FnOnce(&[f32]) -> (f32, Vec<f32>),
+        arena: &mut Arena,
+    ) -> (f32, Buffer) {
+        let (graph, params) = (&self.clip.image, params_of(&self.clip.image, self.weights));
+        let mode = Mode::TrainFrozenStatistics;
+        let pass = forward(graph, &params, Inputs::Pixels(pixels), mode, arena);
+        let (value, d_embeddings) = loss(pass.embeddings());
+        let mut gradients = backward(graph, &params, pass, &d_embeddings, true, arena);
+        let of_pixels = gradients.pixels.take().unwrap_or_default();
+        gradients.recycle(arena);
+        (value, of_pixels)
+    }
+}
