@@ -9,6 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
+use crate::storage::{STORAGE, Storage};
 use crate::triggers::{Blend, Overlay, RESOLUTION, Trigger, check_alpha};
 
 /// The published implementations.
@@ -32,6 +33,8 @@ struct Blended {
     variant: Variant,
     alpha: Option<f64>,
     resolution: Option<usize>,
+    #[serde(skip_serializing_if = "Storage::is_lossless")]
+    storage: Storage,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -46,6 +49,7 @@ impl Default for Blended {
             variant: Variant::Huang,
             alpha: None,
             resolution: None,
+            storage: Storage::Lossless,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -73,6 +77,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         },
         Param { key: "alpha", unit: "share", help: "opacity of the layer; default: the variant's" },
         RESOLUTION,
+        STORAGE,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -116,6 +121,6 @@ impl Blended {
 
 impl Attack for Blended {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        self.pairs().arm(clean, Trigger::Blend(self.blend()), seed)
+        Ok(self.pairs().arm(clean, Trigger::Blend(self.blend()), seed)?.stored(self.storage))
     }
 }
