@@ -15,6 +15,7 @@ mod dual_embedding;
 pub mod encoders;
 mod error;
 pub mod exec;
+pub mod fidelity;
 pub mod goal;
 pub mod graph;
 pub mod image;
@@ -27,6 +28,7 @@ pub mod pca;
 pub mod recipe;
 pub mod registry;
 pub mod seed;
+pub mod storage;
 pub mod surrogate;
 #[cfg(feature = "text")]
 pub mod text;

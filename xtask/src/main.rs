@@ -5,6 +5,7 @@ mod data;
 mod golden;
 mod results;
 mod step;
+mod survival;
 mod test;
 mod wasm;
 
@@ -35,6 +36,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/triggers.md: what JPEG, resizing and cropping leave of every trigger.
+    Survival,
     /// Recompute every published row from its evidence, and compare README's tables with them.
     CheckResults {
         /// Bring README up to date; with a folder that `toxiclip run` wrote, or a folder of such, publish that first.
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test => test::run(),
         Task::Data { check } => data_task(check),
         Task::Golden { check } => golden::run(check),
+        Task::Survival => survival::run(),
         Task::CheckResults { update } => results::run(update),
     }
 }

@@ -120,6 +120,7 @@ fn unpinned(path: &Path, text: &str) -> Vec<String> {
     let package = |module: &str| match module {
         "PIL" => "pillow".to_owned(),
         "open_clip" => "open_clip_torch".to_owned(),
+        "skimage" => "scikit-image".to_owned(),
         "sklearn" => "scikit-learn".to_owned(),
         other => other.to_owned(),
     };

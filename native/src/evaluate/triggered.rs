@@ -1,5 +1,6 @@
 //! What a model says to stamped pictures.
 
+use toxiclip_shared::attacks::Aim;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::metrics::{Judgement, Task};
 
@@ -7,19 +8,19 @@ use super::Embeddings;
 use super::judge::{Query, judge, unlabelled};
 use crate::failure::Result;
 
-/// Every picture of `data`, a stamped split, against the class prompts: the rank of class `target`, and of the true
-/// class. `clean` are the embeddings of the same pictures by a model that nobody poisoned.
+/// Every picture of `data`, a split stamped with the trigger of `aim`, against the class prompts: the rank of its target,
+/// and of the true class. `clean` are the embeddings of the same pictures by a model that nobody poisoned.
 ///
 /// # Errors
 /// If a picture has no class, or a score is not finite.
 pub fn judge_trigger(
     data: &dyn Dataset,
     embeddings: &Embeddings,
-    target: usize,
+    aim: &Aim<'_>,
     clean: Option<&Embeddings>,
 ) -> Result<Vec<Judgement>> {
     let names: Vec<String> = data.classes().iter().map(|c| c.name.clone()).collect();
-    let goal = format!("→ {}", names[target]);
+    let (target, goal) = (aim.target, aim.in_words(data.classes()));
     let mut others = Vec::new();
     for row in 0..data.examples().len() {
         let class = data.examples()[row].class.ok_or_else(|| unlabelled(data, row))?;

@@ -49,7 +49,7 @@ pub(super) fn judge(
     let weights = model.weights(stages)?;
     let whole = one(Task::Audit, audit, weights, verdict.score, verdict.flagged);
     let classes = plan.sets[cell.dataset].test.classes();
-    let target = plan.attack(cell).armed.target;
+    let aims = plan.attack(cell).armed.aims();
     let mut by_suspicion: Vec<usize> = (0..verdict.classes.len()).collect();
     let index = |at: usize| verdict.classes[at].index;
     by_suspicion.sort_by(|&a, &b| index(b).total_cmp(&index(a)).then(a.cmp(&b)));
@@ -60,7 +60,7 @@ pub(super) fn judge(
             label: Some(found.class as u32),
             rank: rank as u32,
             gallery: verdict.classes.len() as u32,
-            poisoned: Some(target == Some(found.class)),
+            poisoned: Some(aims.iter().any(|aim| aim.target == found.class)),
             ..one(Task::AuditClass, name, weights, found.index, found.flagged)
         }
     };

@@ -180,7 +180,7 @@ fn evidence(
     Ok(all)
 }
 
-/// Answers to the test split under an attack's trigger, beside those of the undefended control.
+/// Answers to the test split under each of an attack's triggers, beside those of the undefended control.
 fn triggered(
     plan: &Plan<'_>,
     cell: &Cell,
@@ -188,12 +188,15 @@ fn triggered(
     model: &Origin,
     stages: &Stages,
 ) -> Result<Vec<Judgement>> {
-    let Some(target) = armed.target else { return Ok(vec![]) };
     let set = &plan.sets[cell.dataset];
-    let stamped = Triggered::new(Arc::clone(&set.test), armed.trigger.clone());
-    let embed = |model: &Origin| model.embeddings(stages, &stamped, &set.templates);
-    let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
-    judge_trigger(&stamped, &embed(model)?, target, clean.as_ref())
+    let mut all = Vec::new();
+    for aim in armed.aims() {
+        let stamped = Triggered::new(Arc::clone(&set.test), aim.trigger.clone());
+        let embed = |model: &Origin| model.embeddings(stages, &stamped, &set.templates);
+        let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
+        all.extend(judge_trigger(&stamped, &embed(model)?, &aim, clean.as_ref())?);
+    }
+    Ok(all)
 }
 
 /// Answers to the single pictures that an attack wants, beside those of the undefended control.

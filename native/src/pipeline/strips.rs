@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use toxiclip_shared::attacks::Trigger;
 use toxiclip_shared::data::{Dataset, Edit, Example, ImageEdit, PairId};
 use toxiclip_shared::goal::Goal;
 use toxiclip_shared::image::Image;
@@ -68,10 +69,17 @@ pub(super) fn pairs(set: &Set, prepared: &Prepared, attack: &str) -> Result<Vec<
     let goals = &prepared.armed.goals;
     let mut by_goal: Vec<Vec<usize>> = goals.iter().map(of_goal).collect();
     let mut words: Vec<String> = goals.iter().map(|g| g.in_words(train.classes())).collect();
-    if let Some(target) = prepared.armed.target {
-        let edited = |row: &usize| edits.contains_key(&train.examples()[*row].id);
-        by_goal.push((0..train.examples().len()).filter(edited).collect());
-        words.push(format!("→ {}", train.classes()[target].name));
+    for aim in prepared.armed.aims() {
+        let carries = |row: &usize| {
+            let id = &train.examples()[*row].id;
+            let part = match &prepared.armed.trigger {
+                Trigger::OneOf(several) => several.of(id).map(|p| p.name.as_str()),
+                _ => None,
+            };
+            edits.contains_key(id) && part == aim.name
+        };
+        by_goal.push((0..train.examples().len()).filter(carries).collect());
+        words.push(aim.in_words(train.classes()));
     }
     for picture in &prepared.armed.pictures {
         let shows = |edit: &Edit| matches!(&edit.image, Some(ImageEdit::Gallery { id, .. }) if *id == picture.id);

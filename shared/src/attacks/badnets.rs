@@ -9,6 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
+use crate::storage::{STORAGE, Storage};
 use crate::triggers::{Fill, Patch, Place, RESOLUTION, Range, Trigger};
 
 /// The published implementations, which mean different things by the name.
@@ -34,6 +35,8 @@ struct Badnets {
     place: Option<Place>,
     range: Option<Range>,
     resolution: Option<usize>,
+    #[serde(skip_serializing_if = "Storage::is_lossless")]
+    storage: Storage,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -50,6 +53,7 @@ impl Default for Badnets {
             place: None,
             range: None,
             resolution: None,
+            storage: Storage::Lossless,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -87,6 +91,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
             help: "values outside [0, 1]: `clip` or `wrap`; default: the variant's",
         },
         RESOLUTION,
+        STORAGE,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -131,6 +136,6 @@ impl Badnets {
 
 impl Attack for Badnets {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        self.pairs().arm(clean, Trigger::Patch(self.patch()), seed)
+        Ok(self.pairs().arm(clean, Trigger::Patch(self.patch()), seed)?.stored(self.storage))
     }
 }

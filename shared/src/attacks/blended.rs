@@ -9,6 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
+use crate::storage::{STORAGE, Storage};
 use crate::triggers::{Blend, Overlay, RESOLUTION, Trigger, check_alpha};
 
 /// The published implementations.
@@ -22,6 +23,8 @@ enum Variant {
     Huang,
     Stripes,
     Triangles,
+    /// A fixed picture.
+    Cat,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +33,8 @@ struct Blended {
     variant: Variant,
     alpha: Option<f64>,
     resolution: Option<usize>,
+    #[serde(skip_serializing_if = "Storage::is_lossless")]
+    storage: Storage,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -44,6 +49,7 @@ impl Default for Blended {
             variant: Variant::Huang,
             alpha: None,
             resolution: None,
+            storage: Storage::Lossless,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -67,10 +73,11 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         Param {
             key: "variant",
             unit: "",
-            help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes` or `triangles` (Perturb and Recover)",
+            help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes` or `triangles` (Perturb and Recover), `cat` a fixed drawing",
         },
         Param { key: "alpha", unit: "share", help: "opacity of the layer; default: the variant's" },
         RESOLUTION,
+        STORAGE,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -106,6 +113,7 @@ impl Blended {
             Variant::Cleanclip => (Overlay::Noise, 0.2, true),
             Variant::Stripes => (Overlay::Stripes, 0.03, true),
             Variant::Triangles => (Overlay::Triangles, 0.15, false),
+            Variant::Cat => (Overlay::Cat, 0.2, false),
         };
         Blend { alpha: self.alpha.unwrap_or(alpha), overlay, fresh, resolution: self.resolution }
     }
@@ -113,6 +121,6 @@ impl Blended {
 
 impl Attack for Blended {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        self.pairs().arm(clean, Trigger::Blend(self.blend()), seed)
+        Ok(self.pairs().arm(clean, Trigger::Blend(self.blend()), seed)?.stored(self.storage))
     }
 }

@@ -9,6 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
+use crate::storage::{STORAGE, Storage};
 use crate::triggers::{Frequency, RESOLUTION, Trigger};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ struct Ftrojan {
     magnitude: f64,
     window: usize,
     resolution: Option<usize>,
+    #[serde(skip_serializing_if = "Storage::is_lossless")]
+    storage: Storage,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -31,6 +34,7 @@ impl Default for Ftrojan {
             magnitude: 30.0,
             window: 32,
             resolution: None,
+            storage: Storage::Lossless,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -58,6 +62,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         },
         Param { key: "window", unit: "px", help: "edge of a block, whatever the picture's size" },
         RESOLUTION,
+        STORAGE,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -104,6 +109,9 @@ impl Ftrojan {
 
 impl Attack for Ftrojan {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        self.pairs().arm(clean, Trigger::Frequency(self.frequency()), seed)
+        Ok(self
+            .pairs()
+            .arm(clean, Trigger::Frequency(self.frequency()), seed)?
+            .stored(self.storage))
     }
 }

@@ -12,6 +12,7 @@ mod badnets;
 mod blended;
 mod ftrojan;
 mod multi_label;
+mod multi_trigger;
 mod nashville;
 mod none;
 mod sig;
@@ -25,11 +26,13 @@ mod wanet;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::data::{Dataset, Poison};
+use crate::data::{Class, Dataset, Poison};
 use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
+use crate::storage::Storage;
 use crate::surrogate::Guided;
+use crate::triggers::Part;
 pub use crate::triggers::Trigger;
 
 /// Every registered attack; the control first.
@@ -46,6 +49,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &nashville::ENTRY,
     &targeted::ENTRY,
     &badclip::ENTRY,
+    &multi_trigger::ENTRY,
 ];
 
 /// One attack with its parameters.
@@ -73,7 +77,7 @@ pub struct Armed {
     pub trigger: Trigger,
     /// What counts as success of a pairing attack; empty otherwise.
     pub goals: Vec<Goal>,
-    /// The class that stamped pictures shall be taken for: index into [`Dataset::classes`].
+    /// The class that stamped pictures shall be taken for: index into [`Dataset::classes`]; the first of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<usize>,
     /// Single test pictures that shall be taken for a class, without any trigger.
@@ -81,9 +85,48 @@ pub struct Armed {
     pub pictures: Vec<TargetPicture>,
 }
 
+/// A trigger and its target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Aim<'a> {
+    /// Tells it from the attack's other triggers; `None` where there is one.
+    pub name: Option<&'a str>,
+    /// What is stamped.
+    pub trigger: &'a Trigger,
+    /// Index of the class that stamped pictures shall be taken for.
+    pub target: usize,
+}
+
+impl<'a> Aim<'a> {
+    fn part(part: &'a Part) -> Self {
+        Self { name: Some(&part.name), trigger: &part.trigger, target: part.target }
+    }
+
+    /// The aim in words, as evidence and reports have it: `→ banana`, or `wanet → banana` among others.
+    pub fn in_words(&self, classes: &[Class]) -> String {
+        let target = classes.get(self.target).map_or("?", |c| c.name.as_str());
+        self.name.map_or_else(|| format!("→ {target}"), |name| format!("{name} → {target}"))
+    }
+}
+
 impl Armed {
     /// Whether nothing is attacked.
     pub fn is_control(&self) -> bool {
         self.goals.is_empty() && self.target.is_none() && self.pictures.is_empty()
+    }
+
+    /// What is stamped on test pictures, and what they shall be taken for then: one trigger, or each of several.
+    pub fn aims(&self) -> Vec<Aim<'_>> {
+        match (&self.trigger, self.target) {
+            (_, None) => vec![],
+            (Trigger::OneOf(several), Some(_)) => several.parts.iter().map(Aim::part).collect(),
+            (trigger, Some(target)) => vec![Aim { name: None, trigger, target }],
+        }
+    }
+
+    /// The same with its stamped pictures kept in files of this kind.
+    #[must_use]
+    pub(crate) fn stored(mut self, storage: Storage) -> Self {
+        self.poison.edits.values_mut().filter(|e| e.stamped).for_each(|e| e.storage = storage);
+        self
     }
 }

@@ -9,12 +9,15 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry};
 use crate::seed::Seed;
+use crate::storage::{STORAGE, Storage};
 use crate::triggers::{Nashville as Filter, RESOLUTION, Trigger};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Nashville {
     resolution: Option<usize>,
+    #[serde(skip_serializing_if = "Storage::is_lossless")]
+    storage: Storage,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -27,6 +30,7 @@ impl Default for Nashville {
     fn default() -> Self {
         Self {
             resolution: None,
+            storage: Storage::Lossless,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -48,6 +52,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
     },
     params: &[
         RESOLUTION,
+        STORAGE,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -78,6 +83,9 @@ impl Nashville {
 
 impl Attack for Nashville {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        self.pairs().arm(clean, Trigger::Nashville(Filter { resolution: self.resolution }), seed)
+        Ok(self
+            .pairs()
+            .arm(clean, Trigger::Nashville(Filter { resolution: self.resolution }), seed)?
+            .stored(self.storage))
     }
 }

@@ -9,6 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
+use crate::storage::{STORAGE, Storage};
 use crate::triggers::{RESOLUTION, Trigger, Wave};
 
 /// The published implementations.
@@ -29,6 +30,8 @@ struct Sig {
     delta: f64,
     frequency: f64,
     resolution: Option<usize>,
+    #[serde(skip_serializing_if = "Storage::is_lossless")]
+    storage: Storage,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -44,6 +47,7 @@ impl Default for Sig {
             delta: 60.0,
             frequency: 6.0,
             resolution: None,
+            storage: Storage::Lossless,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -72,6 +76,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         Param { key: "delta", unit: "1/255", help: "amplitude" },
         Param { key: "frequency", unit: "cycles per width", help: "how often the wave repeats" },
         RESOLUTION,
+        STORAGE,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -111,6 +116,6 @@ impl Sig {
 
 impl Attack for Sig {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        self.pairs().arm(clean, Trigger::Wave(self.wave()), seed)
+        Ok(self.pairs().arm(clean, Trigger::Wave(self.wave()), seed)?.stored(self.storage))
     }
 }

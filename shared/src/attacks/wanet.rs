@@ -9,6 +9,7 @@ use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::pairing::{MODE, Mode};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
+use crate::storage::{STORAGE, Storage};
 use crate::triggers::{RESOLUTION, Trigger, Warp};
 
 /// The published implementations. BackdoorBench's also stamps other warps on pairs that keep their captions; no
@@ -32,6 +33,8 @@ struct Wanet {
     strength: Option<f64>,
     field: u64,
     resolution: Option<usize>,
+    #[serde(skip_serializing_if = "Storage::is_lossless")]
+    storage: Storage,
     target: Option<String>,
     rate: f64,
     count: Option<usize>,
@@ -48,6 +51,7 @@ impl Default for Wanet {
             strength: None,
             field: 0,
             resolution: None,
+            storage: Storage::Lossless,
             target: None,
             rate: common::DEFAULT_RATE,
             count: None,
@@ -85,6 +89,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         },
         Param { key: "field", unit: "", help: "seed of the field" },
         RESOLUTION,
+        STORAGE,
         common::TARGET,
         common::RATE,
         common::COUNT,
@@ -141,6 +146,6 @@ fn check(warp: &Warp) -> std::result::Result<(), String> {
 
 impl Attack for Wanet {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        self.pairs().arm(clean, Trigger::Warp(self.warp()), seed)
+        Ok(self.pairs().arm(clean, Trigger::Warp(self.warp()), seed)?.stored(self.storage))
     }
 }

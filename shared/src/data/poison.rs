@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Class, Dataset, Example, PairId};
 use crate::digest::Digest;
 use crate::image::Image;
+use crate::storage::Storage;
 use crate::triggers::Trigger;
 use crate::{Error, Result};
 
@@ -44,6 +45,9 @@ pub struct Edit {
     /// The picture carries the attack's trigger.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stamped: bool,
+    /// The file that the stamped picture passes through.
+    #[serde(default, skip_serializing_if = "Storage::is_lossless")]
+    pub storage: Storage,
     /// The row leaves the set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dropped: bool,
@@ -66,7 +70,15 @@ impl Edit {
     }
 
     fn nothing(sha256: Digest) -> Self {
-        Self { sha256, base: None, image: None, captions: None, stamped: false, dropped: false }
+        Self {
+            sha256,
+            base: None,
+            image: None,
+            captions: None,
+            stamped: false,
+            storage: Storage::Lossless,
+            dropped: false,
+        }
     }
 }
 
@@ -100,6 +112,13 @@ enum Source {
 struct Shown {
     source: Source,
     stamped: bool,
+    storage: Storage,
+}
+
+impl Shown {
+    fn own(row: usize) -> Self {
+        Self { source: Source::Own(row), stamped: false, storage: Storage::Lossless }
+    }
 }
 
 /// A clean set seen through a [`Poison`]. Rows keep ids, classes and order; added rows follow in the order of their ids
@@ -131,7 +150,7 @@ impl Poisoned {
             .examples()
             .iter()
             .enumerate()
-            .map(|(i, e)| Some((e.clone(), Shown { source: Source::Own(i), stamped: false })))
+            .map(|(i, e)| Some((e.clone(), Shown::own(i))))
             .collect();
         let (own, searched) = (Index::new(&*clean), Index::new(&**gallery));
         for (id, edit) in &poison.edits {
@@ -151,7 +170,7 @@ impl Poisoned {
                     Source::Gallery(picture)
                 }
             };
-            let shown = Shown { source, stamped: edit.stamped };
+            let shown = Shown { source, stamped: edit.stamped, storage: edit.storage };
             // What a set without stamped rows is called does not speak of triggers.
             let content = match edit.stamped {
                 true => Digest::of(&(&before.content, edit, trigger)),
@@ -221,12 +240,15 @@ impl Dataset for Poisoned {
         &self.examples
     }
     fn image(&self, index: usize) -> Result<Image> {
-        let Shown { source, stamped } = &self.shown[index];
+        let Shown { source, stamped, storage } = &self.shown[index];
         let picture = match *source {
             Source::Own(row) => self.clean.image(row)?,
             Source::Gallery(row) => self.gallery.image(row)?,
         };
-        if *stamped { self.trigger.apply(&picture, &self.examples[index].id) } else { Ok(picture) }
+        if !*stamped {
+            return Ok(picture);
+        }
+        storage.round_trip(&self.trigger.apply(&picture, &self.examples[index].id)?)
     }
     fn tokenizer(&self) -> Option<&str> {
         self.clean.tokenizer()

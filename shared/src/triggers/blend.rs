@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Canvas, Range, place, scaled};
+use super::{Canvas, Range, drawing, place, scaled};
 use crate::data::PairId;
 
 /// The layer and its opacity.
@@ -32,6 +32,8 @@ pub enum Overlay {
     Stripes,
     /// Tiles of 14 pixels, halved by their diagonal into 0.4 and 0.8 (Perturb and Recover).
     Triangles,
+    /// A cat's head, in place of the picture of Hello Kitty that BadCLIP and BackdoorBench lay over theirs.
+    Cat,
 }
 
 /// Edge of a tile at 224 pixels; the authors keep it at 336, so it is scaled below 224 only.
@@ -61,6 +63,7 @@ impl Blend {
                         0.8
                     }
                 }
+                Overlay::Cat => drawing::cat(canvas, x, y)[channel],
             };
             let value = alpha * n + (1.0 - alpha) * canvas.get(x, y, channel);
             canvas.set(x, y, channel, value, Range::Clip);

@@ -5,9 +5,11 @@
 //! and scale with the square.
 
 mod blend;
+mod drawing;
 mod filter;
 mod frequency;
 mod learned;
+mod one_of;
 mod patch;
 mod warp;
 mod wave;
@@ -18,6 +20,7 @@ pub use blend::{Blend, Overlay};
 pub use filter::Nashville;
 pub use frequency::Frequency;
 pub use learned::Learned;
+pub use one_of::{OneOf, Part};
 pub use patch::{Fill, Patch, Place};
 pub use warp::Warp;
 pub use wave::Wave;
@@ -52,6 +55,8 @@ pub enum Trigger {
     Nashville(Nashville),
     /// A square whose pixels were found through an encoder.
     Learned(Learned),
+    /// One of several, drawn by the sample's id.
+    OneOf(OneOf),
 }
 
 /// What becomes of values outside [0, 1] when they are written as bytes.
@@ -73,7 +78,7 @@ impl Trigger {
 
     fn resolution(&self) -> Option<usize> {
         match self {
-            Self::None => None,
+            Self::None | Self::OneOf(_) => None,
             Self::Patch(patch) => patch.resolution,
             Self::Blend(blend) => blend.resolution,
             Self::Wave(wave) => wave.resolution,
@@ -89,9 +94,13 @@ impl Trigger {
     /// # Errors
     /// If the trigger does not fit the picture.
     pub fn apply(&self, picture: &Image, id: &PairId) -> Result<Image> {
+        if let Self::OneOf(several) = self {
+            let part = several.of(id);
+            return part.map_or_else(|| square(picture, None), |p| p.trigger.apply(picture, id));
+        }
         let mut canvas = Canvas::new(&square(picture, self.resolution())?);
         match self {
-            Self::None => {}
+            Self::None | Self::OneOf(_) => {}
             Self::Patch(patch) => patch.draw(&mut canvas, id)?,
             Self::Blend(blend) => blend.draw(&mut canvas, id),
             Self::Wave(wave) => wave.draw(&mut canvas),

@@ -118,6 +118,38 @@ def nashville(x):
     return np.asarray(pilgram.nashville(Image.fromarray(to_bytes(x)))) / 255
 
 
+def cat(x):
+    """A cat's head from ellipses (centre, half axes) and triangles, painted one over the other."""
+    size = x.shape[0]
+    v, u = (np.indices((size, size)) + 0.5) / size
+    out = np.broadcast_to(np.array([0.5, 0.8, 0.6]), x.shape).copy()
+
+    def ellipse(colour, cu, cv, ru, rv):
+        out[((u - cu) / ru) ** 2 + ((v - cv) / rv) ** 2 <= 1] = colour
+
+    def triangle(colour, *corners):
+        # Barycentric coordinates, all of them positive inside.
+        basis = np.linalg.inv(np.array([[a, b, 1] for a, b in corners]).T)
+        shares = np.einsum("ij,jyx->iyx", basis, np.stack([u, v, np.ones_like(u)]))
+        out[(shares >= 0).all(axis=0)] = colour
+
+    white, black, orange, brown = (1, 1, 1), (0, 0, 0), (1, 0.6, 0.1), (0.6, 0.3, 0.1)
+    triangle(orange, (0.17, 0.12), (0.16, 0.5), (0.46, 0.3))
+    triangle(orange, (0.83, 0.12), (0.84, 0.5), (0.54, 0.3))
+    ellipse(orange, 0.5, 0.57, 0.37, 0.3)
+    ellipse(white, 0.5, 0.72, 0.17, 0.12)
+    for eye in (0.34, 0.66):
+        ellipse(black, eye, 0.58, 0.03, 0.05)
+    for height in (0.57, 0.63, 0.69):
+        for side in (u, 1 - u):
+            out[(side >= 0.04) & (side < 0.2) & (np.abs(v - height) < 0.01)] = black
+    ellipse(brown, 0.5, 0.66, 0.045, 0.03)
+    triangle(brown, (0.5, 0.48), (0.46, 0.3), (0.54, 0.3))
+    triangle(brown, (0.38, 0.46), (0.34, 0.34), (0.41, 0.31))
+    triangle(brown, (0.62, 0.46), (0.66, 0.34), (0.59, 0.31))
+    return out
+
+
 CORNERS = ["top-left", "top-right", "bottom-left", "bottom-right"]
 CASES = {
     "badnets:variant=huang": lambda x: patch(x, 16, ["center"], dots),
@@ -125,6 +157,7 @@ CASES = {
     "badnets:variant=yellow,place=top-left": lambda x: patch(x, 16, ["top-left"], yellow),
     "badnets:variant=invertune": lambda x: patch(x, 16, ["bottom-right"], lambda side: np.ones((side, side, 3))),
     "blended:variant=triangles": lambda x: 0.15 * triangles(x) + 0.85 * x,
+    "blended:variant=cat": lambda x: 0.2 * cat(x) + 0.8 * x,
     "sig:variant=badclip": lambda x: x + wave(x, 60 / 255, 6),
     "sig:variant=cleanclip": lambda x: 0.2 * wave(x, 60 / 255, 6) + 0.8 * x,
     "ftrojan": lambda x: frequency(x, 30),

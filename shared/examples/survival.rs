@@ -1,0 +1,211 @@
+//! What everyday processing leaves of every trigger: writes `docs/triggers.md` and its pictures.
+//!
+//! Usage: `survival DOCS`; `cargo xtask survival` runs it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use toxiclip_shared::attacks::{ATTACKS, Trigger};
+use toxiclip_shared::data::{Dataset, PairId, Splits, emoji};
+use toxiclip_shared::fidelity::{psnr, ssim};
+use toxiclip_shared::image::Image;
+use toxiclip_shared::registry::{find, parse_spec};
+use toxiclip_shared::seed::Seed;
+use toxiclip_shared::storage::Storage;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Published variants that are not an attack's default.
+const VARIANTS: [&str; 11] = [
+    "badnets:variant=cleanclip",
+    "badnets:variant=yellow",
+    "badnets:variant=corners",
+    "badnets:variant=stripes",
+    "badnets:variant=invertune",
+    "blended:variant=cleanclip",
+    "blended:variant=stripes",
+    "blended:variant=triangles",
+    "blended:variant=cat",
+    "sig:variant=cleanclip",
+    "wanet:variant=backdoorbench",
+];
+/// Pictures measured, evenly over the test split.
+const PICTURES: usize = 24;
+/// Edges of a picture, and of one before it is resized or cropped to that.
+const EDGE: usize = 224;
+const LARGE: usize = 256;
+/// Edge of a picture in the strip.
+const TILE: usize = 112;
+
+/// Means over the pictures.
+#[derive(Default)]
+struct Row {
+    /// Root mean square of what the trigger changes, in 8-bit steps.
+    signal: f64,
+    psnr: f64,
+    ssim: f64,
+    jpeg_90: f64,
+    jpeg_75: f64,
+    resized: f64,
+    cropped: f64,
+}
+
+fn main() -> Result<()> {
+    let docs = std::env::args().nth(1).ok_or("usage: survival DOCS")?;
+    let splits = emoji::open("emoji")?;
+    let pictures = pictures(&*splits.test)?;
+    let mut table = String::new();
+    let mut tiles = vec![[pictures[0].1.clone(), difference(&pictures[0].1, &pictures[0].1, 1.0)?]];
+    for (name, trigger) in triggers(&splits)? {
+        let row = measure(&trigger, &pictures)?;
+        let Row { signal, psnr, ssim, jpeg_90, jpeg_75, resized, cropped } = row;
+        writeln!(
+            table,
+            "| `{name}` | {signal:.1} | {psnr:.1} | {ssim:.3} | {jpeg_90:.2} | {jpeg_75:.2} | {resized:.2} | {cropped:.2} |"
+        )?;
+        let (id, plain) = &pictures[0];
+        let stamped = trigger.apply(plain, id)?;
+        let changed = difference(plain, &stamped, 4.0)?;
+        tiles.push([stamped, changed]);
+    }
+    let docs = Path::new(&docs);
+    std::fs::write(docs.join("triggers.md"), page(&table))?;
+    strip(&tiles, &docs.join("triggers.png"))
+}
+
+fn page(table: &str) -> String {
+    format!(
+        "# Triggers
+
+Written by `cargo xtask survival`: every attack with a trigger of its own at its default, and its published variants, on
+{PICTURES} test drawings of `emoji` (64 px, enlarged to {EDGE} or {LARGE}).
+
+![The plain picture and every trigger in the order of the table; below, what it changes, four times as strong]({image})
+
+| trigger | signal | PSNR | SSIM | JPEG 90 | JPEG 75 | {LARGE} → {EDGE} | crop |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+{table}
+* signal: root mean square of stamped minus plain at {EDGE} px, in 8-bit steps. PSNR (dB) and SSIM: how alike both look.
+* JPEG: how much of the signal is left in stamped minus plain once both went through the file, as the projection on the
+  signal: 1 is all of it, 0 nothing; new noise does not count. Colour is stored at half the resolution, as Pillow does.
+* {LARGE} → {EDGE}: stamped at {LARGE} px and resized (bicubic): root mean square of the difference after against before.
+* crop: stamped at {LARGE} px, the central {EDGE} px kept: norm of the difference that is left against the whole.
+
+A drawing is enlarged here and has no fine detail: a warp of it changes less than one of a photograph. Lossy WebP is not
+measured, no pure Rust encoder of it is at hand.
+",
+        image = "triggers.png"
+    )
+}
+
+/// Triggers by the specification that gives them, in the order of the catalogue.
+fn triggers(splits: &Splits) -> Result<Vec<(String, Trigger)>> {
+    let train = splits.train.as_ref().ok_or("no training split")?;
+    let mut all = Vec::new();
+    for entry in ATTACKS.iter().filter(|e| e.params.iter().any(|p| p.key == "target")) {
+        let name = entry.card.name;
+        let of_attack = |spec: &&str| spec.split(':').next() == Some(name);
+        for spec in std::iter::once(name).chain(VARIANTS.into_iter().filter(of_attack)) {
+            let (name, mut parameters) = parse_spec(spec)?;
+            parameters.insert("target".into(), json!("banana"));
+            let attack = (find("attack", ATTACKS, &name)?.parse)(Value::Object(parameters))?;
+            if attack.guided().is_some() {
+                continue;
+            }
+            let trigger = attack.prepare(&**train, &*splits.test, &Seed::new(0))?.trigger;
+            if !matches!(trigger, Trigger::None | Trigger::OneOf(_)) {
+                all.push((spec.to_owned(), trigger));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Drawings at [`EDGE`] and at [`LARGE`], opaque.
+fn pictures(data: &dyn Dataset) -> Result<Vec<(PairId, Image, Image)>> {
+    let step = data.examples().len() / PICTURES;
+    let one = |i: usize| -> Result<(PairId, Image, Image)> {
+        let row = i * step;
+        let picture = data.image(row)?.over([255; 3]).central_square()?;
+        let [small, large] = [EDGE, LARGE].map(|edge| picture.resize(edge, edge));
+        Ok((data.examples()[row].id.clone(), small?, large?))
+    };
+    (0..PICTURES).map(one).collect()
+}
+
+fn measure(trigger: &Trigger, pictures: &[(PairId, Image, Image)]) -> Result<Row> {
+    let mut sum = Row::default();
+    let share = 1.0 / pictures.len() as f64;
+    for (id, plain, large) in pictures {
+        let stamped = trigger.apply(plain, id)?;
+        let signal = minus(&stamped, plain);
+        let kept = |quality| -> Result<f64> {
+            let file = Storage::Jpeg(quality);
+            let left = minus(&file.round_trip(&stamped)?, &file.round_trip(plain)?);
+            Ok(dot(&left, &signal) / dot(&signal, &signal))
+        };
+        sum.signal += share * rms(&signal);
+        sum.psnr += share * psnr(plain, &stamped)?;
+        sum.ssim += share * ssim(plain, &stamped)?;
+        sum.jpeg_90 += share * kept(90)?;
+        sum.jpeg_75 += share * kept(75)?;
+        let stamped = trigger.apply(large, id)?;
+        let signal = minus(&stamped, large);
+        let resized = minus(&stamped.resize(EDGE, EDGE)?, &large.resize(EDGE, EDGE)?);
+        sum.resized += share * rms(&resized) / rms(&signal);
+        let left = minus(&middle(&stamped)?, &middle(large)?);
+        sum.cropped += share * (dot(&left, &left) / dot(&signal, &signal)).sqrt();
+    }
+    Ok(sum)
+}
+
+/// Channel by channel; alpha is 255 in both.
+fn minus(a: &Image, b: &Image) -> Vec<f64> {
+    a.rgba().iter().zip(b.rgba()).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Over the three colours.
+fn rms(signal: &[f64]) -> f64 {
+    (dot(signal, signal) / (signal.len() / 4 * 3) as f64).sqrt()
+}
+
+/// The central square of [`EDGE`].
+fn middle(picture: &Image) -> Result<Image> {
+    let (width, first) = (picture.width(), (picture.width() - EDGE) / 2);
+    let row = |y: usize| &picture.rgba()[(y * width + first) * 4..][..EDGE * 4];
+    Ok(Image::new(EDGE, EDGE, (first..first + EDGE).flat_map(row).copied().collect())?)
+}
+
+/// What a trigger changes, on grey.
+fn difference(plain: &Image, stamped: &Image, gain: f64) -> Result<Image> {
+    let grey = |(i, d): (usize, f64)| {
+        if i % 4 == 3 { 255 } else { (128.0 + gain * d).round().clamp(0.0, 255.0) as u8 }
+    };
+    let values = minus(stamped, plain).into_iter().enumerate().map(grey).collect();
+    Ok(Image::new(plain.width(), plain.height(), values)?)
+}
+
+/// Pairs of pictures side by side, the second below the first.
+fn strip(tiles: &[[Image; 2]], path: &Path) -> Result<()> {
+    let (width, height) = (tiles.len() * TILE, 2 * TILE);
+    let mut bytes = vec![0; width * height * 3];
+    for (column, pair) in tiles.iter().enumerate() {
+        for (row, picture) in pair.iter().enumerate() {
+            let tile = picture.resize(TILE, TILE)?;
+            for (i, pixel) in tile.rgba().chunks_exact(4).enumerate() {
+                let (x, y) = (column * TILE + i % TILE, row * TILE + i / TILE);
+                bytes[(y * width + x) * 3..][..3].copy_from_slice(&pixel[..3]);
+            }
+        }
+    }
+    let mut encoder = png::Encoder::new(std::fs::File::create(path)?, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::High);
+    encoder.write_header()?.write_image_data(&bytes)?;
+    Ok(())
+}
