@@ -4,6 +4,7 @@
 //! evaluation → [`metrics`]. An encoder is a [`graph`] built by [`encoders`] and run by [`exec`].
 
 pub mod attacks;
+pub mod audit;
 pub mod checkpoint;
 pub mod data;
 pub mod defenses;
@@ -16,6 +17,7 @@ pub mod exec;
 pub mod goal;
 pub mod graph;
 pub mod image;
+pub mod inversion;
 pub mod metrics;
 pub mod optim;
 mod pairing;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use toxiclip_shared::attacks::{ATTACKS, Armed};
 use toxiclip_shared::data::{Dataset, Poisoned};
-use toxiclip_shared::defenses::DEFENSES;
+use toxiclip_shared::defenses::{DEFENSES, Defense};
 
 use toxiclip_shared::recipe::{Freeze, Order, Schedule, TrainConfig};
 use toxiclip_shared::seed::Seed;
@@ -123,21 +123,27 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let clean = data::training(&args.data, args.data_root.as_deref())?;
     let attack = choice("attack", ATTACKS, &args.attack)?;
     let defense = choice("defense", DEFENSES, &args.defense)?;
+    if matches!(*defense.make(DEFENSES).map_err(Failure::request)?, Defense::Audit(_)) {
+        let why =
+            "--defense: an audit changes no weights; put it among the defenses of a benchmark";
+        return Err(Failure::request(why));
+    }
     let seed = Seed::new(args.seed);
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
     let made = attack.make(ATTACKS).map_err(Failure::request)?;
+    let guided = made.guided().is_some();
     let mut armed = made.prepare(&*clean, &*gallery, &seed)?;
     let mut model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;
-    if made.guided().is_some() {
+    if guided {
         start(args)?.fit_to_look()?;
     }
     if let Some(banner) = model.start.banner() {
         context.progress.warn(&banner);
     }
     let stages = Stages::new(context)?;
-    if made.guided().is_some() {
-        let (spec, surrogate, drawn) = (attack.spec().clone(), start(args)?, armed);
-        let (attacked, seed) = (Arc::clone(&clean), args.seed);
+    if guided {
+        let (spec, surrogate, seed) = (attack.spec().clone(), start(args)?, args.seed);
+        let (attacked, drawn) = (Arc::clone(&clean), armed);
         let arming = Arming { attack: made, spec, surrogate, clean: attacked, drawn, seed };
         armed = arming.run(&stages)?;
         model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;

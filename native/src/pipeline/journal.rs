@@ -92,6 +92,7 @@ impl Journal {
             Task::Hit | Task::HitRandom => true,
             Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth => false,
             Task::Detection | Task::ImageShift | Task::TextShift => false,
+            Task::Audit | Task::AuditClass => false,
         };
         let wanted = &plan.benchmark.eval.metrics;
         let first = metrics::all()

@@ -4,6 +4,7 @@
 //! stage ([`fit`]). Nothing is global: what a step uses is in its arguments.
 
 pub mod arm;
+mod audit;
 mod detection;
 mod epochs;
 mod extras;
@@ -131,7 +132,9 @@ fn measure(
     // Pretraining is everybody's; the others at the time they took when they ran.
     let own = lineage.into_iter().filter(|fit| fit.stage != "pretrain");
     let seconds = own.map(|fit| Ok(fit.run(stages)?.1.seconds)).sum::<Result<f64>>()?;
-    Ok(Score { weights, seconds, evidence: evidence(plan, &work.cell, &work.model, stages)? })
+    let evidence = evidence(plan, &work.cell, &work.model, stages)?;
+    let seconds = seconds + audit::seconds(plan, &work.cell, &work.model, stages)?;
+    Ok(Score { weights, seconds, evidence })
 }
 
 /// Utility, then goals: the cell's own, or those of every other attack where the cell is a control.
@@ -165,6 +168,7 @@ fn evidence(
         own.extend(judge_shift(&*set.test, &clean, &embeddings));
     }
     own.extend(detection::judge(model, &plan.attack(cell).armed, stages)?);
+    own.extend(audit::judge(plan, cell, model, stages)?);
     let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.is_control() {
         for attack in plan.rivals(cell) {

@@ -8,7 +8,9 @@
 #![deny(dead_code)]
 
 mod cosine_filter;
+mod decree;
 mod finetune;
+mod neural_cleanse;
 mod none;
 #[cfg(test)]
 mod tests;
@@ -16,13 +18,20 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::audit::Audit;
 use crate::data::Dataset;
 use crate::recipe::TrainConfig;
 use crate::registry::Entry;
 use crate::seed::Seed;
 
 /// Every registered defense; doing nothing first.
-pub static DEFENSES: &[&Entry<Defense>] = &[&none::ENTRY, &cosine_filter::ENTRY, &finetune::ENTRY];
+pub static DEFENSES: &[&Entry<Defense>] = &[
+    &none::ENTRY,
+    &cosine_filter::ENTRY,
+    &finetune::ENTRY,
+    &decree::ENTRY,
+    &neural_cleanse::ENTRY,
+];
 
 /// A defense, by the moment at which it acts.
 pub enum Defense {
@@ -32,6 +41,8 @@ pub enum Defense {
     Filter(Box<dyn Filter>),
     /// After training: more training on pairs that the defender trusts.
     Repair(Box<dyn Repair>),
+    /// After training: the model stays as it is and is looked at.
+    Audit(Box<dyn Audit>),
 }
 
 /// A defense that looks at the offered pairs through an encoder of the defender's own and keeps those below a cut.

@@ -61,6 +61,19 @@ fn impossible_requests_are_one_line() {
     let Ok(Defense::Filter(f)) = defense("cosine-filter", json!({})) else { panic!("no filter") };
     let few = f.trusted(&Synthetic::train(), &Seed::new(0)).unwrap_err().to_string();
     assert!(few.contains("100 trusted pairs are more than the 45"), "{few}");
+    let audit = |name, v| defense(name, v).err().unwrap();
+    assert!(audit("decree", json!({"steps": 0})).contains("`steps` is 0"));
+    assert!(audit("decree", json!({"threshold": 1.0})).contains("`threshold` is 1"));
+    assert!(
+        audit("decree", json!({"normalize": "none"})).contains("expected `clip` or `imagenet`")
+    );
+    assert!(audit("neural-cleanse", json!({"classes": 4})).contains("5 are the fewest"));
+    assert!(audit("neural-cleanse", json!({"batch": 1})).contains("at least 2"));
+    let Ok(Defense::Audit(a)) = defense("decree", json!({"share": 0.01})) else {
+        panic!("no audit")
+    };
+    let few = a.rows(&Synthetic::train(), &Seed::new(0)).unwrap_err().to_string();
+    assert!(few.contains("an audit compares at least 2"), "{few}");
     assert!(defense("fine-tune", json!({})).err().unwrap().contains("did you mean `finetune`?"));
     assert!(matches!(defense("none", json!({})), Ok(Defense::None)));
 }

@@ -34,11 +34,15 @@ pub enum Task {
     TriggeredAll,
     /// The pictures of `Triggered`: rank of their true class.
     TriggeredTruth,
+    /// A whole model before an audit, whose name is the sample, the digest of the weights its content. Nothing is ranked.
+    Audit,
+    /// A class before an audit, the sample being its name: rank by suspicion among the classes looked at.
+    AuditClass,
 }
 
 impl Task {
     /// All tasks, in declaration order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ZeroShot,
         Self::ImageRetrieval,
         Self::TextRetrieval,
@@ -50,6 +54,8 @@ impl Task {
         Self::Triggered,
         Self::TriggeredAll,
         Self::TriggeredTruth,
+        Self::Audit,
+        Self::AuditClass,
     ];
 
     /// The name in evidence files.
@@ -66,6 +72,8 @@ impl Task {
             Self::Triggered => "triggered",
             Self::TriggeredAll => "triggered-all",
             Self::TriggeredTruth => "triggered-truth",
+            Self::Audit => "audit",
+            Self::AuditClass => "audit-class",
         }
     }
 }
@@ -99,14 +107,15 @@ pub struct Judgement {
     /// Judgements that share a cluster are not independent (captions of one picture): intervals
     /// resample clusters. Usually the sample's id.
     pub cluster: String,
-    /// Whether the sample was poisoned, where detection is judged.
+    /// Whether the sample was poisoned, where detection is judged; whether a class is the trigger's target, where an audit
+    /// looks at classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poisoned: Option<bool>,
     /// The detector's score, higher being more suspicious; for a shift the cosine distance; for `Triggered` 1 where the
-    /// clean model too answers with the target, else 0, and nothing where no clean model was asked.
+    /// clean model too answers with the target, else 0, and nothing where no clean model was asked; the audit's own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
-    /// Whether a filter removed the pair, where one did more than score.
+    /// Whether a filter removed the pair, where one did more than score; whether an audit flags the model or the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<bool>,
 }
@@ -156,7 +165,10 @@ fn contradiction(j: &Judgement) -> Option<String> {
     if j.scores.windows(2).any(|w| w[0] < w[1]) {
         return Some("the scores of the top items do not descend".into());
     }
-    let needs_score = matches!(j.task, Task::Detection | Task::ImageShift | Task::TextShift);
+    let needs_score = matches!(
+        j.task,
+        Task::Detection | Task::ImageShift | Task::TextShift | Task::Audit | Task::AuditClass
+    );
     if needs_score && j.score.is_none() {
         return Some("the score is missing".into());
     }

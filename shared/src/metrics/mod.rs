@@ -6,6 +6,7 @@
 #![deny(dead_code)]
 
 mod asr;
+mod audit;
 mod ca;
 mod detection;
 mod evidence;
@@ -39,6 +40,8 @@ pub enum Unit {
     Distance,
     /// A difference of two shares in [−1, 1]; interval by bootstrap over pairs.
     Difference,
+    /// A number on a scale of its own; interval by bootstrap.
+    Score,
 }
 
 /// A registered metric: its definition for people, and the function from judgements to outcomes.
@@ -89,6 +92,7 @@ static FAMILIES: &[&[Metric]] = &[
     &asr::METRICS,
     &detection::METRICS,
     &shift::METRICS,
+    &audit::METRICS,
 ];
 
 /// Every registered metric.
@@ -131,7 +135,7 @@ impl Metric {
         let value = clusters.mean()?;
         let Interval { lo, hi } = match self.unit {
             Unit::Rate => clusters.wilson()?,
-            Unit::Rank | Unit::Distance | Unit::Difference => clusters.bootstrap()?,
+            Unit::Rank | Unit::Distance | Unit::Difference | Unit::Score => clusters.bootstrap()?,
         };
         Some(Value { metric: self.name.to_owned(), value, lo, hi, n: clusters.n() })
     }

@@ -120,6 +120,39 @@ fn lift_is_success_minus_the_clean_models() {
     assert!(value(&evidence, "asr-lift").is_none(), "no clean model was asked");
 }
 
+/// A flagged model; of its three classes the target and another are flagged.
+fn audited() -> Vec<Judgement> {
+    let class = |(i, (target, flagged)): (usize, (bool, bool))| Judgement {
+        score: Some(i as f32),
+        poisoned: Some(target),
+        dropped: Some(flagged),
+        ..judgement(Task::AuditClass, i, i as u32)
+    };
+    let classes = [(true, true), (false, false), (false, true)].into_iter().enumerate().map(class);
+    let model = Judgement {
+        sample: PairId("neural-cleanse".into()),
+        score: Some(2.5),
+        dropped: Some(true),
+        ..judgement(Task::Audit, 9, 0)
+    };
+    classes.chain([model]).collect()
+}
+
+#[test]
+fn audits_are_counted_by_model_and_by_class() {
+    let mut evidence = audited();
+    let of = |evidence: &[Judgement], metric| value(evidence, metric).map(|v| (v.value, v.n));
+    assert_eq!(of(&evidence, "flagged"), Some((1.0, 1)));
+    assert_eq!(of(&evidence, "anomaly-index"), Some((2.5, 1)));
+    assert_eq!(of(&evidence, "pl1"), None, "another audit's number");
+    assert_eq!(of(&evidence, "flagged.target"), Some((1.0, 1)));
+    assert_eq!(of(&evidence, "flagged.other"), Some((0.5, 2)));
+    evidence.iter_mut().for_each(|j| j.dropped = j.dropped.map(|f| !f));
+    assert_eq!(of(&evidence, "flagged"), Some((0.0, 1)));
+    evidence[3].score = None;
+    assert!(values(&evidence).unwrap_err().to_string().contains("audit: the score is missing"));
+}
+
 #[test]
 fn half_an_answer_of_the_clean_model_is_refused() {
     let mut evidence = stamped();

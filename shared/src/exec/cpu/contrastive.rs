@@ -78,8 +78,8 @@ simd! {
         }
     }
 
-    /// dx = (dû − û·⟨û, dû⟩) / ‖x‖ in place.
-    pub(crate) fn normalize_backward(unit: &[f32], norms: &[f32], width: usize, d: &mut [f32]) {
+    /// From the gradient of unit rows to that of the rows, dx = (dû − û·⟨û, dû⟩) / ‖x‖, in place.
+    pub fn normalize_backward(unit: &[f32], norms: &[f32], width: usize, d: &mut [f32]) {
         for ((u, d), norm) in unit.chunks_exact(width).zip(d.chunks_exact_mut(width)).zip(norms) {
             let along = dot(u, d);
             let inverse = 1.0 / *norm;
