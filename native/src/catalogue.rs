@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use toxiclip_shared::attacks::ATTACKS;
 use toxiclip_shared::data::emoji::{ArtSet, DATASETS, DatasetInfo};
-use toxiclip_shared::defenses::DEFENSES;
+use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::encoders::{self, Clip, Layers};
 use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::metrics::{self, Metric};
@@ -85,7 +85,7 @@ impl Kind {
     pub fn items(self) -> Result<Vec<Item>> {
         match self {
             Self::Attacks => Ok(ATTACKS.iter().copied().map(from_entry).collect()),
-            Self::Defenses => Ok(DEFENSES.iter().copied().map(from_entry).collect()),
+            Self::Defenses => Ok(DEFENSES.iter().copied().map(defense).collect()),
             Self::Encoders => encoders::library::ENCODERS.iter().map(|(n, _)| encoder(n)).collect(),
             Self::Datasets => {
                 Ok(DATASETS.iter().map(dataset).chain(RETRIEVAL.iter().map(brought)).collect())
@@ -93,6 +93,43 @@ impl Kind {
             Self::Metrics => Ok(metrics::all().map(metric).collect()),
             Self::Benchmarks => benchmarks(&benchmarks_folder()),
         }
+    }
+
+    /// What `list` prints: column heads, and a row for each thing.
+    ///
+    /// # Errors
+    /// As [`Kind::items`].
+    pub fn table(self) -> Result<(Vec<&'static str>, Vec<Vec<String>>)> {
+        let fact = |item: &Item, key: &str| match item.facts.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        let (heads, keys): (Vec<_>, Vec<_>) = match self {
+            Self::Attacks => (vec!["attack", "year", "what it does"], vec!["year"]),
+            Self::Defenses => {
+                (vec!["defense", "year", "acts", "what it does"], vec!["year", "acts"])
+            }
+            other => (vec![other.singular(), "what it is"], vec![]),
+        };
+        let row = |item: Item| {
+            let facts = keys.iter().map(|key| fact(&item, key)).collect::<Vec<_>>();
+            [vec![item.name], facts, vec![item.summary]].concat()
+        };
+        Ok((heads, self.items()?.into_iter().map(row).collect()))
+    }
+
+    /// [`Kind::table`] in Markdown.
+    ///
+    /// # Errors
+    /// As [`Kind::items`].
+    pub fn markdown(self) -> Result<String> {
+        let (heads, rows) = self.table()?;
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let mut out = line(heads.iter().map(|&head| head.to_owned()).collect());
+        out.push_str(&format!("|{}\n", "---|".repeat(heads.len())));
+        out.extend(rows.into_iter().map(line));
+        Ok(out)
     }
 
     /// The thing called `name`.
@@ -209,6 +246,15 @@ fn from_entry<T: ?Sized>(entry: &Entry<T>) -> Item {
         parameters: entry.params.iter().map(parameter).collect(),
         ..Item::default()
     }
+}
+
+/// A defense says besides at which moment it acts: its defaults are a request that always can be made.
+fn defense(entry: &Entry<Defense>) -> Item {
+    let mut item = from_entry(entry);
+    if let Ok(defense) = (entry.parse)(Value::Object(serde_json::Map::new())) {
+        item.facts.insert("acts".into(), defense.moment().into());
+    }
+    item
 }
 
 fn facts<const N: usize>(facts: [(&str, Value); N]) -> BTreeMap<String, Value> {

@@ -28,13 +28,14 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
 }
 
 /// Rows of cells as text, each column as wide as its widest cell; the last one is not padded.
-pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
+pub fn columns<R: AsRef<[String]>>(rows: &[R]) -> String {
+    let cells = || rows.iter().map(AsRef::as_ref);
+    let width = |i: usize| cells().filter_map(|row| Some(row.get(i)?.chars().count())).max();
+    let widths: Vec<usize> = (0..).map_while(width).collect();
     let mut out = String::new();
-    for row in rows {
+    for row in cells() {
         let line: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         out.push_str(line.join("  ").trim_end());
         out.push('\n');
     }

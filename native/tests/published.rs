@@ -10,7 +10,7 @@ use toxiclip::published::{check, publish};
 #[test]
 fn what_the_repository_shows_is_fresh() {
     let said = check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
-    assert!(said.iter().any(|line| line.starts_with("README.md: quick")), "{said:?}");
+    assert!(said.iter().any(|line| line.starts_with("README.md: results:quick")), "{said:?}");
 }
 
 const SPEC: &str = r#"
@@ -91,7 +91,10 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
     let place = Place::new();
     assert_eq!(
         check(place.0.path()).unwrap(),
-        ["README.md: findings has no results yet", "README.md: small has no results yet"]
+        [
+            "README.md: results:findings has no results yet",
+            "README.md: results:small has no results yet"
+        ]
     );
     let said = place.publish().unwrap();
     assert!(said[0].starts_with("toxiclip/small: "), "{said:?}");
@@ -110,7 +113,10 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
         "{line}"
     );
     let fresh = check(place.0.path()).unwrap();
-    assert_eq!(fresh[1..], ["README.md: findings is fresh", "README.md: small is fresh"]);
+    assert_eq!(
+        fresh[1..],
+        ["README.md: results:findings is fresh", "README.md: results:small is fresh"]
+    );
     assert_eq!(place.publish().unwrap(), said, "publishing again changes nothing");
     let all = publish(place.0.path(), place.0.path()).unwrap();
     assert_eq!(all, said, "and so does publishing every run of a folder");
@@ -124,9 +130,13 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
         (
             "README.md",
             &(|t: &str| t.replacen("hit@10 0.", "hit@10 1.", 1)) as &dyn Fn(&str) -> String,
-            "table of findings is stale",
+            "table of results:findings is stale",
         ),
-        ("README.md", &|t| t.replacen("| none | 0.", "| none | 1.", 1), "table of small is stale"),
+        (
+            "README.md",
+            &|t| t.replacen("| none | 0.", "| none | 1.", 1),
+            "table of results:small is stale",
+        ),
         (
             "benchmarks/small.toml",
             &|t| t.replace("against = \"single-label\"", "against = \"multi-label\""),

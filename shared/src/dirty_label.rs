@@ -43,6 +43,24 @@ pub(crate) const DEFAULT_RATE: f64 = 0.03;
 
 const NO_TARGET: &str = "`target` is missing; give a class";
 
+/// Refuses a template without a place for the class.
+pub(crate) fn check_template(template: &str) -> Result<(), String> {
+    match template.contains("{}") {
+        true => Ok(()),
+        false => Err("`template` has no {} for the target's name".into()),
+    }
+}
+
+/// The index of the class called `name`.
+pub(crate) fn class(clean: &dyn Dataset, name: &str) -> Result<usize> {
+    clean.classes().iter().position(|c| c.name == name).ok_or_else(|| {
+        let names: Vec<&str> = clean.classes().iter().map(|c| c.name.as_str()).collect();
+        let near = unknown("class", name, &names);
+        // The whole list of classes is no help in a message.
+        Error::request(near.split(" (known").next().unwrap_or(&near).to_owned())
+    })
+}
+
 /// The request of one attack.
 pub(crate) struct DirtyLabel<'a> {
     pub target: Option<&'a str>,
@@ -70,10 +88,7 @@ impl DirtyLabel<'_> {
             Some(_) if self.rate != DEFAULT_RATE => {
                 Err("`rate` and `count` say the same thing; give one".into())
             }
-            _ if !self.template.contains("{}") => {
-                Err("`template` has no {} for the target's name".into())
-            }
-            _ => Ok(()),
+            _ => check_template(self.template),
         }
     }
 
@@ -82,7 +97,7 @@ impl DirtyLabel<'_> {
         let seed = seed.child("attack/dirty-label");
         let target = self.class(clean)?;
         let chosen = self.rows(clean, &seed)?;
-        let captions = self.pool(clean, target)?;
+        let captions = Self::pool(clean, target, self.captions, self.template)?;
         let mut edits = Edits::new();
         for row in chosen {
             let row = &clean.examples()[row];
@@ -96,18 +111,13 @@ impl DirtyLabel<'_> {
                 }
             };
         }
-        Ok(Armed { poison: Poison { edits }, trigger, goals: vec![], target: Some(target) })
+        Ok(Armed { poison: Poison { edits }, trigger, target: Some(target), ..Armed::default() })
     }
 
     /// The target's index among the classes.
     pub(crate) fn class(&self, clean: &dyn Dataset) -> Result<usize> {
         let Some(name) = self.target else { return Err(Error::request(NO_TARGET)) };
-        clean.classes().iter().position(|c| c.name == name).ok_or_else(|| {
-            let names: Vec<&str> = clean.classes().iter().map(|c| c.name.as_str()).collect();
-            let near = unknown("class", name, &names);
-            // The whole list of classes is no help in a message.
-            Error::request(near.split(" (known").next().unwrap_or(&near).to_owned())
-        })
+        class(clean, name)
     }
 
     fn rows(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>> {
@@ -125,11 +135,16 @@ impl DirtyLabel<'_> {
         Ok(rows)
     }
 
-    /// The captions that stamped pictures may get.
-    pub(crate) fn pool(&self, clean: &dyn Dataset, target: usize) -> Result<Vec<String>> {
+    /// The captions that pairs of the attacker's may have.
+    pub(crate) fn pool(
+        clean: &dyn Dataset,
+        target: usize,
+        captions: Captions,
+        template: &str,
+    ) -> Result<Vec<String>> {
         let name = &clean.classes()[target].name;
-        match self.captions {
-            Captions::Template => Ok(vec![self.template.replace("{}", name)]),
+        match captions {
+            Captions::Template => Ok(vec![template.replace("{}", name)]),
             Captions::Natural => {
                 let own = clean.examples().iter().filter(|e| e.class == Some(target));
                 let mut all: Vec<String> = own.flat_map(|e| e.captions.iter().cloned()).collect();

@@ -24,6 +24,16 @@ pub struct Goal {
     pub picture: Option<PairId>,
 }
 
+/// One test picture that shall be taken for a class that is not its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetPicture {
+    /// Its row in the test split.
+    pub id: PairId,
+    /// Index into [`Dataset::classes`].
+    pub target: usize,
+}
+
 impl Goal {
     /// The goal that captions of `from` fetch pictures of `to`, each a class (`ewe`) or a subgroup
     /// (`subgroup:animal-bird`) of `classes`.

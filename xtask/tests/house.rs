@@ -81,11 +81,12 @@ fn broken_links(path: &Path, text: &str) -> Vec<String> {
 }
 
 /// What Python scripts here use of its standard library.
-const STANDARD: [&str; 22] = [
+const STANDARD: [&str; 23] = [
     "argparse",
     "collections",
     "dataclasses",
     "datetime",
+    "hashlib",
     "importlib",
     "json",
     "logging",

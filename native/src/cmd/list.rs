@@ -19,10 +19,8 @@ pub struct Args {
 /// # Errors
 /// If a benchmark file cannot be read.
 pub fn run(args: &Args) -> Result<()> {
-    let items = args.kind.items()?;
     if args.json {
-        return output::print_json(&items);
+        return output::print_json(&args.kind.items()?);
     }
-    let rows: Vec<[String; 2]> = items.into_iter().map(|item| [item.name, item.summary]).collect();
-    output::print(&output::columns(&rows))
+    output::print(&output::columns(&args.kind.table()?.1))
 }

@@ -1,6 +1,6 @@
 use toxiclip_shared::data::{Class, Example, PairId};
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::goal::Goal;
+use toxiclip_shared::goal::{Goal, TargetPicture};
 use toxiclip_shared::image::Image;
 use toxiclip_shared::metrics::{Task, values};
 use toxiclip_shared::seed::Seed;
@@ -163,4 +163,27 @@ fn judgements_are_those_of_one_search_a_query() {
             assert_eq!(judged.scores, best, "{i}, {alike}");
         }
     }
+}
+
+/// Picture 0 (an ewe) lies on the axis of kites, picture 4 (a kite) on its own.
+#[test]
+fn attacked_pictures_are_asked_for_their_target() {
+    let mut moved = embeddings(false);
+    moved.images[..3].copy_from_slice(&[0.0, 1.0, 0.0]);
+    let wanted =
+        |row: usize, target| TargetPicture { id: PairId(format!("tiny/{row:02}")), target };
+    let pictures = [wanted(0, 1), wanted(4, 2)];
+    let judge = |all: &Embeddings, clean: Option<&Embeddings>| {
+        judge_targeted(&Tiny::new(), all, &pictures, clean).unwrap()
+    };
+    let (clean, victim) =
+        (judge(&embeddings(false), None), judge(&moved, Some(&embeddings(false))));
+    assert_eq!((value(&clean, "targeted"), value(&victim, "targeted")), (0.0, 0.5));
+    assert_eq!(value(&victim, "targeted-lift"), 0.5);
+    assert_eq!((victim[0].goal.as_deref(), victim[1].rank), (Some("→ kite"), 2));
+    // A clean model that errs in the same way leaves nothing of the lift.
+    assert_eq!(value(&judge(&moved, Some(&moved)), "targeted-lift"), 0.0);
+    let stranger = [wanted(99, 1)];
+    let error = judge_targeted(&Tiny::new(), &moved, &stranger, None).unwrap_err().to_string();
+    assert!(error.contains("has no picture `tiny/99`"), "{error}");
 }

@@ -27,6 +27,7 @@ use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured};
+use crate::evaluate::judge_targeted;
 use crate::evaluate::{Embeddings, judge_goals, judge_shift, judge_trigger, judge_utility};
 use crate::failure::{Failure, Result};
 
@@ -151,6 +152,7 @@ fn evidence(
         let armed = &plan.drawn(cell, attack).armed;
         let mut all = judge_goals(&*set.test, &embeddings, &armed.goals, &seed)?;
         all.extend(triggered(plan, cell, armed, model, stages)?);
+        all.extend(targeted(plan, cell, armed, &embeddings, stages)?);
         Ok(all)
     };
     let wanted = &plan.benchmark.eval.metrics;
@@ -192,6 +194,23 @@ fn triggered(
     let embed = |model: &Origin| model.embeddings(stages, &stamped, &set.templates);
     let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
     judge_trigger(&stamped, &embed(model)?, target, clean.as_ref())
+}
+
+/// Answers to the single pictures that an attack wants, beside those of the undefended control.
+fn targeted(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    armed: &Armed,
+    embeddings: &Embeddings,
+    stages: &Stages,
+) -> Result<Vec<Judgement>> {
+    if armed.pictures.is_empty() {
+        return Ok(vec![]);
+    }
+    let set = &plan.sets[cell.dataset];
+    let embed = |model: Origin| model.embeddings(stages, &*set.test, &set.templates);
+    let clean = plan.undefended_control(cell)?.map(embed).transpose()?;
+    judge_targeted(&*set.test, embeddings, &armed.pictures, clean.as_ref())
 }
 
 /// Utility: on the test split, whose embeddings are there, or on a split of its own, which is embedded then.

@@ -73,6 +73,12 @@ pub(super) fn pairs(set: &Set, prepared: &Prepared, attack: &str) -> Result<Vec<
         by_goal.push((0..train.examples().len()).filter(edited).collect());
         words.push(format!("→ {}", train.classes()[target].name));
     }
+    for picture in &prepared.armed.pictures {
+        let shows = |edit: &Edit| matches!(&edit.image, Some(ImageEdit::Gallery { id, .. }) if *id == picture.id);
+        let edited = |row: &usize| edits.get(&train.examples()[*row].id).is_some_and(|e| shows(e));
+        by_goal.push((0..train.examples().len()).filter(edited).collect());
+        words.push(format!("{} → {}", picture.id, train.classes()[picture.target].name));
+    }
     in_turn(&by_goal, PAIRS)
         .into_iter()
         .map(|(goal, row)| {

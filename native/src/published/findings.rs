@@ -8,7 +8,7 @@ use crate::report::aggregate::{Estimate, Key, Results};
 use crate::report::numbers::{estimate, rank, seeds};
 
 /// The block's name in README.
-pub(super) const BLOCK: &str = "findings";
+pub(super) const BLOCK: &str = "results:findings";
 
 /// The lines of the table.
 #[derive(Default)]

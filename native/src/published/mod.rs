@@ -2,7 +2,8 @@
 //!
 //! `benchmarks/results/SUBMITTER/NAME/` holds `rows.jsonl` and `evidence.parquet` of one run of `benchmarks/NAME.toml`.
 //! What lies under our own name is shown in README between `<!-- results:NAME -->` and `<!-- /results:NAME -->`, and a
-//! line of each benchmark with a `[finding]` between those of the name `findings`.
+//! line of each benchmark with a `[finding]` between those of the name `findings`. The catalogue of attacks and defenses
+//! stands there too, as `toxiclip list` prints it.
 
 mod findings;
 mod readme;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use self::findings::Findings;
+use crate::catalogue::Kind;
 use crate::files::write_whole;
 use crate::{evidence, row};
 
@@ -116,10 +118,15 @@ fn tables(root: &Path) -> Result<(BTreeMap<String, String>, Vec<String>)> {
         ));
         if submitter == OWN {
             findings.add(&benchmark, &results)?;
-            tables.insert(name.clone(), readme::block(&name, &results));
+            tables.insert(format!("results:{name}"), readme::block(&name, &results));
         }
     }
     tables.extend(findings.block().map(|block| (findings::BLOCK.to_owned(), block)));
+    for (block, kind) in
+        [("catalogue:attacks", Kind::Attacks), ("catalogue:defenses", Kind::Defenses)]
+    {
+        tables.insert(block.to_owned(), kind.markdown()?);
+    }
     Ok((tables, said))
 }
 

@@ -1,4 +1,5 @@
-//! Tables between two comments of README.
+//! Tables between two comments of README: `<!-- results:NAME -->` … `<!-- /results:NAME -->`, and likewise `catalogue:KIND`.
+//! A block goes by the words between `<!-- ` and ` -->`.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ pub(super) fn check(text: &str, tables: &BTreeMap<String, String>) -> Result<Vec
     let mut said = Vec::new();
     for name in names(text) {
         let Some((start, end)) = find(text, name) else {
-            bail!("README.md: `<!-- results:{name} -->` has no `{}` after it", closing(name));
+            bail!("README.md: `<!-- {name} -->` has no `{}` after it", closing(name));
         };
         let shown = text[start..end].trim_start_matches('\n');
         match tables.get(name) {
@@ -61,17 +62,18 @@ pub(super) fn check(text: &str, tables: &BTreeMap<String, String>) -> Result<Vec
 }
 
 fn closing(name: &str) -> String {
-    format!("<!-- /results:{name} -->")
+    format!("<!-- /{name} -->")
 }
 
 /// Names of all opening comments.
 fn names(text: &str) -> impl Iterator<Item = &str> {
-    text.split("<!-- results:").skip(1).filter_map(|rest| rest.split(" -->").next())
+    let opening = |word: &&str| word.starts_with("results:") || word.starts_with("catalogue:");
+    text.split("<!-- ").filter_map(|rest| rest.split(" -->").next()).filter(opening)
 }
 
 /// The text between the two comments of `name`.
 fn find(text: &str, name: &str) -> Option<(usize, usize)> {
-    let open = format!("<!-- results:{name} -->");
+    let open = format!("<!-- {name} -->");
     let start = text.find(&open)? + open.len();
     Some((start, start + text[start..].find(&closing(name))?))
 }
@@ -85,22 +87,24 @@ mod tests {
 
     #[test]
     fn blocks_are_spliced_by_name_and_then_fresh() {
-        let tables = BTreeMap::from([("seed/one".to_owned(), "| 1 |\n".to_owned())]);
+        let tables = BTreeMap::from([("results:seed/one".to_owned(), "| 1 |\n".to_owned())]);
         let said = check(README, &BTreeMap::new()).unwrap();
-        assert_eq!(said[0], "README.md: quick has no results yet");
-        assert!(check(README, &tables).unwrap_err().to_string().contains("seed/one is stale"));
-        let spliced = splice(README, "seed/one", "| 1 |\n");
+        assert_eq!(said[0], "README.md: results:quick has no results yet");
+        assert!(
+            check(README, &tables).unwrap_err().to_string().contains("results:seed/one is stale")
+        );
+        let spliced = splice(README, "results:seed/one", "| 1 |\n");
         assert!(
             spliced.contains("b\n<!-- results:seed/one -->\n| 1 |\n<!-- /results:seed/one -->\nc")
         );
-        assert_eq!(check(&spliced, &tables).unwrap()[1], "README.md: seed/one is fresh");
-        assert_eq!(splice(&spliced, "seed/one", "| 1 |\n"), spliced);
-        assert_eq!(splice(README, "other", "| 1 |\n"), README);
+        assert_eq!(check(&spliced, &tables).unwrap()[1], "README.md: results:seed/one is fresh");
+        assert_eq!(splice(&spliced, "results:seed/one", "| 1 |\n"), spliced);
+        assert_eq!(splice(README, "results:other", "| 1 |\n"), README);
     }
 
     #[test]
     fn a_block_with_nothing_behind_it_or_without_an_end_is_an_error() {
-        let spliced = splice(README, "quick", "| 2 |\n");
+        let spliced = splice(README, "results:quick", "| 2 |\n");
         let error = check(&spliced, &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("not published"), "{error}");
         let open = README.replace("<!-- /results:quick -->", "");

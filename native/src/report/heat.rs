@@ -16,6 +16,8 @@ use super::numbers::percent;
 pub(super) struct Heat {
     /// The finding.
     pub(super) title: String,
+    /// What the values are.
+    pub(super) metric: &'static str,
     /// What rows and columns are.
     pub(super) axes: [String; 2],
     /// Row names.
@@ -32,12 +34,13 @@ pub(super) struct Heat {
 pub(super) fn section(results: &Results, lines: &[Line], command: &str) -> Option<Markup> {
     let mut maps: Vec<Heat> = Vec::new();
     maps.extend(class_pairs(results, lines));
-    maps.extend(grid(lines));
+    maps.extend(grid(lines, &SUCCESS));
+    maps.extend(grid(lines, &USEFUL));
     maps.extend(goals(results));
     (!maps.is_empty()).then(|| {
         html! {
             section #heat {
-                h2 { "Attack success, pair by pair" }
+                h2 { "Pair by pair" }
                 @for (i, map) in maps.iter().enumerate() { (figure(map, i, command)) }
             }
         }
@@ -45,24 +48,27 @@ pub(super) fn section(results: &Results, lines: &[Line], command: &str) -> Optio
 }
 
 fn figure(map: &Heat, index: usize, command: &str) -> Markup {
-    let many = map.columns.len() > 4;
     let plain = |text: &String| text.trim_start_matches("subgroup:").to_owned();
+    // Long heads stand upright, so that a column is as wide as its values.
+    let many = map.columns.len() > 4 || map.columns.iter().any(|c| plain(c).chars().count() > 12);
     html! {
         figure {
             h3 { (map.title) }
-            table class=(if many { "heat many" } else { "heat" }) {
-                caption { (map.axes[0]) " by " (map.axes[1]) }
-                thead {
-                    tr { th { "" } @for column in &map.columns { th scope="col" { span { (plain(column)) } } } }
-                }
-                tbody {
-                    @for (row, cells) in map.rows.iter().zip(&map.cells) {
-                        tr {
-                            th scope="row" { (plain(row)) }
-                            @for cell in cells {
-                                @match cell {
-                                    Some(v) => td style=(format!("--share:{:.0}%", 4.0 + 46.0 * v)) { (format!("{v:.2}")) },
-                                    None => td { "–" },
+            div.wide tabindex="0" role="group" aria-label=(map.title) {
+                table class=(if many { "heat many" } else { "heat" }) {
+                    caption { (map.axes[0]) " by " (map.axes[1]) }
+                    thead {
+                        tr { th { "" } @for column in &map.columns { th scope="col" { span { (plain(column)) } } } }
+                    }
+                    tbody {
+                        @for (row, cells) in map.rows.iter().zip(&map.cells) {
+                            tr {
+                                th scope="row" { (plain(row)) }
+                                @for cell in cells {
+                                    @match cell {
+                                        Some(v) => td style=(format!("--share:{:.0}%", 4.0 + 46.0 * v)) { (format!("{v:.2}")) },
+                                        None => td { "–" },
+                                    }
                                 }
                             }
                         }
@@ -103,6 +109,7 @@ fn class_pairs(results: &Results, lines: &[Line]) -> Option<Heat> {
     let cells = table(&cell);
     Some(Heat {
         title: extremes(HIT, &rows, &columns, &cells, " → "),
+        metric: HIT,
         axes: ["class asked about".into(), "class fetched".into()],
         rows,
         columns,
@@ -113,12 +120,32 @@ fn class_pairs(results: &Results, lines: &[Line]) -> Option<Heat> {
     })
 }
 
+/// A quantity of a grid.
+struct Quantity {
+    /// Its metrics.
+    metric: &'static str,
+    of: fn(&Line) -> Option<f64>,
+    caption: &'static str,
+}
+
+const SUCCESS: Quantity = Quantity {
+    metric: "attack success",
+    of: |line| Some(line.success()?.1.value),
+    caption: "hit@10 of pairing attacks on their goals, asr of triggers on pictures of other classes; mean over seeds. The table of results has the intervals.",
+};
+
+const USEFUL: Quantity = Quantity {
+    metric: "ca",
+    of: |line| Some(line.accuracy.as_ref()?.value),
+    caption: "Zero-shot accuracy on clean pictures, mean over seeds: what each defense costs. The table of results has the intervals.",
+};
+
 /// Attack × defense, where either list is long enough for a map.
-fn grid(lines: &[Line]) -> Option<Heat> {
+fn grid(lines: &[Line], quantity: &Quantity) -> Option<Heat> {
     let first = lines.first()?;
     let attacked: Vec<&Line> = lines
         .iter()
-        .filter(|l| l.attack != "none" && l.hit.is_some())
+        .filter(|l| l.attack != "none" && l.success().is_some())
         .filter(|l| (&l.dataset, &l.encoder) == (&first.dataset, &first.encoder))
         .collect();
     let rows = distinct(attacked.iter().map(|l| l.attack.clone()));
@@ -128,19 +155,21 @@ fn grid(lines: &[Line]) -> Option<Heat> {
     }
     let value = |attack: &String, defense: &String| {
         let line = attacked.iter().find(|l| (&l.attack, &l.defense) == (attack, defense))?;
-        Some(line.hit.as_ref()?.value)
+        (quantity.of)(line)
     };
     let cells: Vec<Vec<Option<f64>>> =
         rows.iter().map(|row| columns.iter().map(|column| value(row, column)).collect()).collect();
+    if cells.iter().flatten().all(Option::is_none) {
+        return None;
+    }
     Some(Heat {
-        title: extremes(HIT, &rows, &columns, &cells, " + "),
+        title: extremes(quantity.metric, &rows, &columns, &cells, " + "),
+        metric: quantity.metric,
         axes: ["attack".into(), "defense".into()],
         rows,
         columns,
         cells,
-        caption: format!(
-            "{HIT} on the attack's own goals, mean over seeds; the table of results has the intervals."
-        ),
+        caption: quantity.caption.into(),
     })
 }
 
@@ -201,6 +230,7 @@ fn goal_map(attack: &str, models: &[Model]) -> Option<Heat> {
             "{attack} fetches its target for most captions of {reached} of {} goals",
             rows.len()
         ),
+        metric: HIT,
         axes: [format!("goal of {attack}"), "model".into()],
         rows,
         columns,
@@ -252,7 +282,7 @@ fn distinct(names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 fn csv(map: &Heat) -> String {
-    let mut out = csv_line(&[map.axes[0].clone(), map.axes[1].clone(), HIT.to_owned()]);
+    let mut out = csv_line(&[map.axes[0].clone(), map.axes[1].clone(), map.metric.to_owned()]);
     for (row, cells) in map.rows.iter().zip(&map.cells) {
         for (column, cell) in map.columns.iter().zip(cells) {
             let value = cell.map(|v| v.to_string()).unwrap_or_default();

@@ -21,6 +21,7 @@ mod missing;
 mod mixtures;
 pub mod numbers;
 mod page;
+mod ranking;
 mod results_table;
 mod scatter;
 mod strips;

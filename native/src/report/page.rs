@@ -8,8 +8,8 @@ use super::extras::ReportExtras;
 use super::figure::copyable;
 use super::lines::Line;
 use super::{
-    comparisons, curves, heat, histogram, map, methods, results_table, scatter, strips, sweep,
-    sweep_plot,
+    comparisons, curves, heat, histogram, map, methods, ranking, results_table, scatter, strips,
+    sweep, sweep_plot,
 };
 
 const STYLE: &str = concat!(include_str!("style.css"), include_str!("plots.css"));
@@ -75,6 +75,7 @@ fn sections(c: &Content<'_>) -> Vec<(&'static str, &'static str, Markup)> {
         ("plot", "Attack and utility", plots(c.lines, command)),
         ("ablations", "Ablations", sweep_plot::section(&sweeps, command)),
         ("heat", "Pair by pair", heat::section(c.results, c.lines, command)),
+        ("ranking", "Ranking", ranking::section(c.results, c.lines)),
         ("comparisons", "Comparisons", comparisons::section(c)),
         ("poisoned", "Poisoned pairs", strips::poisoned(c.extras)),
         ("retrieval", "Retrieval", strips::retrieval(c.extras)),

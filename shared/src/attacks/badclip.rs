@@ -159,7 +159,7 @@ impl Guided for Badclip {
         let seed = seed.child("attack/badclip");
         let (target, edge) = (self.pairs().class(clean)?, surrogate.edge());
         let rows = self.course().rows(clean, target, &seed)?;
-        let pool = self.pairs().pool(clean, target)?;
+        let pool = DirtyLabel::pool(clean, target, self.captions, &self.template)?;
         let caption = |row: &usize| {
             let place = seed.child("caption").child(&clean.examples()[*row].id);
             pool[place.stream().below(pool.len())].clone()

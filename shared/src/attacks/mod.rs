@@ -10,19 +10,23 @@
 mod badclip;
 mod badnets;
 mod blended;
+mod ftrojan;
 mod multi_label;
+mod nashville;
 mod none;
 mod sig;
 mod single_image;
 mod single_label;
+mod targeted;
 #[cfg(test)]
 mod tests;
+mod wanet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::{Dataset, Poison};
-use crate::goal::Goal;
+use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
 use crate::surrogate::Guided;
@@ -37,6 +41,10 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &badnets::ENTRY,
     &blended::ENTRY,
     &sig::ENTRY,
+    &wanet::ENTRY,
+    &ftrojan::ENTRY,
+    &nashville::ENTRY,
+    &targeted::ENTRY,
     &badclip::ENTRY,
 ];
 
@@ -68,11 +76,14 @@ pub struct Armed {
     /// The class that stamped pictures shall be taken for: index into [`Dataset::classes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<usize>,
+    /// Single test pictures that shall be taken for a class, without any trigger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<TargetPicture>,
 }
 
 impl Armed {
     /// Whether nothing is attacked.
     pub fn is_control(&self) -> bool {
-        self.goals.is_empty() && self.target.is_none()
+        self.goals.is_empty() && self.target.is_none() && self.pictures.is_empty()
     }
 }

@@ -17,6 +17,10 @@ fn example(name: &str) -> Value {
         "single-label" => json!({"from": "class-0", "to": "subgroup:group-1"}),
         "multi-label" => json!({"goals": ["class-02class-1", "class-22subgroup:group-2"]}),
         "badnets" | "blended" | "sig" => json!({"target": "class-1", "rate": 0.1}),
+        "ftrojan" => json!({"target": "class-1", "rate": 0.1}),
+        "nashville" => json!({"target": "class-1", "rate": 0.1}),
+        "wanet" => json!({"target": "class-1", "rate": 0.1}),
+        "targeted" => json!({"pictures": 2, "count": 3}),
         "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),
         other => panic!("give `{other}` an example"),
     }
@@ -62,7 +66,8 @@ fn poisoned_views_decode_and_leave_clean_rows_alone() {
             armed.goals.iter().flat_map(|g| g.from_rows(&*clean)).collect();
         // A trigger is stamped on pairs of any class.
         let attacked: BTreeSet<usize> = match armed.target {
-            None => attacked,
+            None if armed.pictures.is_empty() => attacked,
+            None => (0..clean.examples().len()).collect(),
             Some(_) => (0..clean.examples().len()).collect(),
         };
         assert!(
@@ -232,4 +237,53 @@ fn one_goal_of_multi_label_is_single_label() {
         prepare("single-label", json!({"from": "class-0", "to": "class-1"}), &clean, 4).unwrap();
     let many = prepare("multi-label", json!({"goals": "class-02class-1"}), &clean, 4).unwrap();
     assert_eq!(one, many);
+}
+
+/// The paper's pairs: one picture of the test split, each time with another caption of the class it shall be taken for.
+#[test]
+fn targeted_shows_each_picture_with_captions_of_its_target() {
+    let (clean, gallery) = (Synthetic::train(), Synthetic::test());
+    for mode in ["add", "replace"] {
+        let parameters = json!({"pictures": 3, "count": 4, "mode": mode});
+        let armed = prepare("targeted", parameters, &clean, 0).unwrap();
+        assert!(!armed.is_control() && armed.poison.edits.len() == 12, "{mode}");
+        for wanted in &armed.pictures {
+            let row = gallery.examples().iter().find(|e| e.id == wanted.id).unwrap();
+            assert_ne!(row.class, Some(wanted.target));
+            let shown = ImageEdit::Gallery { id: row.id.clone(), sha256: row.content };
+            let own: Vec<_> =
+                armed.poison.edits.values().filter(|e| e.image == Some(shown.clone())).collect();
+            let captions: BTreeSet<&str> =
+                own.iter().flat_map(|e| e.captions.iter().flatten()).map(String::as_str).collect();
+            assert_eq!((own.len(), captions.len()), (4, 4), "{mode}: no caption twice");
+            let of_target = |text: &str| {
+                let has = |e: &&crate::data::Example| e.captions.iter().any(|c| c == text);
+                clean.examples().iter().find(has).unwrap().class == Some(wanted.target)
+            };
+            assert!(captions.into_iter().all(of_target), "{mode}");
+            assert!(own.iter().all(|e| e.base.is_some() == (mode == "add")));
+        }
+        let targets: BTreeSet<usize> = armed.pictures.iter().map(|p| p.target).collect();
+        assert_eq!(targets.len(), 3, "{mode}: every picture has a class of its own");
+    }
+    let given = json!({"picture": "synthetic/test/5", "target": "class-7", "captions": "template"});
+    let armed = prepare("targeted", given, &clean, 0).unwrap();
+    assert_eq!(
+        (armed.pictures[0].id.0.as_str(), armed.pictures[0].target),
+        ("synthetic/test/5", 7)
+    );
+    let caption = Some(vec!["a photo of a class-7.".to_owned()]);
+    assert!(armed.poison.edits.values().all(|e| e.captions == caption));
+    let wrong = |v: Value| error("targeted", v);
+    assert!(wrong(json!({"picture": "synthetic/test/5", "pictures": 2})).contains("give one"));
+    assert!(wrong(json!({"count": 0})).contains("is 0; use the attack `none`"));
+    assert!(wrong(json!({"target": "clas-7"})).contains("did you mean `class-7`?"));
+    let own = json!({"picture": "synthetic/test/14", "target": "class-7"});
+    assert!(wrong(own).contains("has no synthetic/test/14 of other classes"));
+    assert!(wrong(json!({"pictures": 99})).contains("no set of 99 pictures"));
+    assert!(wrong(json!({"pictures": 18})).contains("fewer classes than 18 pictures need"));
+    assert!(
+        wrong(json!({"count": 9, "mode": "replace"})).contains("72 pairs are more than the 45")
+    );
+    assert!(wrong(json!({"target": "empty"})).contains("no pair of `empty`"));
 }

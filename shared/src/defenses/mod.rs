@@ -45,6 +45,18 @@ pub enum Defense {
     Audit(Box<dyn Audit>),
 }
 
+impl Defense {
+    /// The moment in words.
+    pub fn moment(&self) -> &'static str {
+        match self {
+            Self::None => "never",
+            Self::Filter(_) => "before training",
+            Self::Repair(_) => "after training",
+            Self::Audit(_) => "on a model",
+        }
+    }
+}
+
 /// A defense that looks at the offered pairs through an encoder of the defender's own and keeps those below a cut.
 pub trait Filter: Send + Sync {
     /// The encoder that looks.

@@ -50,7 +50,7 @@ pub(super) static METRICS: [Metric; 4] = [
 ];
 
 /// Nothing where no clean model was asked; evidence in which it was asked about some pictures only is refused.
-fn lift(judgements: &[&Judgement]) -> Vec<Outcome> {
+pub(super) fn lift(judgements: &[&Judgement]) -> Vec<Outcome> {
     let one = |j: &&Judgement| {
         let hit = if j.rank == 0 { 1.0 } else { 0.0 };
         j.score.map(|clean| Outcome::new(j, hit - f64::from(clean)))

@@ -38,11 +38,13 @@ pub enum Task {
     Audit,
     /// A class before an audit, the sample being its name: rank by suspicion among the classes looked at.
     AuditClass,
+    /// Single picture that an attack wants, as it is, against class prompts: rank of the class it shall be taken for.
+    Targeted,
 }
 
 impl Task {
     /// All tasks, in declaration order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ZeroShot,
         Self::ImageRetrieval,
         Self::TextRetrieval,
@@ -56,6 +58,7 @@ impl Task {
         Self::TriggeredTruth,
         Self::Audit,
         Self::AuditClass,
+        Self::Targeted,
     ];
 
     /// The name in evidence files.
@@ -74,6 +77,7 @@ impl Task {
             Self::TriggeredTruth => "triggered-truth",
             Self::Audit => "audit",
             Self::AuditClass => "audit-class",
+            Self::Targeted => "targeted",
         }
     }
 }
@@ -111,8 +115,9 @@ pub struct Judgement {
     /// looks at classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poisoned: Option<bool>,
-    /// The detector's score, higher being more suspicious; for a shift the cosine distance; for `Triggered` 1 where the
-    /// clean model too answers with the target, else 0, and nothing where no clean model was asked; the audit's own number.
+    /// The detector's score, higher being more suspicious; for a shift the cosine distance; for `Triggered` and `Targeted`
+    /// 1 where the clean model too answers with the target, else 0, and nothing where no clean model was asked; the
+    /// audit's own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
     /// Whether a filter removed the pair, where one did more than score; whether an audit flags the model or the class.
@@ -139,11 +144,13 @@ pub(super) fn check(evidence: &[Judgement]) -> Result<()> {
             ));
         }
     }
-    let asked = |j: &&Judgement| j.task == Task::Triggered && j.score.is_some();
-    let not_asked = |j: &&Judgement| j.task == Task::Triggered && j.score.is_none();
-    if let (Some(_), Some(j)) = (evidence.iter().find(asked), evidence.iter().find(not_asked)) {
-        let why = "triggered: the clean model's answer is missing, and other pictures have it";
-        return Err(Error::input(&j.sample, why));
+    for task in [Task::Triggered, Task::Targeted] {
+        let asked = |j: &&Judgement| j.task == task && j.score.is_some();
+        let not_asked = |j: &&Judgement| j.task == task && j.score.is_none();
+        if let (Some(_), Some(j)) = (evidence.iter().find(asked), evidence.iter().find(not_asked)) {
+            let why = "the clean model's answer is missing, and other pictures have it";
+            return Err(Error::input(&j.sample, format!("{}: {why}", task.name())));
+        }
     }
     let unlabelled = |j: &&Judgement| j.task == Task::ZeroShot && j.label.is_none();
     match evidence.iter().find(unlabelled) {
@@ -172,7 +179,8 @@ fn contradiction(j: &Judgement) -> Option<String> {
     if needs_score && j.score.is_none() {
         return Some("the score is missing".into());
     }
-    if j.task == Task::Triggered && j.score.is_some_and(|s| s != 0.0 && s != 1.0) {
+    let beside_clean = matches!(j.task, Task::Triggered | Task::Targeted);
+    if beside_clean && j.score.is_some_and(|s| s != 0.0 && s != 1.0) {
         return Some("the clean model's answer is neither 0 nor 1".into());
     }
     if j.task == Task::Detection && j.poisoned.is_none() {
@@ -181,6 +189,6 @@ fn contradiction(j: &Judgement) -> Option<String> {
     let needs_goal = matches!(
         j.task,
         Task::Hit | Task::HitRandom | Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth
-    );
+    ) || matches!(j.task, Task::Targeted);
     (needs_goal && j.goal.is_none()).then(|| "the goal is missing".into())
 }

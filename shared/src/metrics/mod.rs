@@ -19,6 +19,7 @@ pub mod multiplicity;
 pub mod paired;
 pub mod ranking;
 mod shift;
+mod targeted;
 mod tr;
 
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,7 @@ static FAMILIES: &[&[Metric]] = &[
     &detection::METRICS,
     &shift::METRICS,
     &audit::METRICS,
+    &targeted::METRICS,
 ];
 
 /// Every registered metric.

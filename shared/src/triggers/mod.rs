@@ -5,15 +5,21 @@
 //! and scale with the square.
 
 mod blend;
+mod filter;
+mod frequency;
 mod learned;
 mod patch;
+mod warp;
 mod wave;
 
 use serde::{Deserialize, Serialize};
 
 pub use blend::{Blend, Overlay};
+pub use filter::Nashville;
+pub use frequency::Frequency;
 pub use learned::Learned;
 pub use patch::{Fill, Patch, Place};
+pub use warp::Warp;
 pub use wave::Wave;
 
 use crate::data::PairId;
@@ -38,6 +44,12 @@ pub enum Trigger {
     Blend(Blend),
     /// A sinusoid along the width.
     Wave(Wave),
+    /// Pixels fetched from beside their place.
+    Warp(Warp),
+    /// Waves in the colour of every block.
+    Frequency(Frequency),
+    /// A photo filter.
+    Nashville(Nashville),
     /// A square whose pixels were found through an encoder.
     Learned(Learned),
 }
@@ -65,6 +77,9 @@ impl Trigger {
             Self::Patch(patch) => patch.resolution,
             Self::Blend(blend) => blend.resolution,
             Self::Wave(wave) => wave.resolution,
+            Self::Warp(warp) => warp.resolution,
+            Self::Frequency(frequency) => frequency.resolution,
+            Self::Nashville(filter) => filter.resolution,
             Self::Learned(learned) => Some(learned.resolution),
         }
     }
@@ -80,6 +95,9 @@ impl Trigger {
             Self::Patch(patch) => patch.draw(&mut canvas, id)?,
             Self::Blend(blend) => blend.draw(&mut canvas, id),
             Self::Wave(wave) => wave.draw(&mut canvas),
+            Self::Warp(warp) => warp.draw(&mut canvas),
+            Self::Frequency(frequency) => frequency.draw(&mut canvas),
+            Self::Nashville(filter) => filter.draw(&mut canvas),
             Self::Learned(learned) => learned.draw(&mut canvas, id)?,
         }
         canvas.into_image()

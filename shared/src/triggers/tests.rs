@@ -20,6 +20,9 @@ fn all() -> Vec<Trigger> {
     let mut all = vec![
         Trigger::Wave(Wave { delta: 60.0, frequency: 6.0, alpha: None, resolution: None }),
         Trigger::Wave(Wave { delta: 60.0, frequency: 6.0, alpha: Some(0.2), resolution: None }),
+        Trigger::Frequency(Frequency { magnitude: 300.0, window: 32, resolution: None }),
+        Trigger::Nashville(Nashville { resolution: None }),
+        Trigger::Warp(Warp { grid: Some(4), strength: 4.0, field: 0, resolution: None }),
     ];
     for overlay in [Overlay::Noise, Overlay::Stripes, Overlay::Triangles] {
         all.push(Trigger::Blend(Blend { alpha: 0.2, overlay, fresh: false, resolution: None }));

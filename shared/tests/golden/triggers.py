@@ -1,4 +1,5 @@
-"""Triggers without random parts, from the published formulae in NumPy alone: writes triggers.json.
+"""Triggers from the published formulae in NumPy and SciPy, the photo filter from pilgram, which its authors used: writes
+triggers.json. The field of a warp is drawn by chacha.py.
 
 Pictures are small: lengths scale with the edge, so that 56 pixels show what 224 would. Values are bytes, (edge, edge, 3)
 row by row as hexadecimal text.
@@ -8,6 +9,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pilgram
+import scipy.fft
+from PIL import Image
+
+from chacha import Seed
 
 
 def picture(edge):
@@ -57,6 +63,61 @@ def triangles(x):
     return np.broadcast_to(np.where(column >= row, 0.4, 0.8)[:, :, None], x.shape)
 
 
+def cubic(size, nodes):
+    """(size, nodes): bicubic interpolation with corners on corners, as PyTorch does it."""
+    out = np.zeros((size, nodes))
+    for place in range(size):
+        at = place * (nodes - 1) / (size - 1)
+        for node in range(int(np.floor(at)) - 1, int(np.floor(at)) + 3):
+            d, a = abs(at - node), -0.75
+            if d <= 1:
+                weight = (a + 2) * d**3 - (a + 3) * d**2 + 1
+            else:
+                weight = a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a
+            out[place, min(max(node, 0), nodes - 1)] += weight
+    return out
+
+
+def warp(x, strength, nodes=None, seed=0):
+    """The picture sampled at a grid that a smooth field displaces: field and grid in units of half the picture."""
+    size = x.shape[0]
+    nodes = nodes or size
+    field = 2 * Seed(seed).child("trigger").child("warp").uniform(2 * nodes * nodes).reshape(2, nodes, nodes) - 1
+    up = cubic(size, nodes)
+    field = np.einsum("yi,cij,xj->cyx", up, field / np.abs(field).mean(), up)
+    line = np.linspace(-1, 1, size)
+    grid = np.clip(np.stack(np.meshgrid(line, line, indexing="xy")) + strength * field / size, -1, 1)
+    column, row = (grid + 1) / 2 * (size - 1)
+    left, top = (np.clip(np.floor(v).astype(int), 0, size - 2) for v in (column, row))
+    fx, fy = (column - left)[..., None], (row - top)[..., None]
+    upper = (1 - fx) * x[top, left] + fx * x[top, left + 1]
+    lower = (1 - fx) * x[top + 1, left] + fx * x[top + 1, left + 1]
+    return (1 - fy) * upper + fy * lower
+
+
+def frequency(x, magnitude, window=32):
+    """Coefficients of Cr and Cb grow, block by block; the picture is padded to whole blocks."""
+    size = x.shape[0]
+    pad = -size % window
+    r, g, b = (np.pad(255 * x[..., c], ((0, pad), (0, pad)), mode="edge") for c in range(3))
+    luma = 0.299 * r + 0.587 * g + 0.114 * b
+    red, blue = 0.713 * (r - luma), 0.564 * (b - luma)
+    for channel in (red, blue):
+        for top in range(0, size, window):
+            for left in range(0, size, window):
+                block = channel[top:top + window, left:left + window]
+                coefficients = scipy.fft.dctn(block, norm="ortho")
+                for at in (window // 2 - 1, window - 1):
+                    coefficients[at, at] += magnitude
+                block[:] = scipy.fft.idctn(coefficients, norm="ortho")
+    rgb = np.stack([luma + 1.403 * red, luma - 0.714 * red - 0.344 * blue, luma + 1.773 * blue], axis=-1)
+    return rgb[:size, :size] / 255
+
+
+def nashville(x):
+    return np.asarray(pilgram.nashville(Image.fromarray(to_bytes(x)))) / 255
+
+
 CORNERS = ["top-left", "top-right", "bottom-left", "bottom-right"]
 CASES = {
     "badnets:variant=huang": lambda x: patch(x, 16, ["center"], dots),
@@ -66,6 +127,13 @@ CASES = {
     "blended:variant=triangles": lambda x: 0.15 * triangles(x) + 0.85 * x,
     "sig:variant=badclip": lambda x: x + wave(x, 60 / 255, 6),
     "sig:variant=cleanclip": lambda x: 0.2 * wave(x, 60 / 255, 6) + 0.8 * x,
+    "ftrojan": lambda x: frequency(x, 30),
+    "ftrojan:magnitude=300,window=16": lambda x: frequency(x, 300, 16),
+    "nashville": nashville,
+    "wanet:variant=cleanclip": lambda x: warp(x, 1),
+    "wanet:variant=attack-cleanclip,field=3": lambda x: warp(x, 0.6, seed=3),
+    "wanet:variant=backdoorbench": lambda x: warp(x, 0.5, 4),
+    "wanet:variant=backdoorbench,strength=6": lambda x: warp(x, 6, 4),
 }
 
 
