@@ -3,9 +3,9 @@
 
 use crate::attacks::Armed;
 use crate::data::{Dataset, PairId};
-use crate::exec::cpu::Arena;
 use crate::graph::{FileForm, Init, ParamSpec, Role};
 use crate::image::{Image, OPENAI};
+use crate::inversion::Sight;
 use crate::optim::{AdamW, State};
 use crate::registry::Param;
 use crate::seed::Seed;
@@ -99,7 +99,7 @@ pub(crate) fn pictures(data: &dyn Dataset, rows: &[usize], edge: usize) -> Resul
 
 /// The search.
 pub(crate) struct PatchSearch<'a> {
-    surrogate: Surrogate<'a>,
+    sight: Sight<'a>,
     objective: Box<dyn Objective + 'a>,
     pictures: Vec<Image>,
     course: Course,
@@ -111,7 +111,6 @@ pub(crate) struct PatchSearch<'a> {
     patch: Weights,
     state: State,
     order: Vec<usize>,
-    arena: Arena,
 }
 
 impl<'a> PatchSearch<'a> {
@@ -141,9 +140,10 @@ impl<'a> PatchSearch<'a> {
         let mut patch = Weights::default();
         patch.insert(PATCH.to_owned(), Tensor { shape: spec.shape.clone(), data });
         let state = State::new(std::slice::from_ref(&spec));
-        let (seed, order, arena) = (*seed, Vec::new(), Arena::default());
+        let sight = Sight::new(surrogate.clip, surrogate.weights, OPENAI);
+        let (seed, order) = (*seed, Vec::new());
         Ok(Self {
-            surrogate,
+            sight,
             objective,
             pictures,
             course,
@@ -154,7 +154,6 @@ impl<'a> PatchSearch<'a> {
             patch,
             state,
             order,
-            arena,
         })
     }
 
@@ -164,7 +163,7 @@ impl<'a> PatchSearch<'a> {
 
     /// Positions of a stamped pixel in one picture, beside the patch's value there: (pixel, value), channel 0.
     fn places(&self) -> Vec<(usize, usize)> {
-        let (edge, side) = (self.surrogate.edge(), self.side);
+        let (edge, side) = (self.sight.edge(), self.side);
         // No place of a learned patch depends on the picture.
         let spots = self.course.place.spots(edge - side, &PairId(String::new()));
         let within = |(left, top): (usize, usize)| {
@@ -174,17 +173,17 @@ impl<'a> PatchSearch<'a> {
         spots.into_iter().flat_map(within).collect()
     }
 
-    /// Normalised pixels of stamped pictures, (B, S, S, 3).
+    /// Stamped pictures, (B, S, S, 3) in [0, 1].
     fn stamped(&self, rows: &[usize]) -> Vec<f32> {
         let (places, patch) = (self.places(), self.patch.data(PATCH));
-        let mut out = Vec::with_capacity(rows.len() * self.surrogate.edge().pow(2) * 3);
+        let mut out = Vec::with_capacity(rows.len() * self.sight.edge().pow(2) * 3);
         for &row in rows {
             let start = out.len();
-            self.pictures[row].write_pixels(&OPENAI, &mut out);
+            let pixels = self.pictures[row].rgba().chunks_exact(4).flat_map(|p| &p[..3]);
+            out.extend(pixels.map(|v| f32::from(*v) / 255.0));
             for (pixel, value) in &places {
                 for c in 0..3 {
-                    let value = patch[value + c].clamp(0.0, 1.0);
-                    out[start + pixel + c] = (value - OPENAI.mean[c]) / OPENAI.std[c];
+                    out[start + pixel + c] = patch[value + c].clamp(0.0, 1.0);
                 }
             }
         }
@@ -194,23 +193,21 @@ impl<'a> PatchSearch<'a> {
     /// Loss of a batch and its gradient with respect to the patch, (side, side, 3). The clip passes no gradient where it
     /// holds a value back.
     pub(crate) fn slope(&mut self, rows: &[usize], seed: &Seed) -> (f32, Vec<f32>) {
-        let pixels = self.stamped(rows);
-        let (surrogate, objective) = (self.surrogate, &self.objective);
+        let (pictures, places) = (self.stamped(rows), self.places());
+        let objective = &self.objective;
         let loss = |stamped: &[f32]| objective.loss(rows, stamped, seed);
-        let (value, of_pixels) = surrogate.slope(&pixels, loss, &mut self.arena);
+        let (value, d_pictures) = self.sight.gradient(&pictures, loss);
         let patch = self.patch.data(PATCH);
         let mut gradient = vec![0.0; patch.len()];
-        let places = self.places();
-        for picture in of_pixels.chunks_exact(of_pixels.len() / rows.len()) {
+        for picture in d_pictures.chunks_exact(d_pictures.len() / rows.len()) {
             for (pixel, value) in &places {
                 for c in 0..3 {
                     if (0.0..=1.0).contains(&patch[value + c]) {
-                        gradient[value + c] += picture[pixel + c] / OPENAI.std[c];
+                        gradient[value + c] += picture[pixel + c];
                     }
                 }
             }
         }
-        self.arena.give(of_pixels);
         (value, gradient)
     }
 
@@ -250,7 +247,7 @@ impl Search for PatchSearch<'_> {
     fn finish(self: Box<Self>) -> Armed {
         let byte = |value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
         let learned = Learned {
-            resolution: self.surrogate.edge(),
+            resolution: self.sight.edge(),
             place: self.course.place,
             side: self.side,
             rgb: self.patch.data(PATCH).iter().map(byte).collect(),

@@ -5,9 +5,9 @@ use crate::Result;
 use crate::attacks::Armed;
 use crate::data::Dataset;
 use crate::encoders::{Clip, LOGIT_SCALE};
+use crate::exec::Inputs;
 use crate::exec::cpu::contrastive::normalize;
-use crate::exec::cpu::{Arena, Buffer, Frozen, backward, forward, params_of};
-use crate::exec::{Inputs, Mode};
+use crate::exec::cpu::{Arena, Frozen};
 use crate::image::{Image, OPENAI};
 use crate::seed::Seed;
 use crate::weights::Weights;
@@ -86,24 +86,5 @@ impl Surrogate<'_> {
             arena.give(embeddings);
         }
         out
-    }
-
-    /// A loss of the embeddings of normalised pixels (B, S, S, 3), and its gradient with respect to these pixels. `loss`
-    /// gets the embeddings (B, D), not normalised, and returns its value and its gradient with respect to them. Batch
-    /// normalisation uses running statistics.
-    pub fn slope(
-        &self,
-        pixels: &[f32],
-        loss: impl FnOnce(&[f32]) -> (f32, Vec<f32>),
-        arena: &mut Arena,
-    ) -> (f32, Buffer) {
-        let (graph, params) = (&self.clip.image, params_of(&self.clip.image, self.weights));
-        let mode = Mode::TrainFrozenStatistics;
-        let pass = forward(graph, &params, Inputs::Pixels(pixels), mode, arena);
-        let (value, d_embeddings) = loss(pass.embeddings());
-        let mut gradients = backward(graph, &params, pass, &d_embeddings, true, arena);
-        let of_pixels = gradients.pixels.take().unwrap_or_default();
-        gradients.recycle(arena);
-        (value, of_pixels)
     }
 }

@@ -131,18 +131,19 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let seed = Seed::new(args.seed);
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
     let made = attack.make(ATTACKS).map_err(Failure::request)?;
+    let guided = made.guided().is_some();
     let mut armed = made.prepare(&*clean, &*gallery, &seed)?;
     let mut model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;
-    if made.guided().is_some() {
+    if guided {
         start(args)?.fit_to_look()?;
     }
     if let Some(banner) = model.start.banner() {
         context.progress.warn(&banner);
     }
     let stages = Stages::new(context)?;
-    if made.guided().is_some() {
-        let (spec, surrogate, drawn) = (attack.spec().clone(), start(args)?, armed);
-        let (attacked, seed) = (Arc::clone(&clean), args.seed);
+    if guided {
+        let (spec, surrogate, seed) = (attack.spec().clone(), start(args)?, args.seed);
+        let (attacked, drawn) = (Arc::clone(&clean), armed);
         let arming = Arming { attack: made, spec, surrogate, clean: attacked, drawn, seed };
         armed = arming.run(&stages)?;
         model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;

@@ -1,0 +1,89 @@
+//! An attack that looks through an encoder, through the whole program: completed before the first cell, found again, and
+//! refused where there is no encoder to look through.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const SPEC: &str = r#"
+title = "A learned patch"
+analysis = "none"
+[matrix]
+dataset = ["emoji"]
+encoder = ["tiny-resnet"]
+attack = ["none", { name = "badclip", target = "banana", epochs = 1, pictures = 128 }]
+defense = ["none"]
+seed = [0]
+[train]
+steps = 2
+batch = 64
+[init]
+steps = 2
+batch = 64
+"#;
+
+fn toxiclip(place: &Path, spec: &str, out: &str, more: &[&str]) -> Output {
+    fs::write(place.join("learned.toml"), spec).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_toxiclip"))
+        .arg("run")
+        .arg(place.join("learned.toml"))
+        .arg("--cache")
+        .arg(place.join("cache"))
+        .arg("--out")
+        .arg(place.join(out))
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+fn rows(out: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(out.join("rows.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn error(done: &Output) -> String {
+    String::from_utf8_lossy(&done.stderr).into_owned()
+}
+
+#[test]
+fn a_learned_patch_is_completed_once_and_judged_like_any_other() {
+    let place = tempfile::tempdir().unwrap();
+    let first = toxiclip(place.path(), SPEC, "first", &[]);
+    assert!(first.status.success(), "{}", error(&first));
+    let again = toxiclip(place.path(), SPEC, "again", &[]);
+    assert!(error(&again).contains("stages: 0 computed"), "{}", error(&again));
+    let (rows, repeated) = (rows(&place.path().join("first")), rows(&place.path().join("again")));
+    let value = |r: &Value| (r["metric"].clone(), r["value"].clone(), r["poison"].clone());
+    assert_eq!(
+        rows.iter().map(value).collect::<Vec<_>>(),
+        repeated.iter().map(value).collect::<Vec<_>>()
+    );
+    let asr =
+        |attack: &str| rows.iter().any(|r| r["metric"] == "asr" && r["attack"]["name"] == attack);
+    assert!(asr("badclip") && asr("none"), "attacked and control");
+    let own = rows.iter().find(|r| r["attack"]["name"] == "badclip").unwrap();
+    let digest = own["poison"].as_str().unwrap();
+    let armed = fs::read_dir(place.path().join("first/armed")).unwrap().next().unwrap().unwrap();
+    let name = armed.file_name().into_string().unwrap();
+    assert!(digest.contains(name.trim_end_matches(".json")), "{digest}: {name}");
+    let armed: Value = serde_json::from_slice(&fs::read(armed.path()).unwrap()).unwrap();
+    assert_eq!(armed["trigger"]["learned"]["rgb"].as_array().unwrap().len(), 2 * 2 * 3);
+    let dry = toxiclip(place.path(), SPEC, "dry", &["--dry-run"]);
+    let dry = String::from_utf8_lossy(&dry.stdout).into_owned();
+    assert!(dry.contains("0 to do") && !dry.contains("searches"), "{dry}");
+}
+
+#[test]
+fn without_a_public_encoder_nothing_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    let scratch = &SPEC[..SPEC.find("[init]").unwrap()];
+    let refused = toxiclip(place.path(), scratch, "out", &[]);
+    assert_eq!(refused.status.code(), Some(2), "{}", error(&refused));
+    assert!(error(&refused).contains("attack badclip: it looks through the encoder"));
+    assert!(!place.path().join("out").exists());
+    let dry = toxiclip(place.path(), SPEC, "out", &["--dry-run"]);
+    let dry = String::from_utf8_lossy(&dry.stdout).into_owned();
+    assert!(dry.contains("searches of attacks to do first: 1"), "{dry}");
+}
