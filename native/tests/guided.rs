@@ -1,6 +1,8 @@
 //! An attack that looks through an encoder, through the whole program: completed before the first cell, found again, and
 //! refused where there is no encoder to look through.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
