@@ -64,7 +64,7 @@ fn main() -> Result<()> {
             table,
             "| `{name}` | {signal:.1} | {psnr:.1} | {ssim:.3} | {jpeg_90:.2} | {jpeg_75:.2} | {resized:.2} | {cropped:.2} |"
         )?;
-        let (id, plain) = &pictures[0];
+        let (id, plain, _) = &pictures[0];
         let stamped = trigger.apply(plain, id)?;
         let changed = difference(plain, &stamped, 4.0)?;
         tiles.push([stamped, changed]);
