@@ -16,7 +16,8 @@ pub enum Storage {
     /// No pixel changes.
     #[default]
     Lossless,
-    /// JPEG of this quality, 1 to 100, with colour at half the resolution as Pillow writes it by default.
+    /// JPEG of this quality, 1 to 100, with colour at half the resolution as Pillow writes it by default;
+    /// 1.1 to 1.5 times the loss of Pillow, which smooths the halved colours when it reads them.
     Jpeg(u8),
 }
 

@@ -81,13 +81,14 @@ fn broken_links(path: &Path, text: &str) -> Vec<String> {
 }
 
 /// What Python scripts here use of its standard library.
-const STANDARD: [&str; 23] = [
+const STANDARD: [&str; 24] = [
     "argparse",
     "collections",
     "dataclasses",
     "datetime",
     "hashlib",
     "importlib",
+    "io",
     "json",
     "logging",
     "math",
