@@ -58,7 +58,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         Param {
             key: "magnitude",
             unit: "bytes",
-            help: "added to a coefficient; one of 30 moves a pixel by at most 7, which a small encoder does not learn: give 300 at 32 px",
+            help: "added to a coefficient; one of 30 moves a pixel by at most 7, which a small encoder does not learn: at 32 px 1000 was learned and 300 was not, on one seed",
         },
         Param { key: "window", unit: "px", help: "edge of a block, whatever the picture's size" },
         RESOLUTION,
