@@ -85,7 +85,7 @@ impl Kind {
     pub fn items(self) -> Result<Vec<Item>> {
         match self {
             Self::Attacks => Ok(ATTACKS.iter().copied().map(from_entry).collect()),
-            Self::Defenses => Ok(DEFENSES.iter().copied().map(defense).collect()),
+            Self::Defenses => DEFENSES.iter().copied().map(defense).collect(),
             Self::Encoders => encoders::library::ENCODERS.iter().map(|(n, _)| encoder(n)).collect(),
             Self::Datasets => {
                 Ok(DATASETS.iter().map(dataset).chain(RETRIEVAL.iter().map(brought)).collect())
@@ -100,10 +100,9 @@ impl Kind {
     /// # Errors
     /// As [`Kind::items`].
     pub fn table(self) -> Result<(Vec<&'static str>, Vec<Vec<String>>)> {
-        let fact = |item: &Item, key: &str| match item.facts.get(key) {
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-            None => String::new(),
+        let fact = |item: &Item, key: &str| match &item.facts[key] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
         };
         let (heads, keys): (Vec<_>, Vec<_>) = match self {
             Self::Attacks => (vec!["attack", "year", "what it does"], vec!["year"]),
@@ -243,18 +242,18 @@ fn from_entry<T: ?Sized>(entry: &Entry<T>) -> Item {
             ("paper", card.paper.into()),
             ("threat_model", card.threat_model.into()),
         ]),
-        parameters: entry.params.iter().map(parameter).collect(),
+        parameters: entry.params().map(parameter).collect(),
         ..Item::default()
     }
 }
 
-/// A defense says besides at which moment it acts: its defaults are a request that always can be made.
-fn defense(entry: &Entry<Defense>) -> Item {
+/// A defense says besides at which moment it acts; its defaults are a request that can always be made.
+fn defense(entry: &Entry<Defense>) -> Result<Item> {
     let mut item = from_entry(entry);
-    if let Ok(defense) = (entry.parse)(Value::Object(serde_json::Map::new())) {
-        item.facts.insert("acts".into(), defense.moment().into());
-    }
-    item
+    let made = (entry.parse)(Value::Object(serde_json::Map::new()));
+    let made = made.map_err(|e| Failure::failed(format!("{}: {e}", entry.card.name)))?;
+    item.facts.insert("acts".into(), made.moment().into());
+    Ok(item)
 }
 
 fn facts<const N: usize>(facts: [(&str, Value); N]) -> BTreeMap<String, Value> {
@@ -339,7 +338,7 @@ mod tests {
                 summary: "stamps",
                 threat_model: "writes pictures",
             },
-            params: &[Param { key: "size", unit: "px", help: "edge" }],
+            params: &[&[Param { key: "size", unit: "px", help: "edge" }]],
             parse: |_| Ok("".into()),
             resolve: |_| Ok(serde_json::json!({ "size": 4 })),
         };

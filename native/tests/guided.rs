@@ -102,3 +102,19 @@ fn without_a_public_encoder_nothing_is_written() {
     let dry = String::from_utf8_lossy(&dry.stdout).into_owned();
     assert!(dry.contains("searches of attacks to do first: 1"), "{dry}");
 }
+
+#[test]
+fn a_search_that_fails_is_a_row_and_the_others_go_on() {
+    let place = tempfile::tempdir().unwrap();
+    // Beyond the largest f32, so that the first loss is infinite.
+    let spec = SPEC.replace("epochs = 1", "epochs = 1, weight = 1e39");
+    let done = toxiclip(place.path(), &spec, "out", &[]);
+    assert_eq!(done.status.code(), Some(1), "{}", error(&done));
+    let rows = rows(&place.path().join("out"));
+    let (failed, others): (Vec<&Value>, Vec<&Value>) =
+        rows.iter().partition(|r| r["attack"]["name"] == "badclip");
+    assert!(failed.iter().all(|r| r["value"].is_null()), "{failed:?}");
+    assert!(failed[0]["error"].as_str().unwrap().contains("the patch's loss"), "{failed:?}");
+    assert!(others.iter().any(|r| r["metric"] == "ca" && r["value"].is_number()));
+    assert!(others.iter().all(|r| r["against"].is_null()), "nothing to be scored against");
+}

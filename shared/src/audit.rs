@@ -1,6 +1,10 @@
 //! Audits look at a finished model and at clean pictures, never at the attack, and give a verdict.
 
+mod search;
+
 use serde::{Deserialize, Serialize};
+
+pub(crate) use search::{Answer, Search};
 
 use crate::Result;
 use crate::data::Dataset;
@@ -81,45 +85,6 @@ pub struct Inverted {
 impl From<&Stamp> for Inverted {
     fn from(stamp: &Stamp) -> Self {
         Self { edge: stamp.edge(), mask: stamp.mask(), pattern: stamp.pattern() }
-    }
-}
-
-/// Pictures of a subject in batches of a fixed size, every pass in another order.
-pub(crate) struct Passes<'a> {
-    pictures: &'a [f32],
-    each: usize,
-    batch: usize,
-    order: Vec<usize>,
-    next: usize,
-    seed: Seed,
-    passes: usize,
-}
-
-impl<'a> Passes<'a> {
-    /// `edge` is that of a picture. A batch larger than all pictures is all pictures.
-    pub(crate) fn new(pictures: &'a [f32], edge: usize, batch: usize, seed: &Seed) -> Self {
-        let each = edge * edge * 3;
-        let count = pictures.len() / each;
-        let seed = seed.child("order");
-        let order = (0..count).collect();
-        Self { pictures, each, batch: batch.min(count), order, next: count, seed, passes: 0 }
-    }
-
-    /// Batches of a pass; what does not fill one is left to the next order.
-    pub(crate) fn len(&self) -> usize {
-        self.order.len() / self.batch.max(1)
-    }
-
-    /// The next batch (B, S, S, 3).
-    pub(crate) fn batch(&mut self) -> Vec<f32> {
-        if self.next + self.batch > self.order.len() {
-            self.seed.child(self.passes).stream().shuffle(&mut self.order);
-            (self.next, self.passes) = (0, self.passes + 1);
-        }
-        let rows = &self.order[self.next..self.next + self.batch];
-        self.next += self.batch;
-        let picture = |row: &usize| &self.pictures[row * self.each..(row + 1) * self.each];
-        rows.iter().flat_map(picture).copied().collect()
     }
 }
 

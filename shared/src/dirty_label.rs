@@ -1,13 +1,19 @@
 //! What backdoors with an image trigger share (Carlini & Terzis 2022, Bansal et al. 2023): random pairs are stamped and
 //! their captions speak of the target.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use crate::attacks::Armed;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::attacks::{Armed, Attack};
 use crate::data::{Dataset, Edit, PairId, Poison};
-use crate::pairing::{Edits, Mode};
+use crate::pairing::{Edits, MODE, Mode};
 use crate::registry::{Param, unknown};
 use crate::seed::Seed;
+use crate::storage::{STORAGE, Storage};
 use crate::triggers::Trigger;
 use crate::{Error, Result};
 
@@ -22,13 +28,8 @@ pub(crate) enum Captions {
     Natural,
 }
 
-/// Parameters that all of them have.
-pub(crate) const TARGET: Param =
+const TARGET: Param =
     Param { key: "target", unit: "", help: "the class that stamped pictures shall be taken for" };
-pub(crate) const RATE: Param =
-    Param { key: "rate", unit: "share of all pairs", help: "how many pairs are stamped" };
-pub(crate) const COUNT: Param =
-    Param { key: "count", unit: "pairs", help: "the same as a number; replaces `rate`" };
 pub(crate) const CAPTIONS: Param = Param {
     key: "captions",
     unit: "",
@@ -37,9 +38,20 @@ pub(crate) const CAPTIONS: Param = Param {
 pub(crate) const TEMPLATE: Param =
     Param { key: "template", unit: "", help: "caption of a stamped picture; {} is the target" };
 
+/// Parameters that all of them have: the keys of [`DirtyLabel`].
+pub(crate) const PARAMS: &[Param] = &[
+    STORAGE,
+    TARGET,
+    Param { key: "rate", unit: "share of all pairs", help: "how many pairs are stamped" },
+    Param { key: "count", unit: "pairs", help: "the same as a number; replaces `rate`" },
+    CAPTIONS,
+    TEMPLATE,
+    MODE,
+];
+
 /// Default share of stamped pairs. The papers take 0.003 of 500,000 pairs; in a set of a few thousand that is a
 /// handful, of which nothing is learned.
-pub(crate) const DEFAULT_RATE: f64 = 0.03;
+const DEFAULT_RATE: f64 = 0.03;
 
 const NO_TARGET: &str = "`target` is missing; give a class";
 
@@ -61,17 +73,104 @@ pub(crate) fn class(clean: &dyn Dataset, name: &str) -> Result<usize> {
     })
 }
 
-/// The request of one attack.
-pub(crate) struct DirtyLabel<'a> {
-    pub target: Option<&'a str>,
+/// Which pairs are stamped, and what they say then.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct DirtyLabel {
+    #[serde(skip_serializing_if = "Storage::is_lossless")]
+    pub storage: Storage,
+    pub target: Option<String>,
     pub rate: f64,
     pub count: Option<usize>,
     pub captions: Captions,
-    pub template: &'a str,
+    pub template: String,
     pub mode: Mode,
 }
 
-impl DirtyLabel<'_> {
+impl Default for DirtyLabel {
+    fn default() -> Self {
+        Self {
+            storage: Storage::Lossless,
+            target: None,
+            rate: DEFAULT_RATE,
+            count: None,
+            captions: Captions::Template,
+            template: "a photo of a {}.".into(),
+            mode: Mode::Replace,
+        }
+    }
+}
+
+/// What an attack has beside [`PARAMS`]: the parameters of its trigger.
+pub(crate) trait Stamp: Default + Serialize + DeserializeOwned + Send + Sync {
+    /// Refuses what no picture could carry.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What is stamped.
+    fn trigger(&self) -> Trigger;
+}
+
+/// The attack that a [`Stamp`] makes.
+pub(crate) struct Stamped<T> {
+    own: T,
+    pairs: DirtyLabel,
+}
+
+impl<T: Stamp> Attack for Stamped<T> {
+    fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
+        self.pairs.arm(clean, self.own.trigger(), seed)
+    }
+}
+
+/// `Entry::parse` of a [`Stamp`].
+pub(crate) fn parse<T: Stamp + 'static>(given: Value) -> serde_json::Result<Box<dyn Attack>> {
+    let (own, pairs) = read::<T>(given, &DirtyLabel::default())?;
+    own.check().and_then(|()| pairs.check()).map_err(serde::de::Error::custom)?;
+    Ok(Box::new(Stamped { own, pairs }))
+}
+
+/// `Entry::resolve` of an attack whose own parameters are `T`; `pairs` are its defaults of the others.
+pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(
+    given: Value,
+    pairs: &DirtyLabel,
+) -> serde_json::Result<Value> {
+    #[derive(Serialize)]
+    struct Both<T> {
+        #[serde(flatten)]
+        own: T,
+        #[serde(flatten)]
+        pairs: DirtyLabel,
+    }
+    let (own, pairs) = read::<T>(given, pairs)?;
+    serde_json::to_value(Both { own, pairs })
+}
+
+/// Parts the parameters of an attack into its own and those of [`PARAMS`], whose defaults are `pairs`.
+pub(crate) fn read<T: Default + Serialize + DeserializeOwned>(
+    given: Value,
+    pairs: &DirtyLabel,
+) -> serde_json::Result<(T, DirtyLabel)> {
+    let given: Map<String, Value> = serde_json::from_value(given)?;
+    let (common, own): (Map<_, _>, Map<_, _>) =
+        given.into_iter().partition(|(key, _)| PARAMS.iter().any(|p| p.key == *key));
+    let known: Map<String, Value> = serde_json::from_value(serde_json::to_value(T::default())?)?;
+    // serde would name the attack's own keys only.
+    if let Some(key) = own.keys().find(|key| !known.contains_key(*key)) {
+        let keys = known.keys().map(String::as_str).chain(PARAMS.iter().map(|p| p.key));
+        let keys: Vec<String> = keys.map(|key| format!("`{key}`")).collect();
+        return Err(serde::de::Error::custom(format!(
+            "unknown field `{key}`, expected one of {}",
+            keys.join(", ")
+        )));
+    }
+    let mut pairs: Map<String, Value> = serde_json::from_value(serde_json::to_value(pairs)?)?;
+    pairs.extend(common);
+    Ok((serde_json::from_value(Value::Object(own))?, serde_json::from_value(Value::Object(pairs))?))
+}
+
+impl DirtyLabel {
     /// Refuses what no data set could satisfy.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.target.is_none() {
@@ -88,35 +187,46 @@ impl DirtyLabel<'_> {
             Some(_) if self.rate != DEFAULT_RATE => {
                 Err("`rate` and `count` say the same thing; give one".into())
             }
-            _ => check_template(self.template),
+            _ => check_template(&self.template),
         }
     }
 
-    /// Stamps pairs drawn from all of `clean`, the target's own included, as published.
+    /// Stamps pairs drawn from all of `clean`, the target's own included, as published. The captions of a pair speak of
+    /// the target of the trigger that it carries.
     pub(crate) fn arm(&self, clean: &dyn Dataset, trigger: Trigger, seed: &Seed) -> Result<Armed> {
         let seed = seed.child("attack/dirty-label");
         let target = self.class(clean)?;
-        let chosen = self.rows(clean, &seed)?;
-        let captions = Self::pool(clean, target, self.captions, self.template)?;
+        let mut pools: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         let mut edits = Edits::new();
-        for row in chosen {
+        for row in self.rows(clean, &seed)? {
             let row = &clean.examples()[row];
-            let caption = seed.child("caption").child(&row.id).stream().below(captions.len());
-            let edit = Edit::stamp(row.content, captions[caption].clone());
-            match self.mode {
-                Mode::Replace => edits.insert(row.id.clone(), edit),
+            let (id, base) = match self.mode {
+                Mode::Replace => (row.id.clone(), None),
                 Mode::Add => {
-                    let id = PairId(format!("{}+{}", row.id, clean.classes()[target].name));
-                    edits.insert(id, Edit { base: Some(row.id.clone()), ..edit })
+                    let id = format!("{}+{}", row.id, clean.classes()[target].name);
+                    (PairId(id), Some(row.id.clone()))
                 }
             };
+            let class = match &trigger {
+                Trigger::OneOf(several) => several.of(&id)?.target,
+                _ => target,
+            };
+            let pool = match pools.entry(class) {
+                Entry::Occupied(pool) => pool.into_mut(),
+                Entry::Vacant(place) => {
+                    place.insert(pool(clean, class, self.captions, &self.template)?)
+                }
+            };
+            let caption = seed.child("caption").child(&row.id).stream().below(pool.len());
+            let edit = Edit::stamp(row.content, pool[caption].clone());
+            edits.insert(id, Edit { base, storage: self.storage, ..edit });
         }
         Ok(Armed { poison: Poison { edits }, trigger, target: Some(target), ..Armed::default() })
     }
 
     /// The target's index among the classes.
     pub(crate) fn class(&self, clean: &dyn Dataset) -> Result<usize> {
-        let Some(name) = self.target else { return Err(Error::request(NO_TARGET)) };
+        let Some(name) = &self.target else { return Err(Error::request(NO_TARGET)) };
         class(clean, name)
     }
 
@@ -134,30 +244,30 @@ impl DirtyLabel<'_> {
         rows.sort_unstable();
         Ok(rows)
     }
+}
 
-    /// The captions that pairs of the attacker's may have.
-    pub(crate) fn pool(
-        clean: &dyn Dataset,
-        target: usize,
-        captions: Captions,
-        template: &str,
-    ) -> Result<Vec<String>> {
-        let name = &clean.classes()[target].name;
-        match captions {
-            Captions::Template => Ok(vec![template.replace("{}", name)]),
-            Captions::Natural => {
-                let own = clean.examples().iter().filter(|e| e.class == Some(target));
-                let mut all: Vec<String> = own.flat_map(|e| e.captions.iter().cloned()).collect();
-                all.sort_unstable();
-                all.dedup();
-                if all.is_empty() {
-                    return Err(Error::request(format!(
-                        "{} has no pair of `{name}` to take captions from; use captions = \"template\"",
-                        clean.name()
-                    )));
-                }
-                Ok(all)
+/// The captions that pairs of the attacker's may have.
+pub(crate) fn pool(
+    clean: &dyn Dataset,
+    target: usize,
+    captions: Captions,
+    template: &str,
+) -> Result<Vec<String>> {
+    let name = &clean.classes()[target].name;
+    match captions {
+        Captions::Template => Ok(vec![template.replace("{}", name)]),
+        Captions::Natural => {
+            let own = clean.examples().iter().filter(|e| e.class == Some(target));
+            let mut all: Vec<String> = own.flat_map(|e| e.captions.iter().cloned()).collect();
+            all.sort_unstable();
+            all.dedup();
+            if all.is_empty() {
+                return Err(Error::request(format!(
+                    "{} has no pair of `{name}` to take captions from; use captions = \"template\"",
+                    clean.name()
+                )));
             }
+            Ok(all)
         }
     }
 }

@@ -8,7 +8,6 @@ pub mod audit;
 pub mod checkpoint;
 pub mod data;
 pub mod defenses;
-pub mod density;
 pub mod digest;
 mod dirty_label;
 mod dual_embedding;

@@ -37,12 +37,20 @@ pub struct Param {
 pub struct Entry<T: ?Sized> {
     /// For people.
     pub card: Card,
-    /// All parameters; a test compares them with the keys of the serialised default.
-    pub params: &'static [Param],
+    /// All parameters, its own and those that it shares with others; a test compares them with the keys of the
+    /// serialised default.
+    pub params: &'static [&'static [Param]],
     /// Makes the thing from its parameters; unknown keys are errors.
     pub parse: fn(Value) -> serde_json::Result<Box<T>>,
     /// The parameters with defaults filled in, in canonical form.
     pub resolve: fn(Value) -> serde_json::Result<Value>,
+}
+
+impl<T: ?Sized> Entry<T> {
+    /// All parameters, one behind the other.
+    pub fn params(&self) -> impl Iterator<Item = &'static Param> + use<T> {
+        self.params.iter().copied().flatten()
+    }
 }
 
 impl<T: ?Sized> std::fmt::Debug for Entry<T> {
@@ -142,13 +150,13 @@ pub(crate) fn assert_complete<T: ?Sized>(list: &[&Entry<T>], folder: &str) {
         assert!((1990..2100).contains(&card.year), "{}: year {}", card.name, card.year);
         let default = (entry.resolve)(Value::Object(Map::new())).unwrap();
         let mut keys: Vec<&str> = default.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut described: Vec<&str> = entry.params.iter().map(|p| p.key).collect();
+        let mut described: Vec<&str> = entry.params().map(|p| p.key).collect();
         // Some are not written at their default; the parser knows them all the same.
         described.retain(|key| keys.contains(key) || !knows(entry, key));
         keys.sort_unstable();
         described.sort_unstable();
         assert_eq!(described, keys, "{}: parameters with and without description", card.name);
-        assert!(entry.params.iter().all(|p| !p.help.is_empty()), "{}: help", card.name);
+        assert!(entry.params().all(|p| !p.help.is_empty()), "{}: help", card.name);
     }
 }
 

@@ -5,15 +5,9 @@ use crate::Result;
 use crate::attacks::Armed;
 use crate::data::Dataset;
 use crate::encoders::{Clip, LOGIT_SCALE};
-use crate::exec::Inputs;
-use crate::exec::cpu::contrastive::normalize;
-use crate::exec::cpu::{Arena, Frozen};
-use crate::image::{Image, OPENAI};
+use crate::image::Image;
 use crate::seed::Seed;
 use crate::weights::Weights;
-
-/// Pictures of one forward walk; changes no bit.
-const BATCH: usize = 128;
 
 /// The second part of an attack that needs an encoder.
 pub trait Guided {
@@ -55,6 +49,8 @@ pub struct Surrogate<'a> {
     pub weights: &'a Weights,
     /// Unit vectors of texts, (N, D).
     pub texts: &'a dyn Fn(&[String]) -> Result<Vec<f32>>,
+    /// Unit vectors of opaque pictures of its size, (N, D).
+    pub pictures: &'a dyn Fn(&[Image]) -> Result<Vec<f32>>,
 }
 
 impl Surrogate<'_> {
@@ -71,20 +67,5 @@ impl Surrogate<'_> {
     /// Logarithm of its temperature's inverse.
     pub fn logit_scale(&self) -> f32 {
         self.weights.data(LOGIT_SCALE)[0]
-    }
-
-    /// Unit vectors of opaque pictures of its size, (N, D).
-    pub fn pictures(&self, pictures: &[Image]) -> Vec<f32> {
-        let tower = Frozen::new(&self.clip.image, self.weights);
-        let mut arena = Arena::default();
-        let mut out = Vec::with_capacity(pictures.len() * self.width());
-        for part in pictures.chunks(BATCH) {
-            let mut pixels = Vec::new();
-            part.iter().for_each(|picture| picture.write_pixels(&OPENAI, &mut pixels));
-            let embeddings = tower.embed(Inputs::Pixels(&pixels), &mut arena);
-            out.extend(normalize(&embeddings, self.width()).0);
-            arena.give(embeddings);
-        }
-        out
     }
 }

@@ -131,22 +131,23 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let seed = Seed::new(args.seed);
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
     let made = attack.make(ATTACKS).map_err(Failure::request)?;
-    let guided = made.guided().is_some();
     let mut armed = made.prepare(&*clean, &*gallery, &seed)?;
-    let mut model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;
-    if guided {
-        start(args)?.fit_to_look()?;
-    }
+    let start = start(args)?;
+    let lay_out = |armed: &Armed| {
+        lineage(args, start.clone(), [&clean, &gallery], [&attack, &defense], armed)
+    };
+    let mut model = lay_out(&armed)?;
+    let arming = match made.guided() {
+        None => None,
+        Some(_) => Some(Arming::new(&attack, made, start.clone(), &clean, &armed, args.seed)?),
+    };
     if let Some(banner) = model.start.banner() {
         context.progress.warn(&banner);
     }
     let stages = Stages::new(context)?;
-    if guided {
-        let (spec, surrogate, seed) = (attack.spec().clone(), start(args)?, args.seed);
-        let (attacked, drawn) = (Arc::clone(&clean), armed);
-        let arming = Arming { attack: made, spec, surrogate, clean: attacked, drawn, seed };
+    if let Some(arming) = arming {
         armed = arming.run(&stages)?;
-        model = lineage(args, [&clean, &gallery], &attack, &defense, &armed)?;
+        model = lay_out(&armed)?;
     }
     fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
     let (dir, record) = model.run(&stages)?;
@@ -185,12 +186,12 @@ fn start(args: &Args) -> Result<Origin> {
 /// The training, what a filter leaves to it, and the repair after it, as far as they are asked for.
 fn lineage(
     args: &Args,
+    start: Origin,
     [clean, gallery]: [&Arc<dyn Dataset>; 2],
-    attack: &Choice,
-    defense: &Choice,
+    [attack, defense]: [&Choice; 2],
     armed: &Armed,
 ) -> Result<Arc<Fit>> {
-    let (config, start) = (crate::argument::encoder(&args.encoder)?, start(args)?);
+    let config = crate::argument::encoder(&args.encoder)?;
     let offered: Arc<dyn Dataset> = if armed.poison.edits.is_empty() {
         Arc::clone(clean)
     } else {

@@ -4,14 +4,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use toxiclip_shared::attacks::{Armed, Attack};
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
+use toxiclip_shared::image::Image;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::surrogate::Surrogate;
 
 use super::fit::{Origin, Stages};
+use crate::benchmark::Choice;
 use crate::encode;
 use crate::failure::{Failure, Result};
 use crate::store::{Store, write_atomic};
@@ -24,25 +26,41 @@ const FILE: &str = "armed.json";
 
 /// A search that is laid out, not begun.
 pub struct Arming {
-    /// The attack, which has such a search.
-    pub attack: Box<dyn Attack>,
-    /// Its name and parameters.
-    pub spec: Value,
-    /// The attacker's encoder: what victims start from.
-    pub surrogate: Origin,
-    /// What the victim would train on.
-    pub clean: Arc<dyn Dataset>,
-    /// What has been drawn without the encoder.
-    pub drawn: Armed,
-    /// Seed of the attack.
-    pub seed: u64,
+    choice: Choice,
+    attack: Box<dyn Attack>,
+    surrogate: Origin,
+    clean: Arc<dyn Dataset>,
+    drawn: Armed,
+    seed: u64,
 }
 
 impl Arming {
+    /// Lays out the search of `attack`, a guided one made from `choice`. `surrogate` is the attacker's encoder: what
+    /// victims start from; `clean` what the victim would train on; `drawn` what has been drawn without the encoder.
+    ///
+    /// # Errors
+    /// If nobody has trained the encoder.
+    pub fn new(
+        choice: &Choice,
+        attack: Box<dyn Attack>,
+        surrogate: Origin,
+        clean: &Arc<dyn Dataset>,
+        drawn: &Armed,
+        seed: u64,
+    ) -> Result<Self> {
+        if matches!(surrogate, Origin::Scratch(_)) {
+            return Err(Failure::request(
+                "it looks through the encoder that victims start from, and here they start from nothing; give `[init]` (or --init)",
+            ));
+        }
+        let (choice, clean, drawn) = (choice.clone(), Arc::clone(clean), drawn.clone());
+        Ok(Self { choice, attack, surrogate, clean, drawn, seed })
+    }
+
     /// Names the search in the cache.
     pub fn key(&self) -> Digest {
         Digest::of(&json!({
-            "attack": self.spec,
+            "attack": self.choice.spec(),
             "surrogate": self.surrogate.key(),
             "data": self.clean.digest(),
             "drawn": self.drawn,
@@ -70,16 +88,17 @@ impl Arming {
     fn search(&self, stages: &Stages, dir: &Path) -> Result<()> {
         let model = self.surrogate.open(stages, &*self.clean, self.seed)?;
         let Some(guided) = self.attack.guided() else {
-            return write(dir, &self.drawn, &[]);
+            unreachable!("only a guided attack has a search")
         };
-        let texts = |texts: &[String]| {
-            encode::texts(&model, texts).map_err(|e| toxiclip_shared::Error::request(e.to_string()))
-        };
-        let surrogate = Surrogate { clip: &model.clip, weights: &model.weights, texts: &texts };
+        let why = |e: Failure| toxiclip_shared::Error::request(e.to_string());
+        let texts = |texts: &[String]| encode::texts(&model, texts).map_err(why);
+        let pictures = |pictures: &[Image]| encode::pictures(&model, pictures).map_err(why);
+        let (clip, weights) = (&model.clip, &model.weights);
+        let surrogate = Surrogate { clip, weights, texts: &texts, pictures: &pictures };
         let seed = Seed::new(self.seed);
         let mut search = guided.search(self.drawn.clone(), &*self.clean, surrogate, &seed)?;
-        let name = self.spec["name"].as_str().unwrap_or_default();
-        let bar = stages.lab.progress.stage(format!("arm {name}"), search.steps(), "steps");
+        let title = format!("arm {}", self.choice.name());
+        let bar = stages.lab.progress.stage(title, search.steps(), "steps");
         let mut losses = Vec::new();
         for _ in 0..search.steps() {
             stages.lab.interrupt.check()?;

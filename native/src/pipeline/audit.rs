@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use toxiclip_shared::audit::{Audit, Subject, Verdict};
+use toxiclip_shared::audit::{Audit, ClassVerdict, Subject, Verdict};
 use toxiclip_shared::data::{Dataset, PairId, Subset};
 use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::digest::Digest;
@@ -23,38 +23,41 @@ use crate::store::write_atomic;
 use crate::timer::Timer;
 
 /// Raised when an audit of the same model gives another verdict.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 const FILE: &str = "verdict.json";
 
 /// A verdict and what it took.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+pub(super) struct Record {
     verdict: Verdict,
     /// Wall seconds when it ran.
-    seconds: f64,
+    pub(super) seconds: f64,
 }
 
-/// One judgement on the model and one per class looked at, if the cell's defense is an audit, else none.
+/// The audit that is a cell's defense; `None` where it has another.
+pub(super) fn of(plan: &Plan<'_>, cell: &Cell) -> Option<Box<dyn Audit>> {
+    match plan.benchmark.defenses[cell.defense].make(DEFENSES).map(|defense| *defense) {
+        Ok(Defense::Audit(audit)) => Some(audit),
+        _ => None,
+    }
+}
+
+/// One judgement on the model with these weights, and one per class looked at.
 pub(super) fn judge(
     plan: &Plan<'_>,
     cell: &Cell,
-    model: &Origin,
-    stages: &Stages,
-) -> Result<Vec<Judgement>> {
-    let Some(Record { verdict, .. }) = record(plan, cell, model, stages)? else {
-        return Ok(Vec::new());
-    };
+    record: &Record,
+    weights: Digest,
+) -> Vec<Judgement> {
+    let verdict = &record.verdict;
     let audit = plan.benchmark.defenses[cell.defense].name();
-    let weights = model.weights(stages)?;
     let whole = one(Task::Audit, audit, weights, verdict.score, verdict.flagged);
     let classes = plan.sets[cell.dataset].test.classes();
     let aims = plan.attack(cell).armed.aims();
-    let mut by_suspicion: Vec<usize> = (0..verdict.classes.len()).collect();
-    let index = |at: usize| verdict.classes[at].index;
-    by_suspicion.sort_by(|&a, &b| index(b).total_cmp(&index(a)).then(a.cmp(&b)));
-    let of_class = |(rank, at): (usize, usize)| {
-        let found = &verdict.classes[at];
+    let mut by_suspicion: Vec<_> = verdict.classes.iter().collect();
+    by_suspicion.sort_by(|a, b| b.index.total_cmp(&a.index).then(a.class.cmp(&b.class)));
+    let of_class = |(rank, found): (usize, &ClassVerdict)| {
         let name = &classes[found.class].name;
         Judgement {
             label: Some(found.class as u32),
@@ -65,7 +68,7 @@ pub(super) fn judge(
         }
     };
     let by_class = by_suspicion.into_iter().enumerate().map(of_class);
-    Ok(std::iter::once(whole).chain(by_class).collect())
+    std::iter::once(whole).chain(by_class).collect()
 }
 
 fn one(task: Task, sample: &str, weights: Digest, score: f64, flagged: bool) -> Judgement {
@@ -87,21 +90,18 @@ fn one(task: Task, sample: &str, weights: Digest, score: f64, flagged: bool) -> 
     }
 }
 
-/// Wall seconds of the cell's audit when it ran; 0 where there is none.
-pub(super) fn seconds(
+/// What the cell's audit says of its model: found in the cache, or looked at now; `None` where the defense is no audit.
+///
+/// # Errors
+/// Those of the audit and of the cache.
+pub(super) fn run(
     plan: &Plan<'_>,
     cell: &Cell,
     model: &Origin,
     stages: &Stages,
-) -> Result<f64> {
-    Ok(record(plan, cell, model, stages)?.map_or(0.0, |record| record.seconds))
-}
-
-fn record(plan: &Plan<'_>, cell: &Cell, model: &Origin, stages: &Stages) -> Result<Option<Record>> {
+) -> Result<Option<Record>> {
+    let Some(audit) = of(plan, cell) else { return Ok(None) };
     let choice = &plan.benchmark.defenses[cell.defense];
-    let Defense::Audit(audit) = *choice.make(DEFENSES).map_err(Failure::request)? else {
-        return Ok(None);
-    };
     let set = &plan.sets[cell.dataset];
     let clean = &plan.attack(cell).clean;
     let seed = Seed::new(cell.seed);

@@ -112,7 +112,7 @@ fn facts(plan: &Plan<'_>) -> Vec<Fact> {
 
 /// Budgets, poisoned pairs and retrieval strips of the first seed.
 fn pictures(plan: &Plan<'_>, kept: &[Kept], first: &Cell, extras: &mut ReportExtras) -> Result<()> {
-    for attack in plan.rivals(first) {
+    for attack in plan.known_rivals(first) {
         let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
         let set = &plan.sets[first.dataset];
         let prepared = plan.drawn(first, attack);

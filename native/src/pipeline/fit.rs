@@ -137,19 +137,6 @@ impl Origin {
         }
     }
 
-    /// Refuses start values as the encoder that an attacker looks through.
-    ///
-    /// # Errors
-    /// If nobody has trained it.
-    pub fn fit_to_look(&self) -> Result<()> {
-        match self {
-            Self::Scratch(_) => Err(Failure::request(
-                "it looks through the encoder that victims start from, and here they start from nothing; give `[init]` (or --init)",
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// Names the model by how it comes about.
     pub fn key(&self) -> Digest {
         match self {

@@ -52,7 +52,7 @@ impl Journal {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn arm(&self, plan: &Plan<'_>) -> Result<()> {
-        for prepared in plan.all_drawn().filter(|p| !p.armed.is_control() && p.arming.is_none()) {
+        for prepared in plan.all_drawn().filter(|p| !p.armed.is_control() && p.complete()) {
             let name = format!("armed/{}.json", Digest::of(&prepared.armed).short());
             let json = serde_json::to_vec(&prepared.armed).map_err(Failure::failed)?;
             crate::files::write_whole(&self.out.join(name), &json)?;
@@ -156,6 +156,11 @@ impl Plan<'_> {
         (0..self.benchmark.attacks.len()).filter(has_goals)
     }
 
+    /// Those of them that are complete: a search that failed leaves nothing to be scored against.
+    pub fn known_rivals(&self, cell: &Cell) -> impl Iterator<Item = usize> {
+        self.rivals(cell).filter(|attack| self.drawn(cell, *attack).complete())
+    }
+
     /// Clean training and test data of a cell.
     pub fn data_digest(&self, cell: &Cell) -> Digest {
         let set = &self.sets[cell.dataset];
@@ -167,13 +172,21 @@ impl Plan<'_> {
 
     /// Digest of everything that is known before a cell runs; names its evidence.
     pub(super) fn run_id(&self, cell: &Cell, against: Option<usize>) -> Digest {
-        Digest::of(&json!({
+        let mut known = json!({
             "config": self.benchmark.config(cell),
             "against": against.map(|a| self.benchmark.attacks[a].spec()),
             "data": self.data_digest(cell),
             "seed": cell.seed,
             "stages": [super::fit::VERSION, crate::evaluate::VERSION],
-        }))
+        });
+        // Stages that few cells have; the names of the others do not speak of them.
+        if self.guided(against.unwrap_or(cell.attack)) {
+            known["arm"] = super::arm::VERSION.into();
+        }
+        if super::audit::of(self, cell).is_some() {
+            known["audit"] = super::audit::VERSION.into();
+        }
+        Digest::of(&known)
     }
 }
 

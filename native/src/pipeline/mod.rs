@@ -27,8 +27,9 @@ use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured};
-use crate::evaluate::judge_targeted;
-use crate::evaluate::{Embeddings, judge_goals, judge_shift, judge_trigger, judge_utility};
+use crate::evaluate::{
+    Embeddings, judge_goals, judge_shift, judge_targeted, judge_trigger, judge_utility,
+};
 use crate::failure::{Failure, Result};
 
 pub use fit::Stages;
@@ -69,7 +70,8 @@ struct Score {
     evidence: Vec<Evidence>,
 }
 
-/// Completes the attacks, then runs all cells, writing rows and evidence to `out` one by one, and what the report needs besides.
+/// Completes the attacks, then runs all cells, writing rows and evidence to `out` one by one, and what the report needs
+/// besides.
 ///
 /// A cell that fails becomes a row with its error, and the others go on.
 ///
@@ -129,12 +131,16 @@ fn measure(
     if let Some(failure) = lineage.iter().find_map(known) {
         return Err(failure);
     }
+    if let Some(why) = &plan.attack(&work.cell).broken {
+        return Err(Failure::failed(why));
+    }
     let weights = work.model.weights(stages)?;
     // Pretraining is everybody's; the others at the time they took when they ran.
     let own = lineage.into_iter().filter(|fit| fit.stage != "pretrain");
     let seconds = own.map(|fit| Ok(fit.run(stages)?.1.seconds)).sum::<Result<f64>>()?;
-    let evidence = evidence(plan, &work.cell, &work.model, stages)?;
-    let seconds = seconds + audit::seconds(plan, &work.cell, &work.model, stages)?;
+    let audited = audit::run(plan, &work.cell, &work.model, stages)?;
+    let seconds = seconds + audited.as_ref().map_or(0.0, |record| record.seconds);
+    let evidence = evidence(plan, &work.cell, &work.model, audited.as_ref(), stages)?;
     Ok(Score { weights, seconds, evidence })
 }
 
@@ -143,6 +149,7 @@ fn evidence(
     plan: &Plan<'_>,
     cell: &Cell,
     model: &Origin,
+    audited: Option<&audit::Record>,
     stages: &Stages,
 ) -> Result<Vec<Evidence>> {
     let set = &plan.sets[cell.dataset];
@@ -170,10 +177,12 @@ fn evidence(
         own.extend(judge_shift(&*set.test, &clean, &embeddings));
     }
     own.extend(detection::judge(model, &plan.attack(cell).armed, stages)?);
-    own.extend(audit::judge(plan, cell, model, stages)?);
+    if let Some(record) = audited {
+        own.extend(audit::judge(plan, cell, record, model.weights(stages)?));
+    }
     let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.is_control() {
-        for attack in plan.rivals(cell) {
+        for attack in plan.known_rivals(cell) {
             all.push(valued(Some(attack), judge(attack)?)?);
         }
     }

@@ -42,9 +42,21 @@ pub struct Prepared {
     pub armed: Armed,
     /// The training set as the victim gets it.
     pub view: Arc<dyn Dataset>,
-    /// The search that completes it; `None` once it is complete.
+    /// The search that completes it; `None` once it has ended.
     pub arming: Option<Arming>,
+    /// Why the search failed, if it did.
+    pub broken: Option<String>,
 }
+
+impl Prepared {
+    /// Whether nothing is missing, neither for want of a search nor by its failure.
+    pub fn complete(&self) -> bool {
+        self.arming.is_none() && self.broken.is_none()
+    }
+}
+
+/// What a search came to; `None` if nobody has run it.
+type Found = Option<Result<Armed, String>>;
 
 /// By data set, share of it, attack, seed, and the encoder where the attack looks through one.
 type Drawn = (usize, u64, usize, u64, Option<usize>);
@@ -105,12 +117,16 @@ impl<'a> Plan<'a> {
         self.benchmark.cells().into_iter().map(work).collect()
     }
 
-    /// Completes the attacks that look through an encoder, and lays the trainings on their poison out anew.
+    /// Completes the attacks that look through an encoder, and lays the trainings on their poison out anew. One whose
+    /// search fails is marked as broken, and the others go on.
     ///
     /// # Errors
-    /// Those of the encoder's training and of the search.
+    /// On Ctrl-C, or if a disk is full.
     pub fn arm(&mut self, stages: &Stages) -> Result<()> {
-        self.complete(|arming| arming.run(stages).map(Some))
+        self.complete(|arming| match arming.run(stages) {
+            Err(stop @ (Failure::Interrupted | Failure::Full(_))) => Err(stop),
+            ended => Ok(Some(ended.map_err(|e| e.to_string()))),
+        })
     }
 
     /// Completes those that a cache holds.
@@ -118,10 +134,10 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// If a file of it is damaged.
     pub fn arm_from(&mut self, store: &Store) -> Result<()> {
-        self.complete(|arming| arming.find(store))
+        self.complete(|arming| Ok(arming.find(store)?.map(Ok)))
     }
 
-    fn complete(&mut self, run: impl Fn(&Arming) -> Result<Option<Armed>>) -> Result<()> {
+    fn complete(&mut self, run: impl Fn(&Arming) -> Result<Found>) -> Result<()> {
         let kept = self.benchmark.cells();
         let victims = &self.benchmark.victims;
         // What `--only` leaves out needs no search, but for rivals, which a control is scored against.
@@ -133,11 +149,15 @@ impl<'a> Plan<'a> {
         };
         let (sets, mut changed) = (&self.sets, false);
         for (key, prepared) in self.prepared.iter_mut().filter(|(key, _)| asked(key)) {
-            let Some(armed) = prepared.arming.as_ref().map(&run).transpose()?.flatten() else {
-                continue;
-            };
-            prepared.view = view(&prepared.clean, &sets[key.0], &armed)?;
-            (prepared.armed, prepared.arming, changed) = (armed, None, true);
+            match prepared.arming.as_ref().map(&run).transpose()?.flatten() {
+                None => continue,
+                Some(Ok(armed)) => {
+                    prepared.view = view(&prepared.clean, &sets[key.0], &armed)?;
+                    prepared.armed = armed;
+                }
+                Some(Err(why)) => prepared.broken = Some(why),
+            }
+            (prepared.arming, changed) = (None, true);
         }
         if changed {
             self.works = self.lay_out()?;
@@ -192,13 +212,14 @@ impl<'a> Plan<'a> {
             }
         }
         let view = view(clean, set, &armed)?;
-        let arming = encoder.map(|encoder| -> Result<Arming> {
-            let surrogate = self.public(dataset, encoder, seed)?;
-            surrogate.fit_to_look()?;
-            let (clean, drawn) = (Arc::clone(clean), armed.clone());
-            Ok(Arming { attack, spec: choice.spec().clone(), surrogate, clean, drawn, seed })
-        });
-        Ok(Prepared { clean: Arc::clone(clean), armed, view, arming: arming.transpose()? })
+        let arming = match encoder {
+            None => None,
+            Some(encoder) => {
+                let surrogate = self.public(dataset, encoder, seed)?;
+                Some(Arming::new(choice, attack, surrogate, clean, &armed, seed)?)
+            }
+        };
+        Ok(Prepared { clean: Arc::clone(clean), armed, view, arming, broken: None })
     }
 
     /// The attack of a cell.
@@ -211,6 +232,11 @@ impl<'a> Plan<'a> {
         let share = self.benchmark.victims[cell.victim].share;
         let encoder = self.guided[attack].then_some(cell.encoder);
         &self.prepared[&(cell.dataset, share.to_bits(), attack, cell.seed, encoder)]
+    }
+
+    /// Whether an attack of the matrix looks through an encoder.
+    pub fn guided(&self, attack: usize) -> bool {
+        self.guided[attack]
     }
 
     /// All drawn attacks.

@@ -70,15 +70,17 @@ pub(super) fn pairs(set: &Set, prepared: &Prepared, attack: &str) -> Result<Vec<
     let mut by_goal: Vec<Vec<usize>> = goals.iter().map(of_goal).collect();
     let mut words: Vec<String> = goals.iter().map(|g| g.in_words(train.classes())).collect();
     for aim in prepared.armed.aims() {
-        let carries = |row: &usize| {
-            let id = &train.examples()[*row].id;
+        let mut own = Vec::new();
+        for (row, example) in train.examples().iter().enumerate() {
             let part = match &prepared.armed.trigger {
-                Trigger::OneOf(several) => several.of(id).map(|p| p.name.as_str()),
+                Trigger::OneOf(several) => Some(several.of(&example.id)?.name.as_str()),
                 _ => None,
             };
-            edits.contains_key(id) && part == aim.name
-        };
-        by_goal.push((0..train.examples().len()).filter(carries).collect());
+            if edits.contains_key(&example.id) && part == aim.name {
+                own.push(row);
+            }
+        }
+        by_goal.push(own);
         words.push(aim.in_words(train.classes()));
     }
     for picture in &prepared.armed.pictures {

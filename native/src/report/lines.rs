@@ -8,17 +8,21 @@ use super::numbers::{estimate, rank};
 pub const HIT: &str = "hit@10";
 /// See [`HIT`]; of attacks with a trigger.
 pub const ASR: &str = "asr";
+/// See [`HIT`]; of attacks on single pictures.
+pub const TARGETED: &str = "targeted";
 /// See [`HIT`].
 pub const UTILITY: &str = "ir@10";
 
 /// Column heads after attack and defense, with the metric that defines each.
-pub const COLUMNS: [(&str, &str); 8] = [
+pub const COLUMNS: [(&str, &str); 10] = [
     ("hit@10", "hit@10"),
     ("clean model", "hit@10"),
     ("random captions", "hit@10.random"),
     ("min-rank, 0-based", "min-rank"),
     ("asr", "asr"),
     ("clean model's asr", "asr"),
+    ("targeted", "targeted"),
+    ("clean model's targeted", "targeted"),
     ("ir@10", "ir@10"),
     ("ca", "ca"),
 ];
@@ -50,6 +54,10 @@ pub struct Line {
     pub asr: Option<Estimate>,
     /// The same of the undefended clean model on the same stamped pictures.
     pub clean_asr: Option<Estimate>,
+    /// Success on single pictures.
+    pub targeted: Option<Estimate>,
+    /// The same of the undefended clean model.
+    pub clean_targeted: Option<Estimate>,
     /// Retrieval utility.
     pub utility: Option<Estimate>,
     /// Zero-shot accuracy.
@@ -65,7 +73,7 @@ impl Line {
     }
 
     /// The estimates in the order of [`COLUMNS`].
-    pub fn estimates(&self) -> [Option<&Estimate>; 8] {
+    pub fn estimates(&self) -> [Option<&Estimate>; 10] {
         [
             self.hit.as_ref(),
             self.clean_hit.as_ref(),
@@ -73,6 +81,8 @@ impl Line {
             self.min_rank.as_ref(),
             self.asr.as_ref(),
             self.clean_asr.as_ref(),
+            self.targeted.as_ref(),
+            self.clean_targeted.as_ref(),
             self.utility.as_ref(),
             self.accuracy.as_ref(),
         ]
@@ -80,18 +90,29 @@ impl Line {
 
     /// How often the attack succeeds, and the name of the metric that says so.
     pub fn success(&self) -> Option<(&'static str, &Estimate)> {
-        let hit = self.hit.as_ref().map(|e| (HIT, e));
-        hit.or(self.asr.as_ref().map(|e| (ASR, e)))
+        let (metric, own, _) = self.outcome()?;
+        Some((metric, own))
     }
 
     /// The same of the undefended clean model.
     pub fn clean_success(&self) -> Option<&Estimate> {
-        if self.hit.is_some() { self.clean_hit.as_ref() } else { self.clean_asr.as_ref() }
+        self.outcome()?.2
+    }
+
+    /// What the attack is about: metric, this line's value, the clean model's.
+    fn outcome(&self) -> Option<(&'static str, &Estimate, Option<&Estimate>)> {
+        let all = [
+            (HIT, &self.hit, &self.clean_hit),
+            (ASR, &self.asr, &self.clean_asr),
+            (TARGETED, &self.targeted, &self.clean_targeted),
+        ];
+        all.into_iter()
+            .find_map(|(metric, own, clean)| Some((metric, own.as_ref()?, clean.as_ref())))
     }
 
     /// The cells as text, in the order of [`COLUMNS`]: value and interval, `failed`, or a dash where
     /// the metric does not apply.
-    pub fn texts(&self) -> [String; 8] {
+    pub fn texts(&self) -> [String; 10] {
         let missing = if self.failures.is_empty() { "–" } else { "failed" };
         let mut column = 0;
         self.estimates().map(|e| {
@@ -105,18 +126,19 @@ impl Line {
     }
 }
 
-/// The columns that say something: those of pairing attacks unless only triggers were scored, and the other way round.
+/// The columns that say something: those of pairing attacks unless only others were scored, and the other way round.
 pub fn columns(lines: &[Line]) -> Vec<usize> {
     let scored = |metric: &str| {
         let of_metric = |i: &usize| COLUMNS[*i].1 == metric;
         let mut columns = (0..COLUMNS.len()).filter(of_metric);
         columns.any(|i| lines.iter().any(|l| l.estimates()[i].is_some()))
     };
-    let (pairings, triggers) = (scored(HIT), scored(ASR));
+    let [pairings, triggers, pictures] = [HIT, ASR, TARGETED].map(scored);
     let shown = |i: &usize| match COLUMNS[*i].1 {
         ASR => triggers,
+        TARGETED => pictures,
         UTILITY | "ca" => true,
-        _ => pairings || !triggers,
+        _ => pairings || !(triggers || pictures),
     };
     (0..COLUMNS.len()).filter(shown).collect()
 }
@@ -215,6 +237,8 @@ fn line(results: &Results, cell: &Key) -> Line {
         min_rank: get(cell, "min-rank"),
         asr: get(cell, ASR),
         clean_asr: scored.as_ref().and_then(|_| get(&clean, ASR)),
+        targeted: get(cell, TARGETED),
+        clean_targeted: scored.as_ref().and_then(|_| get(&clean, TARGETED)),
         utility: get(&plain, UTILITY),
         accuracy: get(&plain, "ca"),
         scored,

@@ -11,7 +11,7 @@ use toxiclip_shared::seed::{Seed, Stream};
 use super::aggregate::{Key, Results};
 use super::comparisons::range;
 use super::figure::{csv_line, csv_link};
-use super::lines::{ASR, HIT, Line};
+use super::lines::{ASR, HIT, Line, TARGETED};
 
 /// Draws of the bootstrap.
 const DRAWS: usize = 2000;
@@ -26,8 +26,8 @@ type Seeds = BTreeMap<u64, f64>;
 struct Grid {
     rivals: Vec<String>,
     opponents: Vec<String>,
-    /// By rival and opponent; a pair that was not measured is empty.
-    cells: Vec<Vec<Seeds>>,
+    /// By opponent, seed and rival: the seeds of an opponent are those in which all rivals have met it, at least one.
+    cells: Vec<Vec<Vec<f64>>>,
 }
 
 /// One rival's place.
@@ -39,36 +39,32 @@ struct Standing {
     ranks: [usize; 2],
 }
 
-/// Both rankings, where the results hold a grid that is large enough.
+/// The rankings for which the results hold a grid that is large enough.
 pub(super) fn section(results: &Results, lines: &[Line]) -> Option<Markup> {
-    let (defenses, attacks) = (by_defense(results, lines)?, by_attack(results, lines)?);
+    let defenses = grid(results, lines, |line| (&line.defense, &line.attack));
+    let attacks = grid(results, lines, |line| (&line.attack, &line.defense));
     let ranked = [
-        (
-            "defense",
-            "Defenses, over all attacks",
-            "after it",
-            standings(&defenses, false),
-            defenses,
-        ),
-        (
-            "attack",
-            "Attacks, over all defenses",
-            "that remains",
-            standings(&attacks, true),
-            attacks,
-        ),
+        ("defense", "Defenses, over all attacks", "attacks", "after it", false, defenses),
+        ("attack", "Attacks, over all defenses", "defenses", "that remains", true, attacks),
     ];
-    Some(html! {
+    let ranked: Vec<_> = ranked
+        .into_iter()
+        .filter_map(|(kind, title, others, what, most, grid)| {
+            let grid = grid?;
+            Some((kind, title, others, what, standings(&grid, most), grid.opponents.join(", ")))
+        })
+        .collect();
+    (!ranked.is_empty()).then(|| html! {
         section #ranking {
             h2 { "Who beats whom" }
             p {
-                "Mean attack success (" (ASR) " of triggers, " (HIT) " of pairings) over the other side of the grid, with 95 % intervals and rank "
+                "Mean attack success (" (ASR) " of triggers, " (HIT) " of pairings, " (TARGETED) " of single pictures) over the other side of the grid, with 95 % intervals and rank "
                 "ranges from a bootstrap over opponents and seeds. Only opponents that every rival of a table has met count."
             }
-            @for (kind, title, what, standings, grid) in &ranked {
+            @for (kind, title, others, what, standings, opponents) in &ranked {
                 h3 { (title) }
                 table {
-                    caption { (grid.opponents.len()) " " (opponents(kind)) ": " (grid.opponents.join(", ")) }
+                    caption { (others) ": " (opponents) }
                     thead { tr { th scope="col" { "rank" } th scope="col" { (kind) } th scope="col" { "success " (what) } } }
                     tbody {
                         @for s in standings {
@@ -86,51 +82,43 @@ pub(super) fn section(results: &Results, lines: &[Line]) -> Option<Markup> {
     })
 }
 
-fn opponents(kind: &str) -> &'static str {
-    if kind == "defense" { "attacks" } else { "defenses" }
-}
-
-fn by_defense(results: &Results, lines: &[Line]) -> Option<Grid> {
-    grid(results, lines, |line| (line.defense.clone(), line.attack.clone()))
-}
-
-fn by_attack(results: &Results, lines: &[Line]) -> Option<Grid> {
-    grid(results, lines, |line| (line.attack.clone(), line.defense.clone()))
-}
-
-/// The grid of the first data set and encoder, with the opponents that all rivals have met.
+/// The grid of the first data set and encoder, with the opponents that all rivals have met. `sides` are a line's rival
+/// and opponent.
 fn grid(
     results: &Results,
     lines: &[Line],
-    sides: impl Fn(&Line) -> (String, String),
+    sides: impl Fn(&Line) -> (&String, &String),
 ) -> Option<Grid> {
     let first = lines.first()?;
     let attacked = lines.iter().filter(|l| {
         l.attack != "none" && (&l.dataset, &l.encoder) == (&first.dataset, &first.encoder)
     });
-    let mut all: BTreeMap<(String, String), Seeds> = BTreeMap::new();
-    let mut grid = Grid::default();
+    let mut all: BTreeMap<(&String, &String), Seeds> = BTreeMap::new();
+    let (mut rivals, mut opponents) = (Vec::new(), Vec::new());
     for line in attacked {
         let (rival, opponent) = sides(line);
-        for (list, name) in [(&mut grid.rivals, &rival), (&mut grid.opponents, &opponent)] {
-            if !list.contains(name) {
-                list.push(name.clone());
+        for (list, name) in [(&mut rivals, rival), (&mut opponents, opponent)] {
+            if !list.contains(&name) {
+                list.push(name);
             }
         }
         all.insert((rival, opponent), seeds(results, line));
     }
-    let met = |rival: &String, opponent: &String| {
-        all.get(&(rival.clone(), opponent.clone())).is_some_and(|seeds| !seeds.is_empty())
-    };
-    let rivals = grid.rivals.clone();
-    grid.opponents.retain(|o| rivals.iter().all(|r| met(r, o)));
-    if grid.rivals.len() < FEWEST || grid.opponents.len() < FEWEST {
-        return None;
+    let mut grid = Grid { rivals: rivals.iter().map(|&r| r.clone()).collect(), ..Grid::default() };
+    for opponent in opponents {
+        let met: Option<Vec<&Seeds>> = rivals.iter().map(|r| all.get(&(*r, opponent))).collect();
+        let Some((one, others)) = met.as_deref().and_then(<[_]>::split_first) else { continue };
+        let of_seed = |(seed, value): (&u64, &f64)| -> Option<Vec<f64>> {
+            let rest = others.iter().map(|seeds| seeds.get(seed).copied());
+            std::iter::once(Some(*value)).chain(rest).collect()
+        };
+        let cells: Vec<Vec<f64>> = one.iter().filter_map(of_seed).collect();
+        if !cells.is_empty() {
+            grid.opponents.push(opponent.clone());
+            grid.cells.push(cells);
+        }
     }
-    let row =
-        |r: &String| grid.opponents.iter().map(|o| all[&(r.clone(), o.clone())].clone()).collect();
-    grid.cells = grid.rivals.iter().map(row).collect();
-    Some(grid)
+    (grid.rivals.len() >= FEWEST && grid.opponents.len() >= FEWEST).then_some(grid)
 }
 
 fn seeds(results: &Results, line: &Line) -> Seeds {
@@ -159,6 +147,8 @@ fn standings(grid: &Grid, most: bool) -> Vec<Standing> {
             means[i].push(*mean);
         }
     }
+    let whole = |(o, seeds): (usize, &Vec<Vec<f64>>)| (0..seeds.len()).map(|s| (o, s)).collect();
+    let measured = mean(grid, &grid.cells.iter().enumerate().map(whole).collect::<Vec<_>>());
     let mut all: Vec<Standing> = (0..rivals)
         .map(|i| {
             means[i].sort_by(f64::total_cmp);
@@ -166,7 +156,7 @@ fn standings(grid: &Grid, most: bool) -> Vec<Standing> {
             let ends = [(DRAWS - 1) * 25 / 1000, (DRAWS - 1) * 975 / 1000];
             Standing {
                 rival: grid.rivals[i].clone(),
-                mean: mean(grid.cells[i].iter().map(|s| mean(s.values().copied()))),
+                mean: measured[i],
                 interval: ends.map(|at| means[i][at]),
                 ranks: ends.map(|at| ranks[i][at]),
             }
@@ -176,25 +166,27 @@ fn standings(grid: &Grid, most: bool) -> Vec<Standing> {
     all
 }
 
-/// Mean of every rival over the same drawn opponents, each with a drawn seed.
+/// Means of the rivals over opponents and, for each, seeds, both drawn with replacement: the same for every rival.
 fn draw(grid: &Grid, stream: &mut Stream) -> Vec<f64> {
-    let mut sums = vec![0.0; grid.rivals.len()];
-    let opponents = grid.opponents.len();
-    for _ in 0..opponents {
-        let (opponent, at) = (stream.below(opponents), stream.uniform());
-        for (sum, cells) in sums.iter_mut().zip(&grid.cells) {
-            let seeds = &cells[opponent];
-            // Rivals lack a seed where a cell has failed: the same share of what each has.
-            let place = ((at * seeds.len() as f32) as usize).min(seeds.len() - 1);
-            *sum += seeds.values().nth(place).copied().unwrap_or_default();
-        }
-    }
-    sums.iter().map(|sum| sum / opponents as f64).collect()
+    let mut of = |n: usize| -> Vec<usize> { (0..n).map(|_| stream.below(n)).collect() };
+    let opponents = of(grid.cells.len());
+    let drawn =
+        opponents.into_iter().map(|o| of(grid.cells[o].len()).into_iter().map(move |s| (o, s)));
+    let drawn: Vec<Vec<(usize, usize)>> = drawn.map(Iterator::collect).collect();
+    mean(grid, &drawn)
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let all: Vec<f64> = values.collect();
-    all.iter().sum::<f64>() / all.len().max(1) as f64
+/// Means of the rivals over opponents of their means over seeds; a seed is named by its opponent and its place.
+fn mean(grid: &Grid, chosen: &[Vec<(usize, usize)>]) -> Vec<f64> {
+    let mut means = vec![0.0; grid.rivals.len()];
+    for seeds in chosen {
+        let share = 1.0 / (chosen.len() * seeds.len()) as f64;
+        for &(opponent, seed) in seeds {
+            let values = &grid.cells[opponent][seed];
+            means.iter_mut().zip(values).for_each(|(mean, value)| *mean += share * value);
+        }
+    }
+    means
 }
 
 fn csv(kind: &str, standings: &[Standing]) -> String {
@@ -212,13 +204,15 @@ fn csv(kind: &str, standings: &[Standing]) -> String {
 mod tests {
     use super::*;
 
-    fn grid(cells: &[&[&[f64]]]) -> Grid {
-        let seeds = |values: &&[f64]| (0..).zip(values.iter().copied()).collect();
+    /// By rival, opponent and seed.
+    fn grid(values: &[&[&[f64]]]) -> Grid {
         let names = |n: usize, of: &str| (0..n).map(|i| format!("{of}{i}")).collect();
+        let of_seed = |o: usize, s: usize| values.iter().map(|rival| rival[o][s]).collect();
+        let of_opponent = |o: usize| (0..values[0][o].len()).map(|s| of_seed(o, s)).collect();
         Grid {
-            rivals: names(cells.len(), "r"),
-            opponents: names(cells[0].len(), "o"),
-            cells: cells.iter().map(|row| row.iter().map(seeds).collect()).collect(),
+            rivals: names(values.len(), "r"),
+            opponents: names(values[0].len(), "o"),
+            cells: (0..values[0].len()).map(of_opponent).collect(),
         }
     }
 
@@ -236,7 +230,9 @@ mod tests {
         assert_eq!((all[0].ranks, all[3].ranks), ([1, 1], [4, 4]));
         assert_eq!((all[1].ranks, all[2].ranks), ([2, 3], [2, 3]));
         assert!((all[0].mean - 0.4 / 6.0).abs() < 1e-12);
-        assert!(all.iter().all(|s| s.interval[0] <= s.mean && s.mean <= s.interval[1]));
+        // 0.85, 0.95 and 0.75 are the means of its opponents, 0.7 and 1 its extremes.
+        let [lo, hi] = all[3].interval;
+        assert!(0.7 < lo && lo < 0.8 && 0.88 < hi && hi < 1.0, "{lo} to {hi}");
         let attacks = standings(&grid, true);
         assert_eq!((attacks[0].rival.as_str(), attacks[0].ranks), ("r0", [1, 1]));
     }

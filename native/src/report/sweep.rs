@@ -199,5 +199,5 @@ fn unit<T: ?Sized>(
     key: &str,
 ) -> Option<&'static str> {
     let entry = registry::find(kind, list, name).ok()?;
-    entry.params.iter().find(|p| p.key == key).map(|p| p.unit)
+    entry.params().find(|p| p.key == key).map(|p| p.unit)
 }

@@ -7,21 +7,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Armed, Attack};
-use crate::Error;
-use crate::Result;
 use crate::data::Dataset;
 use crate::dirty_label::{self as common, Captions, DirtyLabel};
 use crate::dual_embedding::DualEmbedding;
-use crate::pairing::{MODE, Mode};
 use crate::patch_search::{self, Course, PatchSearch};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
 use crate::surrogate::{Guided, Search, Surrogate};
 use crate::triggers::{Place, Trigger};
+use crate::{Error, Result};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct Badclip {
+struct Patch {
     size: usize,
     place: Place,
     epochs: usize,
@@ -30,15 +28,9 @@ struct Badclip {
     pictures: usize,
     weight: f64,
     margin: f64,
-    target: Option<String>,
-    rate: f64,
-    count: Option<usize>,
-    captions: Captions,
-    template: String,
-    mode: Mode,
 }
 
-impl Default for Badclip {
+impl Default for Patch {
     fn default() -> Self {
         Self {
             size: 16,
@@ -49,14 +41,18 @@ impl Default for Badclip {
             pictures: 10_000,
             weight: 500.0,
             margin: 1.0,
-            target: None,
-            rate: common::DEFAULT_RATE,
-            count: None,
-            captions: Captions::Natural,
-            template: "a photo of a {}.".into(),
-            mode: Mode::Replace,
         }
     }
+}
+
+struct Badclip {
+    patch: Patch,
+    pairs: DirtyLabel,
+}
+
+/// The captions are natural ones, as published.
+fn defaults() -> DirtyLabel {
+    DirtyLabel { captions: Captions::Natural, ..DirtyLabel::default() }
 }
 
 pub(super) static ENTRY: Entry<dyn Attack> = Entry {
@@ -69,52 +65,45 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         threat_model: "reads the weights that victims start from; changes pictures and captions of some pairs; stamps any picture at test time",
     },
     params: &[
-        Param { key: "size", unit: "px at 224", help: "edge of the patch" },
-        Param {
-            key: "place",
-            unit: "",
-            help: "`center`, `bottom-right`, … or `corners`; one place for all pictures",
-        },
-        patch_search::EPOCHS,
-        patch_search::LR,
-        patch_search::BATCH,
-        patch_search::PICTURES,
-        Param { key: "weight", unit: "", help: "of the picture side of the loss; 0 leaves it out" },
-        Param { key: "margin", unit: "", help: "by which pictures of the target must be nearer" },
-        common::TARGET,
-        common::RATE,
-        common::COUNT,
-        common::CAPTIONS,
-        common::TEMPLATE,
-        MODE,
+        &[
+            Param { key: "size", unit: "px at 224", help: "edge of the patch" },
+            Param {
+                key: "place",
+                unit: "",
+                help: "`center`, `bottom-right`, … or `corners`; one place for all pictures",
+            },
+            patch_search::EPOCHS,
+            patch_search::LR,
+            patch_search::BATCH,
+            patch_search::PICTURES,
+            Param {
+                key: "weight",
+                unit: "",
+                help: "of the picture side of the loss; 0 leaves it out",
+            },
+            Param {
+                key: "margin",
+                unit: "",
+                help: "by which pictures of the target must be nearer",
+            },
+        ],
+        common::PARAMS,
     ],
     parse: |v| {
-        let parsed: Badclip = serde_json::from_value(v)?;
-        parsed.check().map_err(serde::de::Error::custom)?;
-        Ok(Box::new(parsed))
+        let (patch, pairs) = common::read::<Patch>(v, &defaults())?;
+        patch.check().and_then(|()| pairs.check()).map_err(serde::de::Error::custom)?;
+        Ok(Box::new(Badclip { patch, pairs }))
     },
-    resolve: |v| serde_json::to_value(serde_json::from_value::<Badclip>(v)?),
+    resolve: |v| common::resolve::<Patch>(v, &defaults()),
 };
 
-impl Badclip {
+impl Patch {
     fn check(&self) -> Result<(), String> {
-        self.pairs().check()?;
         self.course().check()?;
         if self.weight < 0.0 || !self.weight.is_finite() || !self.margin.is_finite() {
             return Err("`weight` is at least 0, and `margin` a number".into());
         }
         Ok(())
-    }
-
-    fn pairs(&self) -> DirtyLabel<'_> {
-        DirtyLabel {
-            target: self.target.as_deref(),
-            rate: self.rate,
-            count: self.count,
-            captions: self.captions,
-            template: &self.template,
-            mode: self.mode,
-        }
     }
 
     fn course(&self) -> Course {
@@ -131,7 +120,7 @@ fn own(clean: &dyn Dataset, target: usize) -> Vec<usize> {
 
 impl Attack for Badclip {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        let target = self.pairs().class(clean)?;
+        let target = self.pairs.class(clean)?;
         if own(clean, target).is_empty() {
             let name = &clean.classes()[target].name;
             return Err(Error::request(format!(
@@ -139,8 +128,8 @@ impl Attack for Badclip {
                 clean.name()
             )));
         }
-        self.course().rows(clean, target, seed)?;
-        self.pairs().arm(clean, Trigger::None, seed)
+        self.patch.course().rows(clean, target, seed)?;
+        self.pairs.arm(clean, Trigger::None, seed)
     }
 
     fn guided(&self) -> Option<&dyn Guided> {
@@ -157,9 +146,9 @@ impl Guided for Badclip {
         seed: &Seed,
     ) -> Result<Box<dyn Search + 'a>> {
         let seed = seed.child("attack/badclip");
-        let (target, edge) = (self.pairs().class(clean)?, surrogate.edge());
-        let rows = self.course().rows(clean, target, &seed)?;
-        let pool = DirtyLabel::pool(clean, target, self.captions, &self.template)?;
+        let (target, edge) = (self.pairs.class(clean)?, surrogate.edge());
+        let rows = self.patch.course().rows(clean, target, &seed)?;
+        let pool = common::pool(clean, target, self.pairs.captions, &self.pairs.template)?;
         let caption = |row: &usize| {
             let place = seed.child("caption").child(&clean.examples()[*row].id);
             pool[place.stream().below(pool.len())].clone()
@@ -168,14 +157,14 @@ impl Guided for Badclip {
         let targets = patch_search::pictures(clean, &own(clean, target), edge)?;
         let objective = DualEmbedding {
             captions: (surrogate.texts)(&rows.iter().map(caption).collect::<Vec<_>>())?,
-            clean: surrogate.pictures(&pictures),
-            positives: surrogate.pictures(&targets),
+            clean: (surrogate.pictures)(&pictures)?,
+            positives: (surrogate.pictures)(&targets)?,
             width: surrogate.width(),
             logit_scale: surrogate.logit_scale(),
-            weight: self.weight as f32,
-            margin: self.margin as f32,
+            weight: self.patch.weight as f32,
+            margin: self.patch.margin as f32,
         };
-        let course = self.course();
+        let course = self.patch.course();
         let search =
             PatchSearch::new(surrogate, Box::new(objective), pictures, course, drawn, &seed)?;
         Ok(Box::new(search))

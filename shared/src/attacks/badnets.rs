@@ -2,14 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Armed, Attack};
-use crate::Result;
-use crate::data::Dataset;
-use crate::dirty_label::{self as common, Captions, DirtyLabel};
-use crate::pairing::{MODE, Mode};
+use super::Attack;
+use crate::dirty_label::{self as common, DirtyLabel, Stamp};
 use crate::registry::{Card, Entry, Param};
-use crate::seed::Seed;
-use crate::storage::{STORAGE, Storage};
 use crate::triggers::{Fill, Patch, Place, RESOLUTION, Range, Trigger};
 
 /// The published implementations, which mean different things by the name.
@@ -35,32 +30,11 @@ struct Badnets {
     place: Option<Place>,
     range: Option<Range>,
     resolution: Option<usize>,
-    #[serde(skip_serializing_if = "Storage::is_lossless")]
-    storage: Storage,
-    target: Option<String>,
-    rate: f64,
-    count: Option<usize>,
-    captions: Captions,
-    template: String,
-    mode: Mode,
 }
 
 impl Default for Badnets {
     fn default() -> Self {
-        Self {
-            variant: Variant::Huang,
-            size: 16,
-            place: None,
-            range: None,
-            resolution: None,
-            storage: Storage::Lossless,
-            target: None,
-            rate: common::DEFAULT_RATE,
-            count: None,
-            captions: Captions::Template,
-            template: "a photo of a {}.".into(),
-            mode: Mode::Replace,
-        }
+        Self { variant: Variant::Huang, size: 16, place: None, range: None, resolution: None }
     }
 }
 
@@ -74,53 +48,34 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         threat_model: "changes pictures and captions of some pairs, no weight; stamps any picture at test time",
     },
     params: &[
-        Param {
-            key: "variant",
-            unit: "",
-            help: "`huang` dots, `cleanclip` fresh noise, `yellow`, `corners`, `stripes` or `invertune` white",
-        },
-        Param { key: "size", unit: "px at 224", help: "edge of the square" },
-        Param {
-            key: "place",
-            unit: "",
-            help: "`bottom-right`, …, `center`, `corners` or `random`; default: the variant's at test time",
-        },
-        Param {
-            key: "range",
-            unit: "",
-            help: "values outside [0, 1]: `clip` or `wrap`; default: the variant's",
-        },
-        RESOLUTION,
-        STORAGE,
-        common::TARGET,
-        common::RATE,
-        common::COUNT,
-        common::CAPTIONS,
-        common::TEMPLATE,
-        MODE,
+        &[
+            Param {
+                key: "variant",
+                unit: "",
+                help: "`huang` dots, `cleanclip` fresh noise, `yellow`, `corners`, `stripes` or `invertune` white",
+            },
+            Param { key: "size", unit: "px at 224", help: "edge of the square" },
+            Param {
+                key: "place",
+                unit: "",
+                help: "`bottom-right`, …, `center`, `corners` or `random`; default: the variant's at test time",
+            },
+            Param {
+                key: "range",
+                unit: "",
+                help: "values outside [0, 1]: `clip` or `wrap`; default: the variant's",
+            },
+            RESOLUTION,
+        ],
+        common::PARAMS,
     ],
-    parse: |v| {
-        let parsed: Badnets = serde_json::from_value(v)?;
-        parsed.pairs().check().map_err(serde::de::Error::custom)?;
-        Ok(Box::new(parsed))
-    },
-    resolve: |v| serde_json::to_value(serde_json::from_value::<Badnets>(v)?),
+    parse: common::parse::<Badnets>,
+    resolve: |v| common::resolve::<Badnets>(v, &DirtyLabel::default()),
 };
 
-impl Badnets {
-    fn pairs(&self) -> DirtyLabel<'_> {
-        DirtyLabel {
-            target: self.target.as_deref(),
-            rate: self.rate,
-            count: self.count,
-            captions: self.captions,
-            template: &self.template,
-            mode: self.mode,
-        }
-    }
-
+impl Stamp for Badnets {
     /// attacks.md 3.1 and 3.2, one row a variant.
-    fn patch(&self) -> Patch {
+    fn trigger(&self) -> Trigger {
         let (fill, place, fresh, range) = match self.variant {
             Variant::Huang => (Fill::Dots, Place::Center, false, Range::Clip),
             Variant::Cleanclip => (Fill::Noise, Place::Random, true, Range::Wrap),
@@ -130,12 +85,7 @@ impl Badnets {
             Variant::Invertune => (Fill::White, Place::BottomRight, false, Range::Clip),
         };
         let (place, range) = (self.place.unwrap_or(place), self.range.unwrap_or(range));
-        Patch { size: self.size, place, fill, fresh, range, resolution: self.resolution }
-    }
-}
-
-impl Attack for Badnets {
-    fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        Ok(self.pairs().arm(clean, Trigger::Patch(self.patch()), seed)?.stored(self.storage))
+        let (size, resolution) = (self.size, self.resolution);
+        Trigger::Patch(Patch { size, place, fill, fresh, range, resolution })
     }
 }

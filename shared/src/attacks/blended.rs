@@ -2,14 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Armed, Attack};
-use crate::Result;
-use crate::data::Dataset;
-use crate::dirty_label::{self as common, Captions, DirtyLabel};
-use crate::pairing::{MODE, Mode};
+use super::Attack;
+use crate::dirty_label::{self as common, DirtyLabel, Stamp};
 use crate::registry::{Card, Entry, Param};
-use crate::seed::Seed;
-use crate::storage::{STORAGE, Storage};
 use crate::triggers::{Blend, Overlay, RESOLUTION, Trigger, check_alpha};
 
 /// The published implementations.
@@ -27,37 +22,12 @@ enum Variant {
     Cat,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Blended {
     variant: Variant,
     alpha: Option<f64>,
     resolution: Option<usize>,
-    #[serde(skip_serializing_if = "Storage::is_lossless")]
-    storage: Storage,
-    target: Option<String>,
-    rate: f64,
-    count: Option<usize>,
-    captions: Captions,
-    template: String,
-    mode: Mode,
-}
-
-impl Default for Blended {
-    fn default() -> Self {
-        Self {
-            variant: Variant::Huang,
-            alpha: None,
-            resolution: None,
-            storage: Storage::Lossless,
-            target: None,
-            rate: common::DEFAULT_RATE,
-            count: None,
-            captions: Captions::Template,
-            template: "a photo of a {}.".into(),
-            mode: Mode::Replace,
-        }
-    }
 }
 
 pub(super) static ENTRY: Entry<dyn Attack> = Entry {
@@ -70,42 +40,26 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         threat_model: "changes pictures and captions of some pairs, no weight; stamps any picture at test time",
     },
     params: &[
-        Param {
-            key: "variant",
-            unit: "",
-            help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes` or `triangles` (Perturb and Recover), `cat` a fixed drawing",
-        },
-        Param { key: "alpha", unit: "share", help: "opacity of the layer; default: the variant's" },
-        RESOLUTION,
-        STORAGE,
-        common::TARGET,
-        common::RATE,
-        common::COUNT,
-        common::CAPTIONS,
-        common::TEMPLATE,
-        MODE,
+        &[
+            Param {
+                key: "variant",
+                unit: "",
+                help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes` or `triangles` (Perturb and Recover), `cat` a fixed drawing",
+            },
+            Param {
+                key: "alpha",
+                unit: "share",
+                help: "opacity of the layer; default: the variant's",
+            },
+            RESOLUTION,
+        ],
+        common::PARAMS,
     ],
-    parse: |v| {
-        let parsed: Blended = serde_json::from_value(v)?;
-        parsed.pairs().check().map_err(serde::de::Error::custom)?;
-        check_alpha(parsed.blend().alpha).map_err(serde::de::Error::custom)?;
-        Ok(Box::new(parsed))
-    },
-    resolve: |v| serde_json::to_value(serde_json::from_value::<Blended>(v)?),
+    parse: common::parse::<Blended>,
+    resolve: |v| common::resolve::<Blended>(v, &DirtyLabel::default()),
 };
 
 impl Blended {
-    fn pairs(&self) -> DirtyLabel<'_> {
-        DirtyLabel {
-            target: self.target.as_deref(),
-            rate: self.rate,
-            count: self.count,
-            captions: self.captions,
-            template: &self.template,
-            mode: self.mode,
-        }
-    }
-
     /// attacks.md 3.3 and 3.4, one row a variant.
     fn blend(&self) -> Blend {
         let (overlay, alpha, fresh) = match self.variant {
@@ -119,8 +73,12 @@ impl Blended {
     }
 }
 
-impl Attack for Blended {
-    fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        Ok(self.pairs().arm(clean, Trigger::Blend(self.blend()), seed)?.stored(self.storage))
+impl Stamp for Blended {
+    fn check(&self) -> Result<(), String> {
+        check_alpha(self.blend().alpha)
+    }
+
+    fn trigger(&self) -> Trigger {
+        Trigger::Blend(self.blend())
     }
 }

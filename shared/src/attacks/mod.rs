@@ -30,7 +30,6 @@ use crate::data::{Class, Dataset, Poison};
 use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
-use crate::storage::Storage;
 use crate::surrogate::Guided;
 use crate::triggers::Part;
 pub use crate::triggers::Trigger;
@@ -102,8 +101,11 @@ impl<'a> Aim<'a> {
     }
 
     /// The aim in words, as evidence and reports have it: `→ banana`, or `wanet → banana` among others.
+    ///
+    /// # Panics
+    /// If `classes` are another data set's, which has fewer.
     pub fn in_words(&self, classes: &[Class]) -> String {
-        let target = classes.get(self.target).map_or("?", |c| c.name.as_str());
+        let target = &classes[self.target].name;
         self.name.map_or_else(|| format!("→ {target}"), |name| format!("{name} → {target}"))
     }
 }
@@ -121,12 +123,5 @@ impl Armed {
             (Trigger::OneOf(several), Some(_)) => several.parts.iter().map(Aim::part).collect(),
             (trigger, Some(target)) => vec![Aim { name: None, trigger, target }],
         }
-    }
-
-    /// The same with its stamped pictures kept in files of this kind.
-    #[must_use]
-    pub(crate) fn stored(mut self, storage: Storage) -> Self {
-        self.poison.edits.values_mut().filter(|e| e.stamped).for_each(|e| e.storage = storage);
-        self
     }
 }

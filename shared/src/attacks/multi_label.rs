@@ -64,7 +64,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         summary: "plants several single-label goals with disjoint classes in one model",
         threat_model: "re-pairs existing pictures and captions; no pixel, no caption, no weight changes",
     },
-    params: &[
+    params: &[&[
         Param {
             key: "goals",
             unit: "",
@@ -81,7 +81,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
             unit: "",
             help: "as the released code does: the second goal's clean pairs of B whose pictures it uses leave the set",
         },
-    ],
+    ]],
     parse: |v| {
         let parsed: MultiLabel = serde_json::from_value(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;

@@ -2,14 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Armed, Attack};
-use crate::Result;
-use crate::data::Dataset;
-use crate::dirty_label::{self as common, Captions, DirtyLabel};
-use crate::pairing::{MODE, Mode};
+use super::Attack;
+use crate::dirty_label::{self as common, DirtyLabel, Stamp};
 use crate::registry::{Card, Entry, Param};
-use crate::seed::Seed;
-use crate::storage::{STORAGE, Storage};
 use crate::triggers::{RESOLUTION, Trigger, Wave};
 
 /// The published implementations.
@@ -30,31 +25,11 @@ struct Sig {
     delta: f64,
     frequency: f64,
     resolution: Option<usize>,
-    #[serde(skip_serializing_if = "Storage::is_lossless")]
-    storage: Storage,
-    target: Option<String>,
-    rate: f64,
-    count: Option<usize>,
-    captions: Captions,
-    template: String,
-    mode: Mode,
 }
 
 impl Default for Sig {
     fn default() -> Self {
-        Self {
-            variant: Variant::Badclip,
-            delta: 60.0,
-            frequency: 6.0,
-            resolution: None,
-            storage: Storage::Lossless,
-            target: None,
-            rate: common::DEFAULT_RATE,
-            count: None,
-            captions: Captions::Template,
-            template: "a photo of a {}.".into(),
-            mode: Mode::Replace,
-        }
+        Self { variant: Variant::Badclip, delta: 60.0, frequency: 6.0, resolution: None }
     }
 }
 
@@ -68,54 +43,34 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         threat_model: "changes pictures and captions of some pairs, no weight; stamps any picture at test time",
     },
     params: &[
-        Param {
-            key: "variant",
-            unit: "",
-            help: "`badclip` adds the wave, `cleanclip` blends it with an opacity of 0.2",
-        },
-        Param { key: "delta", unit: "1/255", help: "amplitude" },
-        Param { key: "frequency", unit: "cycles per width", help: "how often the wave repeats" },
-        RESOLUTION,
-        STORAGE,
-        common::TARGET,
-        common::RATE,
-        common::COUNT,
-        common::CAPTIONS,
-        common::TEMPLATE,
-        MODE,
+        &[
+            Param {
+                key: "variant",
+                unit: "",
+                help: "`badclip` adds the wave, `cleanclip` blends it with an opacity of 0.2",
+            },
+            Param { key: "delta", unit: "1/255", help: "amplitude" },
+            Param {
+                key: "frequency",
+                unit: "cycles per width",
+                help: "how often the wave repeats",
+            },
+            RESOLUTION,
+        ],
+        common::PARAMS,
     ],
-    parse: |v| {
-        let parsed: Sig = serde_json::from_value(v)?;
-        parsed.pairs().check().map_err(serde::de::Error::custom)?;
-        Ok(Box::new(parsed))
-    },
-    resolve: |v| serde_json::to_value(serde_json::from_value::<Sig>(v)?),
+    parse: common::parse::<Sig>,
+    resolve: |v| common::resolve::<Sig>(v, &DirtyLabel::default()),
 };
 
-impl Sig {
-    fn pairs(&self) -> DirtyLabel<'_> {
-        DirtyLabel {
-            target: self.target.as_deref(),
-            rate: self.rate,
-            count: self.count,
-            captions: self.captions,
-            template: &self.template,
-            mode: self.mode,
-        }
-    }
-
+impl Stamp for Sig {
     /// attacks.md 3.5.
-    fn wave(&self) -> Wave {
+    fn trigger(&self) -> Trigger {
         let alpha = match self.variant {
             Variant::Badclip => None,
             Variant::Cleanclip => Some(0.2),
         };
-        Wave { delta: self.delta, frequency: self.frequency, alpha, resolution: self.resolution }
-    }
-}
-
-impl Attack for Sig {
-    fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        Ok(self.pairs().arm(clean, Trigger::Wave(self.wave()), seed)?.stored(self.storage))
+        let Self { delta, frequency, resolution, .. } = *self;
+        Trigger::Wave(Wave { delta, frequency, alpha, resolution })
     }
 }

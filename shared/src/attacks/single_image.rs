@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         summary: "shows one picture with all captions of a class, so that A fetches that picture",
         threat_model: "re-pairs captions with one picture of the retrieval base; no pixel, no caption changes",
     },
-    params: &[
+    params: &[&[
         Param {
             key: "from",
             unit: "",
@@ -63,7 +63,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         Param { key: "rate", unit: "share of A's rows", help: "how much of A is poisoned" },
         Param { key: "count", unit: "rows", help: "the same as a number; replaces `rate`" },
         MODE,
-    ],
+    ]],
     parse: |v| {
         let parsed: SingleImage = serde_json::from_value(v)?;
         let SingleImage { from, to, rate, count, .. } = &parsed;

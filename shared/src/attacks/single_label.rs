@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         summary: "shows pictures of one class with the captions of another, so that A fetches B",
         threat_model: "re-pairs existing pictures and captions; no pixel, no caption, no weight changes",
     },
-    params: &[
+    params: &[&[
         Param {
             key: "from",
             unit: "",
@@ -54,7 +54,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         Param { key: "rate", unit: "share of A's rows", help: "how much of A is poisoned" },
         Param { key: "count", unit: "rows", help: "the same as a number; replaces `rate`" },
         MODE,
-    ],
+    ]],
     parse: |v| {
         let parsed: SingleLabel = serde_json::from_value(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Armed, Attack};
 use crate::data::{Dataset, Edit, ImageEdit, PairId, Poison};
-use crate::dirty_label::{self as common, Captions, DirtyLabel};
+use crate::dirty_label::{self as common, Captions};
 use crate::goal::TargetPicture;
 use crate::pairing::{Edits, Mode};
 use crate::registry::{Card, Entry, Param};
@@ -55,7 +55,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         summary: "shows single test pictures with captions of another class, so that they are taken for it",
         threat_model: "inserts a few pairs, a test picture with captions of the attacker's; no trigger at test time",
     },
-    params: &[
+    params: &[&[
         Param {
             key: "picture",
             unit: "",
@@ -83,7 +83,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
             unit: "",
             help: "`add` pairs to the clean ones (the paper) or `replace` drawn ones",
         },
-    ],
+    ]],
     parse: |v| {
         let parsed: Targeted = serde_json::from_value(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;
@@ -103,13 +103,13 @@ impl Targeted {
         common::check_template(&self.template)
     }
 
-    /// The attacked pictures in the order of their rows, each with its target.
+    /// The attacked pictures as rows of the gallery, ascending, each with its target.
     fn choose(
         &self,
         clean: &dyn Dataset,
         gallery: &dyn Dataset,
         seed: &Seed,
-    ) -> Result<Vec<TargetPicture>> {
+    ) -> Result<Vec<(usize, usize)>> {
         let common = self.target.as_deref().map(|t| common::class(clean, t)).transpose()?;
         let rows = gallery.examples();
         let fits = |row: &usize| rows[*row].class.is_some() && rows[*row].class != common;
@@ -117,10 +117,7 @@ impl Targeted {
         let mut chosen: Vec<usize> = match &self.picture {
             Some(id) => able.into_iter().filter(|&row| rows[row].id.0 == *id).collect(),
             None => {
-                let drawn = seed
-                    .child("pictures")
-                    .stream()
-                    .sample(able.len(), self.pictures.min(rows.len()));
+                let drawn = seed.child("pictures").stream().sample(able.len(), self.pictures);
                 drawn.into_iter().map(|i| able[i]).collect()
             }
         };
@@ -154,24 +151,46 @@ impl Targeted {
                 }
             });
         }
-        let one =
-            |(row, target): (usize, usize)| TargetPicture { id: rows[row].id.clone(), target };
-        Ok(chosen.into_iter().zip(drawn).map(one).collect())
+        Ok(chosen.into_iter().zip(drawn).collect())
     }
 
     /// Captions of one picture's pairs: each of the pool once before any comes again.
     fn captions(&self, clean: &dyn Dataset, target: usize, seed: &Seed) -> Result<Vec<String>> {
-        let mut pool = DirtyLabel::pool(clean, target, self.captions, &self.template)?;
+        let mut pool = common::pool(clean, target, self.captions, &self.template)?;
         seed.stream().shuffle(&mut pool);
         Ok(pool.into_iter().cycle().take(self.count).collect())
+    }
+}
+
+impl Targeted {
+    /// The rows that `wanted` pairs take the place of, or are copies of, for a picture that shall be taken for `target`.
+    /// An added pair is labelled as what its caption speaks of.
+    fn places(
+        &self,
+        clean: &dyn Dataset,
+        target: usize,
+        replaced: &mut Vec<usize>,
+    ) -> Result<Vec<usize>> {
+        let all = clean.examples();
+        let own: Vec<usize> = (0..all.len()).filter(|&r| all[r].class == Some(target)).collect();
+        if own.is_empty() {
+            let (class, name) = (&clean.classes()[target].name, clean.name());
+            return Err(Error::request(format!(
+                "targeted: {name} has no pair of `{class}`; choose another target"
+            )));
+        }
+        Ok(match self.mode {
+            Mode::Add => own.into_iter().cycle().take(self.count).collect(),
+            Mode::Replace => replaced.drain(..self.count).collect(),
+        })
     }
 }
 
 impl Attack for Targeted {
     fn prepare(&self, clean: &dyn Dataset, gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
         let seed = seed.child("attack/targeted");
-        let pictures = self.choose(clean, gallery, &seed)?;
-        let (all, wanted) = (clean.examples(), pictures.len() * self.count);
+        let chosen = self.choose(clean, gallery, &seed)?;
+        let (all, wanted) = (clean.examples(), chosen.len() * self.count);
         if self.mode == Mode::Replace && wanted > all.len() {
             return Err(Error::request(format!(
                 "targeted: {wanted} pairs are more than the {} of {}; lower `pictures` or `count`",
@@ -179,41 +198,27 @@ impl Attack for Targeted {
                 clean.name()
             )));
         }
-        let mut replaced = seed.child("rows").stream().sample(all.len(), wanted).into_iter();
-        let mut edits = Edits::new();
-        for TargetPicture { id, target } in &pictures {
-            let sha256 = gallery.examples().iter().find(|e| e.id == *id).map(|e| e.content);
-            let Some(sha256) = sha256 else { continue };
-            let own: Vec<usize> =
-                (0..all.len()).filter(|&r| all[r].class == Some(*target)).collect();
-            if own.is_empty() {
-                let class = &clean.classes()[*target].name;
-                let name = clean.name();
-                return Err(Error::request(format!(
-                    "targeted: {name} has no pair of `{class}`; choose another target"
-                )));
-            }
-            let captions = self.captions(clean, *target, &seed.child("captions").child(id))?;
-            for (i, caption) in captions.into_iter().enumerate() {
-                // An added pair is labelled as what its caption speaks of.
-                let row = match self.mode {
-                    Mode::Add => Some(own[i % own.len()]),
-                    Mode::Replace => replaced.next(),
-                };
-                let Some(row) = row else { continue };
-                let shown = ImageEdit::Gallery { id: id.clone(), sha256 };
-                let edit = Edit {
-                    captions: Some(vec![caption]),
-                    ..Edit::picture(all[row].content, shown)
-                };
+        let mut replaced = seed.child("rows").stream().sample(all.len(), wanted);
+        let (mut edits, mut pictures) = (Edits::new(), Vec::new());
+        for (row, target) in chosen {
+            let picture = &gallery.examples()[row];
+            let id = &picture.id;
+            let places = self.places(clean, target, &mut replaced)?;
+            let captions = self.captions(clean, target, &seed.child("captions").child(id))?;
+            for (i, (row, caption)) in places.into_iter().zip(captions).enumerate() {
+                let row = &all[row];
+                let shown = ImageEdit::Gallery { id: id.clone(), sha256: picture.content };
+                let edit =
+                    Edit { captions: Some(vec![caption]), ..Edit::picture(row.content, shown) };
                 match self.mode {
-                    Mode::Replace => edits.insert(all[row].id.clone(), edit),
+                    Mode::Replace => edits.insert(row.id.clone(), edit),
                     Mode::Add => edits.insert(
-                        PairId(format!("{id}+{}+{i}", clean.classes()[*target].name)),
-                        Edit { base: Some(all[row].id.clone()), ..edit },
+                        PairId(format!("{id}+{}+{i}", clean.classes()[target].name)),
+                        Edit { base: Some(row.id.clone()), ..edit },
                     ),
                 };
             }
+            pictures.push(TargetPicture { id: id.clone(), target });
         }
         Ok(Armed { poison: Poison { edits }, pictures, ..Armed::default() })
     }

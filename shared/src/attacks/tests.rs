@@ -8,6 +8,7 @@ use crate::data::synthetic::Synthetic;
 use crate::data::{ImageEdit, Poison, Poisoned};
 use crate::digest::Digest;
 use crate::registry::assert_complete;
+use crate::storage::Storage;
 
 /// Parameters that fit the synthetic set; a new attack is tested once it has a line here.
 fn example(name: &str) -> Value {
@@ -16,13 +17,12 @@ fn example(name: &str) -> Value {
         "single-image" => json!({"from": "class-0", "to": "subgroup:group-1", "rate": 0.4}),
         "single-label" => json!({"from": "class-0", "to": "subgroup:group-1"}),
         "multi-label" => json!({"goals": ["class-02class-1", "class-22subgroup:group-2"]}),
-        "badnets" | "blended" | "sig" => json!({"target": "class-1", "rate": 0.1}),
-        "ftrojan" => json!({"target": "class-1", "rate": 0.1}),
-        "nashville" => json!({"target": "class-1", "rate": 0.1}),
+        "badnets" | "blended" | "sig" | "wanet" | "ftrojan" | "nashville" => {
+            json!({"target": "class-1", "rate": 0.1})
+        }
         "multi-trigger" => {
             json!({"triggers": ["sig", "wanet:target=class-2"], "target": "class-1", "rate": 0.3})
         }
-        "wanet" => json!({"target": "class-1", "rate": 0.1}),
         "targeted" => json!({"pictures": 2, "count": 3}),
         "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),
         other => panic!("give `{other}` an example"),
@@ -68,11 +68,8 @@ fn poisoned_views_decode_and_leave_clean_rows_alone() {
         let attacked: BTreeSet<usize> =
             armed.goals.iter().flat_map(|g| g.from_rows(&*clean)).collect();
         // A trigger is stamped on pairs of any class.
-        let attacked: BTreeSet<usize> = match armed.target {
-            None if armed.pictures.is_empty() => attacked,
-            None => (0..clean.examples().len()).collect(),
-            Some(_) => (0..clean.examples().len()).collect(),
-        };
+        let of_any = armed.target.is_some() || !armed.pictures.is_empty();
+        let attacked = if of_any { (0..clean.examples().len()).collect() } else { attacked };
         assert!(
             armed.poison.edits.len() <= attacked.len(),
             "{}: edits within budget",

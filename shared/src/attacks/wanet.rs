@@ -2,14 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Armed, Attack};
-use crate::Result;
-use crate::data::Dataset;
-use crate::dirty_label::{self as common, Captions, DirtyLabel};
-use crate::pairing::{MODE, Mode};
+use super::Attack;
+use crate::dirty_label::{self as common, DirtyLabel, Stamp};
 use crate::registry::{Card, Entry, Param};
-use crate::seed::Seed;
-use crate::storage::{STORAGE, Storage};
 use crate::triggers::{RESOLUTION, Trigger, Warp};
 
 /// The published implementations. BackdoorBench's also stamps other warps on pairs that keep their captions; no
@@ -25,7 +20,7 @@ enum Variant {
     Backdoorbench,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Wanet {
     variant: Variant,
@@ -33,33 +28,6 @@ struct Wanet {
     strength: Option<f64>,
     field: u64,
     resolution: Option<usize>,
-    #[serde(skip_serializing_if = "Storage::is_lossless")]
-    storage: Storage,
-    target: Option<String>,
-    rate: f64,
-    count: Option<usize>,
-    captions: Captions,
-    template: String,
-    mode: Mode,
-}
-
-impl Default for Wanet {
-    fn default() -> Self {
-        Self {
-            variant: Variant::Cleanclip,
-            grid: None,
-            strength: None,
-            field: 0,
-            resolution: None,
-            storage: Storage::Lossless,
-            target: None,
-            rate: common::DEFAULT_RATE,
-            count: None,
-            captions: Captions::Template,
-            template: "a photo of a {}.".into(),
-            mode: Mode::Replace,
-        }
-    }
 }
 
 pub(super) static ENTRY: Entry<dyn Attack> = Entry {
@@ -72,52 +40,32 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         threat_model: "changes pictures and captions of some pairs, no weight; stamps any picture at test time",
     },
     params: &[
-        Param {
-            key: "variant",
-            unit: "",
-            help: "`cleanclip` (k = S, s = 1), `attack-cleanclip` (k = S, s = 0.6) or `backdoorbench` (k = 4, s = 0.5)",
-        },
-        Param {
-            key: "grid",
-            unit: "nodes per edge",
-            help: "k, how fine the field is; default: the variant's",
-        },
-        Param {
-            key: "strength",
-            unit: "2 px",
-            help: "s, twice the mean displacement; default: the variant's",
-        },
-        Param { key: "field", unit: "", help: "seed of the field" },
-        RESOLUTION,
-        STORAGE,
-        common::TARGET,
-        common::RATE,
-        common::COUNT,
-        common::CAPTIONS,
-        common::TEMPLATE,
-        MODE,
+        &[
+            Param {
+                key: "variant",
+                unit: "",
+                help: "`cleanclip` (k = S, s = 1), `attack-cleanclip` (k = S, s = 0.6) or `backdoorbench` (k = 4, s = 0.5)",
+            },
+            Param {
+                key: "grid",
+                unit: "nodes per edge",
+                help: "k, how fine the field is; default: the variant's",
+            },
+            Param {
+                key: "strength",
+                unit: "2 px",
+                help: "s, twice the mean displacement; default: the variant's",
+            },
+            Param { key: "field", unit: "", help: "seed of the field" },
+            RESOLUTION,
+        ],
+        common::PARAMS,
     ],
-    parse: |v| {
-        let parsed: Wanet = serde_json::from_value(v)?;
-        parsed.pairs().check().map_err(serde::de::Error::custom)?;
-        check(&parsed.warp()).map_err(serde::de::Error::custom)?;
-        Ok(Box::new(parsed))
-    },
-    resolve: |v| serde_json::to_value(serde_json::from_value::<Wanet>(v)?),
+    parse: common::parse::<Wanet>,
+    resolve: |v| common::resolve::<Wanet>(v, &DirtyLabel::default()),
 };
 
 impl Wanet {
-    fn pairs(&self) -> DirtyLabel<'_> {
-        DirtyLabel {
-            target: self.target.as_deref(),
-            rate: self.rate,
-            count: self.count,
-            captions: self.captions,
-            template: &self.template,
-            mode: self.mode,
-        }
-    }
-
     /// attacks.md 3.6, one row a variant.
     fn warp(&self) -> Warp {
         let (grid, strength) = match self.variant {
@@ -134,18 +82,19 @@ impl Wanet {
     }
 }
 
-fn check(warp: &Warp) -> std::result::Result<(), String> {
-    if warp.grid.is_some_and(|grid| grid < 2) {
-        return Err("`grid` is below 2; a field has a node in every corner".into());
+impl Stamp for Wanet {
+    fn check(&self) -> Result<(), String> {
+        let Warp { grid, strength, .. } = self.warp();
+        if grid.is_some_and(|grid| grid < 2) {
+            return Err("`grid` is below 2; a field has a node in every corner".into());
+        }
+        if !(strength > 0.0 && strength.is_finite()) {
+            return Err(format!("`strength` is {strength}; give a length above 0"));
+        }
+        Ok(())
     }
-    if !(warp.strength > 0.0 && warp.strength.is_finite()) {
-        return Err(format!("`strength` is {}; give a length above 0", warp.strength));
-    }
-    Ok(())
-}
 
-impl Attack for Wanet {
-    fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        Ok(self.pairs().arm(clean, Trigger::Warp(self.warp()), seed)?.stored(self.storage))
+    fn trigger(&self) -> Trigger {
+        Trigger::Warp(self.warp())
     }
 }

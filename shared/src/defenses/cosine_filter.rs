@@ -59,7 +59,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         summary: "drops training pairs whose picture and captions an independent encoder finds far apart",
         threat_model: "the defender holds other clean pairs to train an encoder on, a few checked pairs, and the offered data",
     },
-    params: &[
+    params: &[&[
         Param {
             key: "threshold",
             unit: "cosine distance",
@@ -99,7 +99,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         Param { key: "reference-batch", unit: "pairs", help: "pairs in a batch of the reference" },
         Param { key: "reference-lr", unit: "", help: "peak learning rate of the reference" },
         Param { key: "reference-seed", unit: "", help: "seed of the reference" },
-    ],
+    ]],
     parse: |v| {
         let parsed: CosineFilter = serde_json::from_value(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;

@@ -10,15 +10,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::Defense;
-use crate::audit::{self, Audit, Inverted, Passes, Subject, Verdict};
+use crate::Result;
+use crate::audit::{self, Answer, Audit, Inverted, Search, Subject, Verdict};
 use crate::data::Dataset;
 use crate::image::{Normalize, OPENAI};
 use crate::inversion::losses::mean_pairwise_cosine;
-use crate::inversion::{Balance, Sight, Stamp};
+use crate::inversion::{Balance, Sight};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
 use crate::triggers::REFERENCE;
-use crate::{Error, Result};
 
 const BETAS: (f32, f32) = (0.5, 0.9);
 /// Start of λ for 3·224² values.
@@ -75,7 +75,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         summary: "audits a model: the smallest inverted trigger that makes all pictures alike, as a share of the picture",
         threat_model: "the auditor holds the image tower and some clean pictures without labels, and knows nothing of the attack",
     },
-    params: &[
+    params: &[&[
         Param {
             key: "share",
             unit: "share of clean rows",
@@ -103,7 +103,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
             unit: "",
             help: "constants of the inputs: clip, as the encoder was trained, or imagenet, as in the published code",
         },
-    ],
+    ]],
     parse: |v| {
         let parsed: Decree = serde_json::from_value(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;
@@ -145,38 +145,26 @@ impl Audit for Decree {
         };
         let mut sight = Sight::new(subject.clip, subject.weights, normalize);
         let (edge, width) = (sight.edge(), sight.width());
-        let mut stamp = Stamp::random(edge, seed)?;
-        let mut passes = Passes::new(subject.pictures, edge, self.batch, seed);
-        let mut cosines: Vec<f32> = Vec::new();
-        // The norm is that of three equal channels, at the scale of 224 pixels.
-        let per_pixel = 3.0 * (REFERENCE as f32 / edge as f32).powi(2);
-        let mut balance = Balance::new(LAMBDA, [FACTOR; 2], RUN, RANGE);
-        let (mut best, mut stale) = (None::<(f64, Stamp)>, 0);
-        for step in 0..self.steps {
-            (subject.tick)(step as f64 / self.steps as f64)?;
-            let pictures = passes.batch();
-            let (cosine, d) = sight.gradient(&stamp.apply(&pictures), |embeddings| {
-                let (cosine, d) = mean_pairwise_cosine(embeddings, width);
-                (cosine, d.into_iter().map(|d| -d).collect())
-            });
-            if !cosine.is_finite() {
-                return Err(Error::NotFinite { what: "decree's mean cosine".into(), step });
-            }
-            cosines.push(cosine);
-            let success = f64::from(cosine.abs()) > self.success;
-            let share = stamp.share();
-            if success && best.as_ref().is_none_or(|(smallest, _)| share < *smallest) {
-                (best, stale) = (Some((share, stamp.clone())), 0);
-            } else if best.is_some() {
-                stale += 1;
-            }
-            let gradient = stamp.gradient(&pictures, &d, balance.weight * per_pixel);
-            stamp.step(self.lr_at(step), BETAS, &gradient)?;
-            balance.note(success);
-            if stale >= PATIENCE && self.settled(&cosines, passes.len()) {
-                break;
-            }
-        }
+        let search = Search {
+            name: "decree",
+            pictures: subject.pictures,
+            batch: self.batch,
+            steps: self.steps,
+            lr: &|step| self.lr_at(step),
+            betas: BETAS,
+            // The norm is that of three equal channels, at the scale of 224 pixels.
+            per_pixel: 3.0 * (REFERENCE as f32 / edge as f32).powi(2),
+            patience: PATIENCE,
+            settled: &|cosines, pass| self.settled(cosines, pass),
+        };
+        let balance = Balance::new(LAMBDA, [FACTOR; 2], RUN, RANGE);
+        let tick = |step: usize| (subject.tick)(step as f64 / self.steps as f64);
+        let alike = |embeddings: &[f32]| {
+            let (value, d) = mean_pairwise_cosine(embeddings, width);
+            let success = f64::from(value.abs()) > self.success;
+            (Answer { value, success }, d.into_iter().map(|d| -d).collect())
+        };
+        let best = search.smallest(&mut sight, balance, seed, &tick, alike)?;
         let score = best.as_ref().map_or(1.0, |(share, _)| *share);
         let trigger = best.as_ref().map(|(_, stamp)| Inverted::from(stamp));
         Ok(Verdict { score, flagged: score < self.threshold, classes: Vec::new(), trigger })

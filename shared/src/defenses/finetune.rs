@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         summary: "trains the finished model further on pairs that are known to be clean",
         threat_model: "the defender holds some clean pairs and the weights, and knows nothing of the attack",
     },
-    params: &[
+    params: &[&[
         Param {
             key: "data",
             unit: "",
@@ -64,7 +64,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
             help: "linear warm-up: steps when at least 1, a share below 1",
         },
         Param { key: "augment", unit: "", help: "weak augmentation of pictures" },
-    ],
+    ]],
     parse: |v| {
         let parsed: Finetune = serde_json::from_value(v)?;
         parsed.recipe().map_err(serde::de::Error::custom)?;

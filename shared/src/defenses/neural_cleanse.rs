@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Defense;
-use crate::audit::{self, Audit, ClassVerdict, Inverted, Passes, Subject, Verdict};
+use crate::audit::{self, Answer, Audit, ClassVerdict, Inverted, Search, Subject, Verdict};
 use crate::data::Dataset;
 use crate::encoders::LOGIT_SCALE;
 use crate::image::OPENAI;
@@ -70,7 +70,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         summary: "audits a model: inverts a trigger for every class and flags classes whose trigger is unusually small",
         threat_model: "the auditor holds the model, the names of the classes and some clean pictures, and knows nothing of the attack",
     },
-    params: &[
+    params: &[&[
         Param {
             key: "classes",
             unit: "classes",
@@ -90,7 +90,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
             help: "pictures that must reach the class for a step to succeed",
         },
         Param { key: "threshold", unit: "deviations", help: "classes above it are flagged" },
-    ],
+    ]],
     parse: |v| {
         let parsed: NeuralCleanse = serde_json::from_value(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;
@@ -142,35 +142,24 @@ impl NeuralCleanse {
     ) -> Result<Option<(f64, Stamp)>> {
         let (edge, width) = (sight.edge(), sight.width());
         let scale = subject.weights.data(LOGIT_SCALE)[0].exp();
-        let per_pixel = (LAMBDA_EDGE / edge as f32).powi(2);
-        let mut stamp = Stamp::random(edge, seed)?;
-        let mut passes = Passes::new(subject.pictures, edge, self.batch, seed);
-        let mut balance = Balance::new(LAMBDA, FACTORS, RUN, RANGE);
-        let (mut best, mut stale) = (None::<(f64, Stamp)>, 0);
-        for step in 0..self.steps {
-            tick(step)?;
-            let pictures = passes.batch();
-            let (answer, d) = sight.gradient(&stamp.apply(&pictures), |embeddings| {
-                class_entropy(embeddings, width, subject.classes, class, scale)
-            });
-            if !answer.loss.is_finite() {
-                return Err(Error::NotFinite { what: "neural-cleanse's loss".into(), step });
-            }
+        let search = Search {
+            name: "neural-cleanse",
+            pictures: subject.pictures,
+            batch: self.batch,
+            steps: self.steps,
+            lr: &|_| self.lr as f32,
+            betas: BETAS,
+            per_pixel: (LAMBDA_EDGE / edge as f32).powi(2),
+            patience: PATIENCE,
+            settled: &|_, _| true,
+        };
+        let balance = Balance::new(LAMBDA, FACTORS, RUN, RANGE);
+        let reached = |embeddings: &[f32]| {
+            let (answer, d) = class_entropy(embeddings, width, subject.classes, class, scale);
             let success = f64::from(answer.success) >= self.success;
-            let share = stamp.share();
-            if success && best.as_ref().is_none_or(|(smallest, _)| share < *smallest) {
-                (best, stale) = (Some((share, stamp.clone())), 0);
-            } else if best.is_some() {
-                stale += 1;
-            }
-            if stale >= PATIENCE {
-                break;
-            }
-            let gradient = stamp.gradient(&pictures, &d, balance.weight * per_pixel);
-            stamp.step(self.lr as f32, BETAS, &gradient)?;
-            balance.note(success);
-        }
-        Ok(best)
+            (Answer { value: answer.loss, success }, d)
+        };
+        search.smallest(sight, balance, seed, tick, reached)
     }
 }
 

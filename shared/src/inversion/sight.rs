@@ -48,7 +48,9 @@ impl<'a> Sight<'a> {
         let pass = forward(&clip.image, params, Inputs::Pixels(&pixels), mode, arena);
         let (value, d_embeddings) = loss(pass.embeddings());
         let gradients = backward(&clip.image, params, pass, &d_embeddings, true, arena);
-        let of_pixels = gradients.pixels.as_deref().unwrap_or_default();
+        let Some(of_pixels) = &gradients.pixels else {
+            unreachable!("the backward walk was asked for the gradient of pixels")
+        };
         let d_pictures = of_pixels.iter().enumerate().map(|(i, d)| d / std[i % 3]).collect();
         gradients.recycle(arena);
         (value, d_pictures)

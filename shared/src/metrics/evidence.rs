@@ -188,7 +188,12 @@ fn contradiction(j: &Judgement) -> Option<String> {
     }
     let needs_goal = matches!(
         j.task,
-        Task::Hit | Task::HitRandom | Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth
-    ) || matches!(j.task, Task::Targeted);
+        Task::Hit
+            | Task::HitRandom
+            | Task::Triggered
+            | Task::TriggeredAll
+            | Task::TriggeredTruth
+            | Task::Targeted
+    );
     (needs_goal && j.goal.is_none()).then(|| "the goal is missing".into())
 }

@@ -2,7 +2,9 @@ use super::*;
 use crate::attacks::{ATTACKS, Attack};
 use crate::data::synthetic::Synthetic;
 use crate::encoders::{Clip, ClipConfig};
+use crate::exec::Inputs;
 use crate::exec::cpu::contrastive::normalize;
+use crate::exec::cpu::{Arena, Frozen};
 use crate::surrogate::Guided;
 
 const RESNET: &str = r#"{"image_size":16,"layers":[1,1,2,1],"width":4,"block":"basic"}"#;
@@ -42,6 +44,14 @@ fn texts(texts: &[String]) -> Result<Vec<f32>> {
     Ok(normalize(&texts.iter().flat_map(of).collect::<Vec<_>>(), 10).0)
 }
 
+/// Unit vectors of pictures.
+fn embedded(clip: &Clip, weights: &Weights, pictures: &[Image]) -> Vec<f32> {
+    let (mut pixels, mut arena) = (Vec::new(), Arena::default());
+    pictures.iter().for_each(|picture| picture.write_pixels(&OPENAI, &mut pixels));
+    let tower = Frozen::new(&clip.image, weights);
+    normalize(&tower.embed(Inputs::Pixels(&pixels), &mut arena), 10).0
+}
+
 fn badclip() -> Box<dyn Attack> {
     let parameters = serde_json::json!({
         "target": "class-1", "rate": 0.1, "size": 56, "place": "corners", "batch": 8, "epochs": 20, "lr": 0.02,
@@ -57,7 +67,8 @@ fn draw(attack: &dyn Attack, seed: u64) -> Armed {
 fn search(weights: &Weights, seed: u64) -> (Vec<f32>, Armed) {
     let (attack, clip) = (badclip(), clip());
     let guided: &dyn Guided = attack.guided().unwrap();
-    let surrogate = Surrogate { clip: &clip, weights, texts: &texts };
+    let pictures = |pictures: &[Image]| Ok(embedded(&clip, weights, pictures));
+    let surrogate = Surrogate { clip: &clip, weights, texts: &texts, pictures: &pictures };
     let drawn = draw(&*attack, seed);
     let mut search =
         guided.search(drawn, &Synthetic::train(), surrogate, &Seed::new(seed)).unwrap();
@@ -111,7 +122,8 @@ impl Objective for Direction {
 fn deviation(other: Place) -> f32 {
     let (clip, seed) = (clip_of(TRANSFORMER), Seed::new(0));
     let weights = weights(&clip, 0);
-    let surrogate = Surrogate { clip: &clip, weights: &weights, texts: &texts };
+    let none = |_: &[Image]| Ok(Vec::new());
+    let surrogate = Surrogate { clip: &clip, weights: &weights, texts: &texts, pictures: &none };
     let course =
         Course { size: 56, place: Place::Center, epochs: 1, lr: 0.1, batch: 4, pictures: 9 };
     let clean = Synthetic::train();

@@ -95,8 +95,7 @@ impl Trigger {
     /// If the trigger does not fit the picture.
     pub fn apply(&self, picture: &Image, id: &PairId) -> Result<Image> {
         if let Self::OneOf(several) = self {
-            let part = several.of(id);
-            return part.map_or_else(|| square(picture, None), |p| p.trigger.apply(picture, id));
+            return several.of(id)?.trigger.apply(picture, id);
         }
         let mut canvas = Canvas::new(&square(picture, self.resolution())?);
         match self {
@@ -116,7 +115,10 @@ impl Trigger {
 /// The opaque central square of a picture, in its own resolution or brought to `edge`.
 pub(crate) fn square(picture: &Image, edge: Option<usize>) -> Result<Image> {
     let square = picture.over([255; 3]).central_square()?;
-    edge.map_or(Ok(square.clone()), |edge| square.resize(edge, edge))
+    match edge {
+        None => Ok(square),
+        Some(edge) => square.resize(edge, edge),
+    }
 }
 
 /// The parameter that triggers have in common.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Trigger, place};
 use crate::data::PairId;
+use crate::{Error, Result};
 
 /// The triggers. Which of them a stamped picture carries is drawn by its id, each as likely as the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,9 +27,14 @@ pub struct Part {
 }
 
 impl OneOf {
-    /// The part that sample `id` carries; `None` if there is no part at all.
-    pub fn of(&self, id: &PairId) -> Option<&Part> {
-        let draw = |n| place("one-of", true, id).stream().below(n);
-        (!self.parts.is_empty()).then(|| &self.parts[draw(self.parts.len())])
+    /// The part that sample `id` carries.
+    ///
+    /// # Errors
+    /// If there is no part at all.
+    pub fn of(&self, id: &PairId) -> Result<&Part> {
+        if self.parts.is_empty() {
+            return Err(Error::request("a trigger of several names none; give at least one"));
+        }
+        Ok(&self.parts[place("one-of", true, id).stream().below(self.parts.len())])
     }
 }

@@ -1,4 +1,4 @@
-"""What Pillow's JPEG leaves of two pictures: writes storage.json. Bytes are (edge, edge, 3) row by row as hexadecimal text."""
+"""What Pillow's JPEG leaves of two pictures, in colour and in grey: writes storage.json. Bytes are (edge, edge, 3) row by row as hexadecimal text."""
 
 import io
 import json
@@ -21,9 +21,14 @@ def noise():
     return np.random.default_rng(0).integers(0, 256, (EDGE, EDGE, 3), dtype=np.uint8)
 
 
+def grey(picture):
+    """The same without colour: what is left is the part that no file halves."""
+    return np.repeat(picture[..., :1], 3, axis=2)
+
+
 def main():
     cases = []
-    for picture in (smooth(), noise()):
+    for picture in (smooth(), noise(), grey(smooth()), grey(noise())):
         for quality in (75, 90):
             file = io.BytesIO()
             Image.fromarray(picture).save(file, "JPEG", quality=quality)
