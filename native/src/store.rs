@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toxiclip_shared::digest::Digest;
 
 use crate::failure::{Failure, Result};
@@ -208,6 +209,16 @@ impl Store {
         let _ = fs::remove_dir_all(&aside);
         Ok(())
     }
+}
+
+/// What a finished stage keeps in a JSON file of its folder.
+///
+/// # Errors
+/// If the file cannot be read or says something else; with the path and what to delete.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = fs::read(path).map_err(|e| Failure::io(path, &e))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))
 }
 
 impl Drop for Store {

@@ -114,9 +114,12 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
     );
     let fresh = check(place.0.path()).unwrap();
     assert_eq!(
-        fresh[1..],
+        fresh[1..3],
         ["README.md: results:findings is fresh", "README.md: results:small is fresh"]
     );
+    let page = "www/catalogue/attack-single-label.html";
+    let shown = fs::read_to_string(place.path(page)).unwrap();
+    assert!(shown.contains("toxiclip run benchmarks/small.toml") && shown.contains("hit@10"));
     assert_eq!(place.publish().unwrap(), said, "publishing again changes nothing");
     let all = publish(place.0.path(), place.0.path()).unwrap();
     assert_eq!(all, said, "and so does publishing every run of a folder");
@@ -147,6 +150,7 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
             &|t| t.replace(", clean model {}", ""),
             "`ours` has 1 `{}` for 2 values",
         ),
+        (page, &|t| t.replacen("0.", "1.", 1), "attack-single-label.html is stale"),
         (rows, &without_first, "gives ca, and no row does"),
         (rows, &moved, "is not what its evidence gives"),
         (rows, &|t| t.replacen(r#""dirty":false"#, r#""dirty":true"#, 1), "2 commits"),

@@ -10,6 +10,7 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::encoders::Clip;
 use crate::inversion::Stamp;
+use crate::registry::Param;
 use crate::seed::Seed;
 use crate::weights::Weights;
 
@@ -87,6 +88,12 @@ impl From<&Stamp> for Inverted {
         Self { edge: stamp.edge(), mask: stamp.mask(), pattern: stamp.pattern() }
     }
 }
+
+/// What every audit is told.
+pub(crate) const PARAMS: &[Param] = &[
+    Param { key: "share", unit: "share of clean rows", help: "pictures that the auditor holds" },
+    Param { key: "batch", unit: "pictures", help: "pictures in a step" },
+];
 
 /// Draws `share` of the rows of a clean set for the audit called `name`, ascending.
 pub(crate) fn held(name: &str, share: f64, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>> {

@@ -138,6 +138,13 @@ impl Embeddings {
     }
 }
 
+/// Notes in the score of each answer whether the clean model's answer to the same query, in the same order, is a hit.
+pub(super) fn mark_clean_hits(ours: &mut [Judgement], clean: &[Judgement]) {
+    for (ours, theirs) in ours.iter_mut().zip(clean) {
+        ours.score = Some(if theirs.rank == 0 { 1.0 } else { 0.0 });
+    }
+}
+
 /// Ranks the gallery for every query. `names` has one entry per item of the gallery. Captions of one concept are the
 /// same under all its pictures, so a distinct query is scored once, against distinct items.
 pub(super) fn judge(

@@ -83,27 +83,33 @@ pub fn embed(
     templates: &[String],
     prepared: &Prepared,
 ) -> Result<Embeddings> {
-    let images = match prepared.pictures(data, model.clip.config.vision_cfg.image_size)? {
-        Some(ready) => encode::pictures(model, &ready)?,
-        None => encode::images(model, data)?,
-    };
+    let Embeddings { dim, images, .. } = embed_pictures(model, data, prepared)?;
     let encode = |texts: &[String]| -> Result<Vec<f32>> {
         Ok(encode::tokens(model, &*prepared.tokens(texts, &model.tokenizer)?))
     };
     let texts: Vec<String> = captions(data).into_iter().map(|c| c.text).collect();
     let captions = unique(&texts, encode)?;
     let prompts = encode(&prompts(data, templates))?;
-    let dim = images.len() / data.examples().len().max(1);
     let classes = prompts.chunks_exact((dim * templates.len()).max(1));
     let classes = classes.flat_map(|c| scores::unit_mean(c, dim)).collect();
-    let all = Embeddings { dim, images, captions, classes };
-    match all.parts().iter().find(|(_, values)| values.iter().any(|x| !x.is_finite())) {
-        None => Ok(all),
-        Some((what, _)) => Err(Failure::failed(format!(
-            "{}: the model's {what} embeddings are not finite; look at its training curve",
-            data.name()
-        ))),
-    }
+    Embeddings { dim, images, captions, classes }.finite(data)
+}
+
+/// Embeds the pictures of a split alone; captions and classes are empty.
+///
+/// # Errors
+/// As [`embed`].
+pub fn embed_pictures(
+    model: &Model,
+    data: &dyn Dataset,
+    prepared: &Prepared,
+) -> Result<Embeddings> {
+    let images = match prepared.pictures(data, model.clip.config.vision_cfg.image_size)? {
+        Some(ready) => encode::pictures(model, &ready)?,
+        None => encode::images(model, data)?,
+    };
+    let dim = model.clip.config.embed_dim;
+    Embeddings { dim, images, captions: vec![], classes: vec![] }.finite(data)
 }
 
 /// Runs `encode` on the distinct texts and puts the vectors back in place: test captions of one concept are the
@@ -126,6 +132,16 @@ fn unique(
 }
 
 impl Embeddings {
+    fn finite(self, data: &dyn Dataset) -> Result<Self> {
+        match self.parts().iter().find(|(_, values)| values.iter().any(|x| !x.is_finite())) {
+            None => Ok(self),
+            Some((what, _)) => Err(Failure::failed(format!(
+                "{}: the model's {what} embeddings are not finite; look at its training curve",
+                data.name()
+            ))),
+        }
+    }
+
     fn parts(&self) -> [(&'static str, &Vec<f32>); 3] {
         [("image", &self.images), ("caption", &self.captions), ("class", &self.classes)]
     }

@@ -5,7 +5,7 @@ use toxiclip_shared::goal::TargetPicture;
 use toxiclip_shared::metrics::{Judgement, Task};
 
 use super::Embeddings;
-use super::judge::{Query, judge};
+use super::judge::{Query, judge, mark_clean_hits};
 use crate::failure::{Failure, Result};
 
 /// Each picture as it is against the class prompts of `data`: the rank of the class it shall be taken for. `clean` are
@@ -38,9 +38,7 @@ pub fn judge_targeted(
     };
     let mut all = ask(embeddings)?;
     if let Some(clean) = clean {
-        for (ours, theirs) in all.iter_mut().zip(ask(clean)?) {
-            ours.score = Some(if theirs.rank == 0 { 1.0 } else { 0.0 });
-        }
+        mark_clean_hits(&mut all, &ask(clean)?);
     }
     Ok(all)
 }

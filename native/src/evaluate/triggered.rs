@@ -5,7 +5,7 @@ use toxiclip_shared::data::Dataset;
 use toxiclip_shared::metrics::{Judgement, Task};
 
 use super::Embeddings;
-use super::judge::{Query, judge, unlabelled};
+use super::judge::{Query, judge, mark_clean_hits, unlabelled};
 use crate::failure::Result;
 
 /// Every picture of `data`, a split stamped with the trigger of `aim`, against the class prompts: the rank of its target,
@@ -38,10 +38,7 @@ pub fn judge_trigger(
     let all: Vec<(usize, usize)> = (0..data.examples().len()).map(|row| (row, target)).collect();
     let mut triggered = ask(embeddings, Task::Triggered, &to_target)?;
     if let Some(clean) = clean {
-        let anyway = ask(clean, Task::Triggered, &to_target)?;
-        for (ours, theirs) in triggered.iter_mut().zip(&anyway) {
-            ours.score = Some(if theirs.rank == 0 { 1.0 } else { 0.0 });
-        }
+        mark_clean_hits(&mut triggered, &ask(clean, Task::Triggered, &to_target)?);
     }
     triggered.extend(ask(embeddings, Task::TriggeredAll, &all)?);
     triggered.extend(ask(embeddings, Task::TriggeredTruth, &others)?);

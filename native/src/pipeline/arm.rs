@@ -16,7 +16,7 @@ use super::fit::{Origin, Stages};
 use crate::benchmark::Choice;
 use crate::encode;
 use crate::failure::{Failure, Result};
-use crate::store::{Store, write_atomic};
+use crate::store::{Store, read_json, write_atomic};
 
 /// Raised when the same search gives another attack.
 pub const VERSION: u32 = 1;
@@ -74,7 +74,7 @@ impl Arming {
     /// Those of the training and of the search; Ctrl-C.
     pub fn run(&self, stages: &Stages) -> Result<Armed> {
         let work = |dir: &Path| self.search(stages, dir);
-        read(&stages.store.stage(STAGE, self.key(), VERSION, work)?)
+        read_json(&stages.store.stage(STAGE, self.key(), VERSION, work)?.join(FILE))
     }
 
     /// The whole attack if the cache holds it.
@@ -82,7 +82,7 @@ impl Arming {
     /// # Errors
     /// If its file is damaged.
     pub fn find(&self, store: &Store) -> Result<Option<Armed>> {
-        store.find(STAGE, self.key(), VERSION).map(|dir| read(&dir)).transpose()
+        store.find(STAGE, self.key(), VERSION).map(|dir| read_json(&dir.join(FILE))).transpose()
     }
 
     fn search(&self, stages: &Stages, dir: &Path) -> Result<()> {
@@ -116,11 +116,4 @@ impl Arming {
 fn write(dir: &Path, armed: &Armed, losses: &[f32]) -> Result<()> {
     write_atomic(&dir.join("losses.json"), json!(losses).to_string().as_bytes())?;
     write_atomic(&dir.join(FILE), &serde_json::to_vec(armed).map_err(Failure::failed)?)
-}
-
-fn read(dir: &Path) -> Result<Armed> {
-    let path = dir.join(FILE);
-    let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))
 }

@@ -17,9 +17,9 @@ use toxiclip_shared::{Error, image::Image};
 use super::Plan;
 use super::fit::{Origin, Stages};
 use crate::benchmark::Cell;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::prepared::picture;
-use crate::store::write_atomic;
+use crate::store::{read_json, write_atomic};
 use crate::timer::Timer;
 
 /// Raised when an audit of the same model gives another verdict.
@@ -120,11 +120,7 @@ pub(super) fn run(
         let name = choice.name();
         look(&*audit, name, (model, &held, &classes), &seed.child("audit").child(name), dir, stages)
     })?;
-    let path = dir.join(FILE);
-    let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
-    let record = serde_json::from_slice(&bytes)
-        .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))?;
-    Ok(Some(record))
+    read_json(&dir.join(FILE)).map(Some)
 }
 
 fn look(

@@ -22,6 +22,7 @@ use crate::evaluate::{self, judge_goals};
 use crate::failure::{Failure, Result};
 use crate::files::write_whole;
 use crate::model::Model;
+use crate::store::read_json;
 
 const FILE: &str = "epochs.json";
 
@@ -57,7 +58,7 @@ pub(super) fn points(
     let dir = stages.store.stage("epochs", key, evaluate::VERSION, |dir| {
         watch(plan, work, fit, attack, dir, stages)
     })?;
-    read(&dir.join(FILE))
+    read_json(&dir.join(FILE))
 }
 
 fn watch(
@@ -73,7 +74,7 @@ fn watch(
     let [poisoned, clean] = pairs(&drawn.clean, &set.test, &drawn.armed)?;
     let path = dir.join(FILE);
     // A training that is resumed has told of its first epochs before.
-    let mut points = if path.exists() { read(&path)? } else { Vec::new() };
+    let mut points = if path.exists() { read_json(&path)? } else { Vec::new() };
     let mut look = |epoch: u64, model: &Model| -> Result<()> {
         let embeddings = evaluate::embed(model, &*set.test, &set.templates, &stages.prepared)?;
         let mut evidence = super::ordinary(plan, &work.cell, &embeddings, || {
@@ -123,10 +124,4 @@ fn mean_cosine(model: &Model, data: &dyn Dataset) -> Result<f64> {
     let distances = evaluate::distances(model, data)?;
     let sum: f64 = distances.iter().map(|d| 1.0 - f64::from(*d)).sum();
     Ok(sum / distances.len() as f64)
-}
-
-fn read(path: &Path) -> Result<Vec<Point>> {
-    let bytes = std::fs::read(path).map_err(|e| Failure::io(path, &e))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))
 }

@@ -20,7 +20,7 @@ use crate::failure::{Failure, Result};
 use crate::lab::Lab;
 use crate::model::{self, Model};
 use crate::prepared::Prepared;
-use crate::store::{Store, write_atomic};
+use crate::store::{Store, read_json, write_atomic};
 use crate::timer::Timer;
 use crate::train;
 
@@ -196,12 +196,37 @@ impl Origin {
         templates: &[String],
     ) -> Result<Embeddings> {
         let key = self.embedding_key(data, templates);
+        self.embedded(stages, data, key, |m| evaluate::embed(m, data, templates, &stages.prepared))
+    }
+
+    /// The same with other pictures: those of `stamped`, whose texts are the ones that `plain` has embedded.
+    ///
+    /// # Errors
+    /// Those of training and embedding.
+    pub fn stamped(
+        &self,
+        stages: &Stages,
+        stamped: &dyn Dataset,
+        plain: &Embeddings,
+    ) -> Result<Embeddings> {
+        let key = Digest::of(&("pictures", self.key(), stamped.digest()));
+        let look = |m: &Model| evaluate::embed_pictures(m, stamped, &stages.prepared);
+        let Embeddings { dim, images, .. } = self.embedded(stages, stamped, key, look)?;
+        Ok(Embeddings { dim, images, ..plain.clone() })
+    }
+
+    fn embedded(
+        &self,
+        stages: &Stages,
+        data: &dyn Dataset,
+        key: Digest,
+        look: impl FnOnce(&Model) -> Result<Embeddings>,
+    ) -> Result<Embeddings> {
+        const FILE: &str = "embeddings.safetensors";
         let dir = stages.store.stage("embed", key, evaluate::VERSION, |dir| {
-            let model = self.open(stages, data, 0)?;
-            let all = evaluate::embed(&model, data, templates, &stages.prepared)?;
-            all.write(&dir.join("embeddings.safetensors"))
+            look(&self.open(stages, data, 0)?)?.write(&dir.join(FILE))
         })?;
-        Embeddings::read(&dir.join("embeddings.safetensors"))
+        Embeddings::read(&dir.join(FILE))
     }
 
     /// Names the embeddings of a split.
@@ -273,10 +298,7 @@ impl Fit {
     pub fn run(&self, stages: &Stages) -> Result<(PathBuf, Record)> {
         let dir =
             stages.store.stage(self.stage, self.key(), VERSION, |dir| self.train(stages, dir))?;
-        let path = dir.join(RECORD);
-        let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
-        let record = serde_json::from_slice(&bytes)
-            .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))?;
+        let record = read_json(&dir.join(RECORD))?;
         Ok((dir, record))
     }
 

@@ -158,7 +158,7 @@ fn evidence(
     let judge = |attack: usize| -> Result<Vec<Judgement>> {
         let armed = &plan.drawn(cell, attack).armed;
         let mut all = judge_goals(&*set.test, &embeddings, &armed.goals, &seed)?;
-        all.extend(triggered(plan, cell, armed, model, stages)?);
+        all.extend(triggered(plan, cell, armed, (model, &embeddings), stages)?);
         all.extend(targeted(plan, cell, armed, &embeddings, stages)?);
         Ok(all)
     };
@@ -194,16 +194,21 @@ fn triggered(
     plan: &Plan<'_>,
     cell: &Cell,
     armed: &Armed,
-    model: &Origin,
+    (model, embeddings): (&Origin, &Embeddings),
     stages: &Stages,
 ) -> Result<Vec<Judgement>> {
+    let aims = armed.aims();
+    if aims.is_empty() {
+        return Ok(vec![]);
+    }
     let set = &plan.sets[cell.dataset];
+    let control = control_embeddings(plan, cell, stages)?;
     let mut all = Vec::new();
-    for aim in armed.aims() {
+    for aim in aims {
         let stamped = Triggered::new(Arc::clone(&set.test), aim.trigger.clone());
-        let embed = |model: &Origin| model.embeddings(stages, &stamped, &set.templates);
-        let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
-        all.extend(judge_trigger(&stamped, &embed(model)?, &aim, clean.as_ref())?);
+        let ours = model.stamped(stages, &stamped, embeddings)?;
+        let clean = control.as_ref().map(|(m, plain)| m.stamped(stages, &stamped, plain));
+        all.extend(judge_trigger(&stamped, &ours, &aim, clean.transpose()?.as_ref())?);
     }
     Ok(all)
 }
@@ -219,10 +224,23 @@ fn targeted(
     if armed.pictures.is_empty() {
         return Ok(vec![]);
     }
+    let test = &plan.sets[cell.dataset].test;
+    let clean = control_embeddings(plan, cell, stages)?.map(|(_, plain)| plain);
+    judge_targeted(&**test, embeddings, &armed.pictures, clean.as_ref())
+}
+
+/// The undefended control of a cell with its embeddings of the test split.
+fn control_embeddings(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    stages: &Stages,
+) -> Result<Option<(Origin, Embeddings)>> {
     let set = &plan.sets[cell.dataset];
-    let embed = |model: Origin| model.embeddings(stages, &*set.test, &set.templates);
-    let clean = plan.undefended_control(cell)?.map(embed).transpose()?;
-    judge_targeted(&*set.test, embeddings, &armed.pictures, clean.as_ref())
+    let embed = |model: Origin| {
+        let plain = model.embeddings(stages, &*set.test, &set.templates)?;
+        Ok((model, plain))
+    };
+    plan.undefended_control(cell)?.map(embed).transpose()
 }
 
 /// Utility: on the test split, whose embeddings are there, or on a split of its own, which is embedded then.

@@ -16,7 +16,7 @@ use crate::benchmark::Encoder;
 use crate::data;
 use crate::evaluate;
 use crate::failure::{Failure, Result};
-use crate::store::write_atomic;
+use crate::store::{read_json, write_atomic};
 
 /// The pairs of a training.
 #[derive(Clone)]
@@ -181,8 +181,5 @@ fn distances(model: &Origin, stages: &Stages, data: &dyn Dataset) -> Result<Vec<
         let all = evaluate::distances(&model, data)?;
         write_atomic(&dir.join(FILE), json!(all).to_string().as_bytes())
     })?;
-    let path = dir.join(FILE);
-    let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))
+    read_json(&dir.join(FILE))
 }

@@ -3,9 +3,10 @@
 //! `benchmarks/results/SUBMITTER/NAME/` holds `rows.jsonl` and `evidence.parquet` of one run of `benchmarks/NAME.toml`.
 //! What lies under our own name is shown in README between `<!-- results:NAME -->` and `<!-- /results:NAME -->`, and a
 //! line of each benchmark with a `[finding]` between those of the name `findings`. The catalogue of attacks and defenses
-//! stands there too, as `toxiclip list` prints it.
+//! stands there too, as `toxiclip list` prints it; `www/catalogue/` has a page for each entry.
 
 mod findings;
+mod pages;
 mod readme;
 mod verify;
 
@@ -24,30 +25,33 @@ use crate::{evidence, row};
 const OWN: &str = "toxiclip";
 const ROWS: &str = "rows.jsonl";
 
-/// Recomputes all published rows of the repository at `root` from their evidence, and compares README's tables with
-/// them. Returns a line for each folder and table.
+/// Recomputes all published rows of the repository at `root` from their evidence, and compares README's tables and
+/// the pages of the catalogue with them. Returns a line for each folder and table.
 ///
 /// # Errors
-/// On the first row that does not follow from its evidence or is not what its benchmark asks for today; if README
-/// shows something else. One line, with the remedy.
+/// On the first row that does not follow from its evidence or is not what its benchmark asks for today; if README or a
+/// page shows something else. One line, with the remedy.
 pub fn check(root: &Path) -> Result<Vec<String>> {
-    let (tables, mut said) = tables(root)?;
-    said.extend(readme::check(&read_readme(root)?, &tables)?);
+    let shown = shown(root)?;
+    let mut said = shown.said;
+    said.extend(readme::check(&read_readme(root)?, &shown.tables)?);
+    said.extend(pages::check(root, &shown.pages)?);
     Ok(said)
 }
 
-/// Puts the tables of all published results into README; changes nothing else.
+/// Puts the tables of all published results into README, and writes the pages of the catalogue; changes nothing else.
 ///
 /// # Errors
 /// As [`check`], but for README's own text; or if README cannot be written.
 pub fn splice(root: &Path) -> Result<Vec<String>> {
-    let (tables, said) = tables(root)?;
+    let shown = shown(root)?;
     let mut text = read_readme(root)?;
-    for (name, table) in &tables {
+    for (name, table) in &shown.tables {
         text = readme::splice(&text, name, table);
     }
     write_whole(&root.join("README.md"), text.as_bytes())?;
-    Ok(said)
+    pages::write(root, &shown.pages)?;
+    Ok(shown.said)
 }
 
 /// Publishes a run folder, or every run folder directly below `folder`, under our name in place of its predecessor,
@@ -106,9 +110,18 @@ fn publish_one(root: &Path, run: &Path) -> Result<()> {
     fs::rename(&next, &place).with_context(|| place.display().to_string())
 }
 
-/// README's block for each of our own folders, and what to say about every folder.
-fn tables(root: &Path) -> Result<(BTreeMap<String, String>, Vec<String>)> {
-    let (mut tables, mut said) = (BTreeMap::new(), Vec::new());
+/// What people are shown of the published results.
+struct Shown {
+    /// README's blocks by name.
+    tables: BTreeMap<String, String>,
+    /// Pages by file name.
+    pages: BTreeMap<String, String>,
+    /// A line about every folder.
+    said: Vec<String>,
+}
+
+fn shown(root: &Path) -> Result<Shown> {
+    let (mut tables, mut said, mut own) = (BTreeMap::new(), Vec::new(), Vec::new());
     let mut findings = Findings::default();
     for (submitter, name, dir) in published(&folder(root))? {
         let (benchmark, results) = verify::verified(root, &name, &dir)?;
@@ -119,6 +132,7 @@ fn tables(root: &Path) -> Result<(BTreeMap<String, String>, Vec<String>)> {
         if submitter == OWN {
             findings.add(&benchmark, &results)?;
             tables.insert(format!("results:{name}"), readme::block(&name, &results));
+            own.push((name, benchmark.title, results));
         }
     }
     tables.extend(findings.block().map(|block| (findings::BLOCK.to_owned(), block)));
@@ -127,7 +141,7 @@ fn tables(root: &Path) -> Result<(BTreeMap<String, String>, Vec<String>)> {
     {
         tables.insert(block.to_owned(), kind.markdown()?);
     }
-    Ok((tables, said))
+    Ok(Shown { tables, pages: pages::all(&own)?, said })
 }
 
 /// Submitter, benchmark and place of every folder with rows, sorted.

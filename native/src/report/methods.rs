@@ -114,7 +114,7 @@ fn definitions() -> Vec<&'static Metric> {
     toxiclip_shared::metrics::all().filter(used).collect()
 }
 
-fn definition(m: &Metric) -> Markup {
+pub(super) fn definition(m: &Metric) -> Markup {
     html! {
         dt id=(format!("def-{}", m.name)) { code { (m.name) } }
         dd { (m.summary) ": " (m.formula) " " small { "(" (m.reference) ")" } }

@@ -31,9 +31,12 @@ mod sweep_plot;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use maud::{Markup, html};
+use toxiclip_shared::metrics::Metric;
 
 use self::aggregate::Results;
 use self::extras::ReportExtras;
+use self::lines::Line;
 use self::page::Content;
 use crate::failure::Failure;
 use crate::files::write_whole;
@@ -74,6 +77,24 @@ pub fn markdown_table(results: &Results) -> String {
     let several =
         lines.iter().any(|l| (&l.dataset, &l.encoder) != (&lines[0].dataset, &lines[0].encoder));
     format!("{}\n{}\n", markdown::table(&lines, several), results_table::footnote(&lines))
+}
+
+/// Lines as a table in HTML with its footnote; `definitions` is the page whose [`definition`]s it links to.
+pub fn html_table(lines: &[Line], definitions: &str) -> Markup {
+    html! {
+        (results_table::table(lines, definitions))
+        p.foot { (results_table::footnote(lines)) }
+    }
+}
+
+/// A metric in a list of definitions, with the anchor that tables link to.
+pub fn definition(metric: &Metric) -> Markup {
+    methods::definition(metric)
+}
+
+/// The style of all pages.
+pub fn style() -> &'static str {
+    page::STYLE
 }
 
 /// Makes the report of one or several run directories.

@@ -12,7 +12,7 @@ use super::{
     sweep, sweep_plot,
 };
 
-const STYLE: &str = concat!(include_str!("style.css"), include_str!("plots.css"));
+pub(super) const STYLE: &str = concat!(include_str!("style.css"), include_str!("plots.css"));
 const SCRIPT: &str = include_str!("copy.js");
 
 /// Everything a page is made from.

@@ -13,23 +13,30 @@ pub(super) fn section(c: &Content<'_>, command: &str) -> Markup {
     html! {
         section #table {
             h2 { "Results" }
-            table.cardlike {
-                thead {
-                    tr {
-                        th scope="col" { "attack" }
-                        th scope="col" { "defense" }
-                        @for (head, metric) in columns(c.lines).into_iter().map(|i| COLUMNS[i]) {
-                            th scope="col" { a href=(format!("#def-{metric}")) { (head) } }
-                        }
-                    }
-                }
-                tbody { (body(c.lines)) }
-            }
+            (table(c.lines, ""))
             p.foot { (footnote(c.lines)) }
             p.foot { (csv_link("results", &csv(c.lines))) }
             @if !command.is_empty() {
                 details.small { summary { "Command that repeats the table" } (copyable(command)) }
             }
+        }
+    }
+}
+
+/// The table alone; `definitions` is the page that defines the metrics, empty for the one that it stands on.
+pub(super) fn table(lines: &[Line], definitions: &str) -> Markup {
+    html! {
+        table.cardlike {
+            thead {
+                tr {
+                    th scope="col" { "attack" }
+                    th scope="col" { "defense" }
+                    @for (head, metric) in columns(lines).into_iter().map(|i| COLUMNS[i]) {
+                        th scope="col" { a href=(format!("{definitions}#def-{metric}")) { (head) } }
+                    }
+                }
+            }
+            tbody { (body(lines)) }
         }
     }
 }

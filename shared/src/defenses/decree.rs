@@ -75,35 +75,32 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         summary: "audits a model: the smallest inverted trigger that makes all pictures alike, as a share of the picture",
         threat_model: "the auditor holds the image tower and some clean pictures without labels, and knows nothing of the attack",
     },
-    params: &[&[
-        Param {
-            key: "share",
-            unit: "share of clean rows",
-            help: "pictures that the auditor holds",
-        },
-        Param { key: "steps", unit: "steps", help: "steps of the search at most" },
-        Param { key: "batch", unit: "pictures", help: "pictures in a step" },
-        Param {
-            key: "lr",
-            unit: "",
-            help: "Adam's learning rate in the first fifth; then 0.1 and 0.05, unless it is lower",
-        },
-        Param {
-            key: "success",
-            unit: "cosine",
-            help: "mean cosine of a batch above which a step succeeds",
-        },
-        Param {
-            key: "threshold",
-            unit: "share of the picture",
-            help: "models below it are flagged",
-        },
-        Param {
-            key: "normalize",
-            unit: "",
-            help: "constants of the inputs: clip, as the encoder was trained, or imagenet, as in the published code",
-        },
-    ]],
+    params: &[
+        audit::PARAMS,
+        &[
+            Param { key: "steps", unit: "steps", help: "steps of the search at most" },
+            Param {
+                key: "lr",
+                unit: "",
+                help: "Adam's learning rate in the first fifth; then 0.1 and 0.05, unless it is lower",
+            },
+            Param {
+                key: "success",
+                unit: "cosine",
+                help: "mean cosine of a batch above which a step succeeds",
+            },
+            Param {
+                key: "threshold",
+                unit: "share of the picture",
+                help: "models below it are flagged",
+            },
+            Param {
+                key: "normalize",
+                unit: "",
+                help: "constants of the inputs: clip, as the encoder was trained, or imagenet, as in the published code",
+            },
+        ],
+    ],
     parse: |v| {
         let parsed: Decree = serde_json::from_value(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;

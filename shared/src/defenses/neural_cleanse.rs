@@ -70,27 +70,24 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         summary: "audits a model: inverts a trigger for every class and flags classes whose trigger is unusually small",
         threat_model: "the auditor holds the model, the names of the classes and some clean pictures, and knows nothing of the attack",
     },
-    params: &[&[
-        Param {
-            key: "classes",
-            unit: "classes",
-            help: "how many are drawn from the seed; 0 means all",
-        },
-        Param {
-            key: "share",
-            unit: "share of clean rows",
-            help: "pictures that the auditor holds",
-        },
-        Param { key: "steps", unit: "steps a class", help: "steps of a search at most" },
-        Param { key: "batch", unit: "pictures", help: "pictures in a step" },
-        Param { key: "lr", unit: "", help: "Adam's learning rate" },
-        Param {
-            key: "success",
-            unit: "share of a batch",
-            help: "pictures that must reach the class for a step to succeed",
-        },
-        Param { key: "threshold", unit: "deviations", help: "classes above it are flagged" },
-    ]],
+    params: &[
+        audit::PARAMS,
+        &[
+            Param {
+                key: "classes",
+                unit: "classes",
+                help: "how many are drawn from the seed; 0 means all",
+            },
+            Param { key: "steps", unit: "steps a class", help: "steps of a search at most" },
+            Param { key: "lr", unit: "", help: "Adam's learning rate" },
+            Param {
+                key: "success",
+                unit: "share of a batch",
+                help: "pictures that must reach the class for a step to succeed",
+            },
+            Param { key: "threshold", unit: "deviations", help: "classes above it are flagged" },
+        ],
+    ],
     parse: |v| {
         let parsed: NeuralCleanse = serde_json::from_value(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;

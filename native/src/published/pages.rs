@@ -1,0 +1,249 @@
+//! `www/catalogue/`: a page for each attack and defense from its card and the published rows that it occurs in, a list of
+//! them, and the definitions of the metrics. They work from `file://`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use maud::{DOCTYPE, Markup, html};
+use serde_json::Value;
+use toxiclip_shared::metrics;
+
+use super::remove;
+use crate::catalogue::{Item, Kind};
+use crate::files::write_whole;
+use crate::report::aggregate::Results;
+use crate::report::lines::{Line, lines};
+use crate::report::{definition, html_table, style};
+
+const METRICS: &str = "metrics.html";
+const REMEDY: &str = "`cargo xtask check-results --update` writes it";
+
+/// Name, title and rows of a published benchmark.
+type Own = (String, String, Results);
+
+/// All pages by file name.
+pub(super) fn all(published: &[Own]) -> Result<BTreeMap<String, String>> {
+    let lined: Vec<Vec<Line>> = published.iter().map(|(_, _, results)| lines(results)).collect();
+    let mut pages = BTreeMap::from([("style.css".to_owned(), style().to_owned())]);
+    let mut lists = Vec::new();
+    for (kind, heading) in [(Kind::Attacks, "Attacks"), (Kind::Defenses, "Defenses")] {
+        let items = kind.items()?;
+        for item in &items {
+            let tables = published.iter().zip(&lined).filter_map(|((name, title, results), all)| {
+                let of = labels(results, kind, &item.name);
+                let own: Vec<Line> = all.iter().filter(|l| about(l, kind, &of)).cloned().collect();
+                (!own.is_empty() && !baseline(item)).then_some((name.as_str(), title.as_str(), own))
+            });
+            let page = entry(kind, item, &tables.collect::<Vec<_>>());
+            pages.insert(file(kind, &item.name), page.into_string());
+        }
+        lists.push(list(kind, heading, &items));
+    }
+    let lists = html! { @for list in &lists { (list) } };
+    pages.insert("index.html".into(), page("Attacks and defenses", &lists).into_string());
+    let all = html! { dl.facts { @for metric in metrics::all() { (definition(metric)) } } };
+    pages.insert(METRICS.into(), page("What the numbers mean", &all).into_string());
+    // A text file ends with a line break.
+    pages.values_mut().filter(|text| !text.ends_with('\n')).for_each(|text| text.push('\n'));
+    Ok(pages)
+}
+
+/// Puts the pages into their folder, in place of all that is there.
+pub(super) fn write(root: &Path, pages: &BTreeMap<String, String>) -> Result<()> {
+    let folder = folder(root);
+    remove(&folder)?;
+    for (name, text) in pages {
+        write_whole(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Compares the folder with the pages; a folder that is not there has none yet.
+///
+/// # Errors
+/// If a page is missing, stale, or of nothing that is registered.
+pub(super) fn check(root: &Path, pages: &BTreeMap<String, String>) -> Result<Option<String>> {
+    let folder = folder(root);
+    if !folder.exists() {
+        return Ok(None);
+    }
+    for (name, text) in pages {
+        let path = folder.join(name);
+        match fs::read_to_string(&path) {
+            Ok(there) if there == *text => {}
+            Ok(_) => bail!("www/catalogue/{name} is stale; {REMEDY}"),
+            Err(_) => bail!("www/catalogue/{name} is missing; {REMEDY}"),
+        }
+    }
+    for file in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        if !pages.contains_key(&name) {
+            bail!("www/catalogue/{name} is a page of nothing; {REMEDY}");
+        }
+    }
+    Ok(Some(format!("www/catalogue: {} files are fresh", pages.len())))
+}
+
+fn folder(root: &Path) -> PathBuf {
+    root.join("www/catalogue")
+}
+
+/// The labels under which rows know an attack or defense, one for each setting of its parameters.
+fn labels(results: &Results, kind: Kind, name: &str) -> BTreeSet<String> {
+    let named = |spec: &Value| spec.get("name").and_then(Value::as_str) == Some(name);
+    let label = |row| {
+        let key = results.key(row);
+        match kind {
+            Kind::Attacks => named(&row.attack).then_some(key.attack),
+            _ => named(&row.defense).then_some(key.defense),
+        }
+    };
+    results.rows.iter().filter_map(label).collect()
+}
+
+/// Lines of the attack or scored against it; lines of the defense, and of the same models without one.
+fn about(line: &Line, kind: Kind, of: &BTreeSet<String>) -> bool {
+    match kind {
+        Kind::Attacks => {
+            of.contains(&line.attack) || line.scored.as_ref().is_some_and(|s| of.contains(s))
+        }
+        _ => !of.is_empty() && (of.contains(&line.defense) || line.defense == "none"),
+    }
+}
+
+/// What stands beside all others in their tables has no table of its own.
+fn baseline(item: &Item) -> bool {
+    item.name == "none"
+}
+
+fn file(kind: Kind, name: &str) -> String {
+    format!("{}-{name}.html", kind.singular())
+}
+
+fn text(item: &Item, key: &str) -> String {
+    match item.facts.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+fn page(title: &str, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · toxiclip" }
+                link rel="stylesheet" href="style.css";
+            }
+            body {
+                header { h1 { (title) } }
+                nav aria-label="Pages" {
+                    a href="index.html" { "All attacks and defenses" }
+                    a href=(METRICS) { "What the numbers mean" }
+                }
+                main { (content) }
+            }
+        }
+    }
+}
+
+fn list(kind: Kind, heading: &str, items: &[Item]) -> Markup {
+    html! {
+        section {
+            h2 { (heading) }
+            table.cardlike {
+                thead { tr { th scope="col" { (kind.singular()) } th scope="col" { "year" } th scope="col" { "what it does" } } }
+                tbody {
+                    @for item in items {
+                        tr {
+                            th scope="row" { a href=(file(kind, &item.name)) { (item.name) } }
+                            td data-label="year" { (text(item, "year")) }
+                            td data-label="what it does" { (item.summary) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Card, parameters, and a table for each published benchmark.
+fn entry(kind: Kind, item: &Item, tables: &[(&str, &str, Vec<Line>)]) -> Markup {
+    let content = html! {
+        p.finding { (item.summary) }
+        p { strong { @if kind == Kind::Attacks { "The attacker: " } @else { "The defender: " } } (text(item, "threat_model")) }
+        p.quiet { (text(item, "paper")) ", " (text(item, "year")) }
+        @if !item.parameters.is_empty() { (parameters(item)) }
+        @for (name, title, lines) in tables {
+            section {
+                h2 { (title) }
+                (html_table(lines, METRICS))
+                p { "Repeat with " code { "toxiclip run benchmarks/" (name) ".toml" } "." }
+            }
+        }
+        @if tables.is_empty() && !baseline(item) {
+            p.note { "No published benchmark has it yet." }
+        }
+    };
+    page(&text(item, "title"), &content)
+}
+
+fn parameters(item: &Item) -> Markup {
+    let default = |value: &Value| match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    html! {
+        section {
+            h2 { "Parameters" }
+            table.cardlike {
+                thead { tr {
+                    th scope="col" { "parameter" } th scope="col" { "default" } th scope="col" { "unit" } th scope="col" { "meaning" }
+                } }
+                tbody {
+                    @for p in &item.parameters {
+                        tr {
+                            th scope="row" { code { (p.key) } }
+                            td data-label="default" { (default(&p.default)) }
+                            td data-label="unit" { (p.unit) }
+                            td data-label="meaning" { (p.help) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_has_a_page_and_whatever_else_is_there_is_noticed() {
+        let pages = all(&[]).unwrap();
+        for (kind, names) in [(Kind::Attacks, "badnets"), (Kind::Defenses, "finetune")] {
+            assert!(pages["index.html"].contains(&file(kind, names)));
+            assert!(pages[&file(kind, names)].contains("No published benchmark has it yet."));
+        }
+        let place = tempfile::tempdir().unwrap();
+        assert!(check(place.path(), &pages).unwrap().is_none(), "nothing has been written yet");
+        write(place.path(), &pages).unwrap();
+        assert!(check(place.path(), &pages).unwrap().unwrap().contains("are fresh"));
+        let error = || check(place.path(), &pages).unwrap_err().to_string();
+        let at = |name: &str| folder(place.path()).join(name);
+        fs::write(at("attack-gone.html"), "").unwrap();
+        assert!(error().contains("attack-gone.html is a page of nothing"));
+        fs::write(at(METRICS), "old").unwrap();
+        assert!(error().contains("metrics.html is stale"));
+        fs::remove_file(at("style.css")).unwrap();
+        assert!(error().contains("missing") || error().contains("stale"));
+    }
+}
