@@ -19,7 +19,7 @@
 
 mod local;
 
-pub(crate) use local::{Local, NEIGHBOURS};
+pub(crate) use local::{BATCH, K, Local, NEIGHBOURS, NORMALIZE};
 
 use crate::{Error, Result};
 

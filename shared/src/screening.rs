@@ -1,5 +1,7 @@
 //! What filters share: which encoder looks, how scores become a cut, and when they tell nothing.
 
+use std::collections::BTreeMap;
+
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -198,6 +200,34 @@ impl<T: Detector> Filter for Detecting<T> {
 
     fn cut(&self, offered: &[f32], _trusted: &[f32]) -> Result<f32> {
         self.own.cut(offered).map_err(|e| Error::request(format!("{}: {e}", T::NAME)))
+    }
+}
+
+/// Which rows are compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Grouping {
+    None,
+    ClassWord,
+}
+
+pub(crate) const GROUP: Param = Param {
+    key: "group",
+    unit: "",
+    help: "pairs that are compared: all (`none`), or those whose captions name one class (`class-word`)",
+};
+
+impl Grouping {
+    /// The rows of every group, ascending; rows whose captions name no class are one more.
+    pub(crate) fn groups(self, sight: &Sight<'_>, rows: usize) -> Vec<Vec<usize>> {
+        if self == Self::None {
+            return vec![(0..rows).collect()];
+        }
+        let mut groups: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
+        for (row, class) in (sight.words)().into_iter().enumerate() {
+            groups.entry(class).or_default().push(row);
+        }
+        groups.into_values().collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use toxiclip_shared::checkpoint::{self, Provenance};
-use toxiclip_shared::data::{Dataset, Subset};
+use toxiclip_shared::data::{Dataset, Subset, class_words};
 use toxiclip_shared::defenses::{Filter, Reference, Sight, Vectors};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::library;
@@ -131,6 +131,7 @@ impl Screening {
         let sight = Sight {
             distances: &|| distances(&self.reference, stages, &**data).map_err(keep),
             pictures: &|| places(&self.reference, stages, &**data).map_err(keep),
+            words: &|| class_words(&**data),
         };
         let scores = self.filter.scores(&sight, &Seed::new(self.seed));
         scores.map_err(|e| failed.take().unwrap_or_else(|| e.into()))

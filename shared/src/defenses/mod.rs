@@ -7,14 +7,19 @@
 //! does not exist yet is a variant that the compiler then asks the pipeline about.
 #![deny(dead_code)]
 
+mod activation_clustering;
 mod clip_score;
 mod cosine_filter;
 mod dao;
 mod decree;
 mod finetune;
+mod isolation_forest;
 mod k_distance;
+mod lid;
 mod neural_cleanse;
 mod none;
+mod slof;
+mod spectral;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +38,12 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &cosine_filter::ENTRY,
     &clip_score::ENTRY,
     &k_distance::ENTRY,
+    &slof::ENTRY,
+    &lid::ENTRY,
     &dao::ENTRY,
+    &isolation_forest::ENTRY,
+    &spectral::ENTRY,
+    &activation_clustering::ENTRY,
     &finetune::ENTRY,
     &decree::ENTRY,
     &neural_cleanse::ENTRY,
@@ -101,6 +111,8 @@ pub struct Sight<'a> {
     pub distances: &'a dyn Fn() -> Result<Vec<f32>>,
     /// Embeddings of the pictures as they come out of the encoder, not normalised.
     pub pictures: &'a dyn Fn() -> Result<Vectors>,
+    /// The class that each row's captions name, if one does: what can be read off them, no label.
+    pub words: &'a dyn Fn() -> Vec<Option<usize>>,
 }
 
 /// Vectors of one length, one behind the other.

@@ -11,7 +11,7 @@ use crate::seed::Seed;
 
 pub(crate) const K: Param =
     Param { key: "k", unit: "pictures", help: "nearest neighbours that make the surroundings" };
-const BATCH: Param = Param {
+pub(crate) const BATCH: Param = Param {
     key: "batch",
     unit: "pictures",
     help: "pictures at most among which neighbours are looked for; more are parted at random",
@@ -21,7 +21,7 @@ const COMPAT: Param = Param {
     unit: "",
     help: "repeat the three departures of the published code from its formulae",
 };
-const NORMALIZE: Param = Param {
+pub(crate) const NORMALIZE: Param = Param {
     key: "normalize",
     unit: "",
     help: "bring embeddings to length 1 first, which the published code does not",
@@ -35,11 +35,11 @@ pub(crate) const NEIGHBOURS: &[Param] = &[K, BATCH, NORMALIZE, COMPAT, DROP];
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Local {
     /// 16 in the paper's runs; 32 is the default of the published classes.
-    k: usize,
+    pub(crate) k: usize,
     /// Four processes of 512 in the paper's runs.
-    batch: usize,
-    normalize: bool,
-    compat: bool,
+    pub(crate) batch: usize,
+    pub(crate) normalize: bool,
+    pub(crate) compat: bool,
     pub(crate) drop: f64,
 }
 
