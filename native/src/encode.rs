@@ -1,4 +1,4 @@
-//! Embeddings of pictures and captions, L2-normalised, in input order. Batch size and threads change no bit.
+//! Embeddings of pictures and captions, L2-normalised unless it says raw, in input order. Batch size and threads change no bit.
 
 use std::borrow::Cow;
 
@@ -21,12 +21,31 @@ const BATCH: usize = 128;
 /// # Errors
 /// If a picture cannot be read.
 pub fn images(model: &Model, data: &dyn Dataset) -> Result<Vec<f32>> {
+    read(model, data, unit)
+}
+
+/// Embeds every picture of `data` on white, as the tower gives it: (N, D).
+///
+/// # Errors
+/// If a picture cannot be read.
+pub fn raw_images(model: &Model, data: &dyn Dataset) -> Result<Vec<f32>> {
+    read(model, data, |embeddings, _| embeddings.to_vec())
+}
+
+/// What becomes of a batch of embeddings of a width.
+type Finish = fn(&[f32], usize) -> Vec<f32>;
+
+fn unit(embeddings: &[f32], dim: usize) -> Vec<f32> {
+    normalize(embeddings, dim).0
+}
+
+fn read(model: &Model, data: &dyn Dataset, finish: Finish) -> Result<Vec<f32>> {
     let size = model.clip.config.vision_cfg.image_size;
     let rows: Vec<usize> = (0..data.examples().len()).collect();
     let load = |rows: &[usize]| -> Result<Vec<Image>> {
         rows.par_iter().map(|&i| picture(&data.image(i)?, size)).collect()
     };
-    embed_batches(model, &rows, |part| Ok(Cow::Owned(load(part)?)))
+    embed_batches(model, &rows, |part| Ok(Cow::Owned(load(part)?)), finish)
 }
 
 /// Embeds pictures that are on white and at the encoder's size: (N, D).
@@ -34,13 +53,14 @@ pub fn images(model: &Model, data: &dyn Dataset) -> Result<Vec<f32>> {
 /// # Errors
 /// None; the form is that of [`images`].
 pub fn pictures(model: &Model, ready: &[Image]) -> Result<Vec<f32>> {
-    embed_batches(model, ready, |part| Ok(Cow::Borrowed(part)))
+    embed_batches(model, ready, |part| Ok(Cow::Borrowed(part)), unit)
 }
 
 fn embed_batches<'a, T>(
     model: &Model,
     all: &'a [T],
     load: impl Fn(&'a [T]) -> Result<Cow<'a, [Image]>>,
+    finish: Finish,
 ) -> Result<Vec<f32>> {
     let tower = Frozen::new(&model.clip.image, &model.weights);
     let mut arena = Arena::default();
@@ -50,7 +70,7 @@ fn embed_batches<'a, T>(
         pixels.clear();
         load(part)?.iter().for_each(|image| image.write_pixels(&OPENAI, &mut pixels));
         let embeddings = tower.embed(Inputs::Pixels(&pixels), &mut arena);
-        out.extend(normalize(&embeddings, model.clip.config.embed_dim).0);
+        out.extend(finish(&embeddings, model.clip.config.embed_dim));
         arena.give(embeddings);
     }
     Ok(out)

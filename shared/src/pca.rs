@@ -1,5 +1,6 @@
 //! Exact principal components of a few points in many dimensions (Pearson 1901), by way of their inner products: for
-//! n points the work is an n × n eigenproblem, whatever the dimension (Gower 1966). Meant for some hundred points.
+//! n points the work is an n × n eigenproblem, whatever the dimension (Gower 1966); or by way of the covariance where the
+//! dimension is smaller. Meant for some hundred of either.
 
 /// Points along their two first principal components, and the share of the variance that these keep.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,45 @@ pub fn plane(points: &[Vec<f64>]) -> Plane {
         points: (0..n).map(|i| [along(0, i), along(1, i)]).collect(),
         kept: if total > 0.0 { first / total } else { 1.0 },
     }
+}
+
+/// Coordinates of equally long points along each of their `count` first principal components, fewer where there are not
+/// so many. The signs of the axes are arbitrary.
+pub fn axes(points: &[&[f32]], count: usize) -> Vec<Vec<f64>> {
+    let (n, dim) = (points.len(), points.first().map_or(0, |p| p.len()));
+    let centred = centred(points, dim);
+    let (size, gram) = (n.min(dim), n <= dim);
+    let product = |i: usize, j: usize| -> f64 {
+        match gram {
+            true => centred[i].iter().zip(&centred[j]).map(|(x, y)| x * y).sum(),
+            false => centred.iter().map(|p| p[i] * p[j]).sum(),
+        }
+    };
+    let mut matrix = vec![0.0; size * size];
+    for i in 0..size {
+        for j in i..size {
+            matrix[i * size + j] = product(i, j);
+            matrix[j * size + i] = matrix[i * size + j];
+        }
+    }
+    let vectors = eigen(&mut matrix, size);
+    let value = |i: usize| matrix[i * size + i].max(0.0);
+    let mut order: Vec<usize> = (0..size).collect();
+    order.sort_by(|a, b| value(*b).total_cmp(&value(*a)));
+    let along = |e: usize, point: usize| match gram {
+        true => vectors[point * size + e] * value(e).sqrt(),
+        false => (0..size).map(|d| centred[point][d] * vectors[d * size + e]).sum(),
+    };
+    order.into_iter().take(count).map(|e| (0..n).map(|p| along(e, p)).collect()).collect()
+}
+
+fn centred(points: &[&[f32]], dim: usize) -> Vec<Vec<f64>> {
+    let mut mean = vec![0.0; dim];
+    for point in points {
+        mean.iter_mut().zip(*point).for_each(|(m, x)| *m += f64::from(*x) / points.len() as f64);
+    }
+    let around = |p: &&[f32]| p.iter().zip(&mean).map(|(x, m)| f64::from(*x) - m).collect();
+    points.iter().map(around).collect()
 }
 
 /// Inner products of the points around their mean, `[n, n]`.
@@ -105,6 +145,25 @@ mod tests {
                 assert!((distance(&got.points[i], &got.points[j]) - before).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn both_ways_lead_to_the_same_axes() {
+        let value = |i: usize| ((i * i * 7 + i * 3) % 23) as f32;
+        let wide: Vec<Vec<f32>> =
+            (0..6).map(|p| (0..6).map(|d| value(p * 7 + d)).collect()).collect();
+        // A seventh component that never varies turns the choice.
+        let wider: Vec<Vec<f32>> = wide.iter().map(|p| [&p[..], &[5.0]].concat()).collect();
+        let twice: Vec<&[f32]> = wide.iter().chain(&wide).map(|p| &p[..]).collect();
+        let by_gram = axes(&wider.iter().map(|p| &p[..]).collect::<Vec<_>>(), 3);
+        let by_covariance = axes(&twice, 3);
+        for (gram, covariance) in by_gram.iter().zip(&by_covariance) {
+            let sign = (gram[0] * covariance[0]).signum();
+            for (a, b) in gram.iter().zip(covariance) {
+                assert!((a - sign * b).abs() < 1e-9, "{a} {b}");
+            }
+        }
+        assert_eq!((by_gram.len(), axes(&[], 2).len(), axes(&[&[1.0, 2.0]], 5).len()), (3, 0, 1));
     }
 
     #[test]

@@ -130,3 +130,17 @@ fn what_cannot_be_judged_has_no_value() {
     assert!(error(|j| j.poisoned = None).contains("whether the pair is poisoned"));
     assert!(error(|j| j.score = Some(f32::NAN)).contains("not finite"));
 }
+
+#[test]
+fn equal_scores_are_chance() {
+    // Three of eight pairs are poisoned, and every threshold flags all or none.
+    let evidence: Vec<Judgement> = (0..8)
+        .map(|i| Judgement { poisoned: Some(i < 3), ..scored(Task::Detection, i, 0.25) })
+        .collect();
+    let chance = [("auroc", 0.5), ("auprc", 0.375), ("tpr@fpr0.01", 0.0)];
+    let expect = chance.map(|(metric, value)| (metric.to_owned(), value)).into();
+    compare(&evidence, &expect).unwrap();
+    let poison: Vec<Judgement> =
+        evidence.into_iter().map(|j| Judgement { poisoned: Some(true), ..j }).collect();
+    assert!(values(&poison).unwrap().is_empty(), "nothing clean to tell poison from");
+}

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use serde::Deserialize;
-use toxiclip_shared::pca::{Plane, plane};
+use toxiclip_shared::pca::{Plane, axes, plane};
 
 #[derive(Deserialize, Clone)]
 struct Case {
@@ -31,6 +31,19 @@ fn the_plane_is_that_of_numpy() {
     for case in golden() {
         let got = plane(&case.points);
         assert!(deviation(&got, &case) < 1e-10, "{}", deviation(&got, &case));
+    }
+}
+
+#[test]
+fn the_first_axes_are_those_of_numpy() {
+    for case in golden() {
+        let narrow = |p: &Vec<f64>| p.iter().map(|x| *x as f32).collect();
+        let points: Vec<Vec<f32>> = case.points.iter().map(narrow).collect();
+        let both = axes(&points.iter().map(|p| &p[..]).collect::<Vec<_>>(), 2);
+        let points = both[0].iter().zip(&both[1]).map(|(x, y)| [*x, *y]).collect();
+        // What single precision leaves.
+        let off = deviation(&Plane { points, kept: case.kept }, &case);
+        assert!(off < 1e-5, "{off}");
     }
 }
 

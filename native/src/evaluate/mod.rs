@@ -18,7 +18,7 @@ use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 use toxiclip_shared::data::Dataset;
 
 pub use judge::{Query, judge_goals, judge_utility};
-pub use pairs::distances;
+pub use pairs::{distances, places};
 pub use shift::judge_shift;
 pub use targeted::judge_targeted;
 pub use triggered::judge_trigger;

@@ -1,6 +1,7 @@
-//! How well pictures and their captions agree: one cosine distance per row.
+//! What filters see of pairs: how well a picture and its captions agree, and where the picture lies.
 
 use toxiclip_shared::data::Dataset;
+use toxiclip_shared::defenses::Vectors;
 
 use super::scores::cosine;
 use super::{captions, unique};
@@ -31,6 +32,22 @@ pub fn distances(model: &Model, data: &dyn Dataset) -> Result<Vec<f32>> {
         Some(row) => Err(Failure::failed(format!(
             "{}: its distance is not finite; look at the training curve of the model that judges",
             data.examples()[row].id
+        ))),
+    }
+}
+
+/// Embeddings of the pictures as the tower gives them.
+///
+/// # Errors
+/// If a picture cannot be read, or the model gives a number that is not finite.
+pub fn places(model: &Model, data: &dyn Dataset) -> Result<Vectors> {
+    let values = encode::raw_images(model, data)?;
+    let dim = model.clip.config.embed_dim;
+    match values.iter().position(|x| !x.is_finite()) {
+        None => Ok(Vectors { dim, values }),
+        Some(at) => Err(Failure::failed(format!(
+            "{}: its embedding is not finite; look at the training curve of the model that judges",
+            data.examples()[at / dim].id
         ))),
     }
 }

@@ -21,8 +21,8 @@ fn judge_pairs(screening: &Screening, armed: &Armed, stages: &Stages) -> Result<
     let screened = screening.screen(stages)?;
     let examples = screening.offered.examples();
     let mut by_suspicion: Vec<usize> = (0..examples.len()).collect();
-    let distances = &screened.distances;
-    by_suspicion.sort_by(|&a, &b| distances[b].total_cmp(&distances[a]).then(a.cmp(&b)));
+    let scores = &screened.scores;
+    by_suspicion.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     let mut ranks = vec![0; examples.len()];
     for (rank, &row) in by_suspicion.iter().enumerate() {
         ranks[row] = rank as u32;
@@ -42,7 +42,7 @@ fn judge_pairs(screening: &Screening, armed: &Armed, stages: &Stages) -> Result<
             scores: Vec::new(),
             cluster: shown(armed, &example.id).to_string(),
             poisoned: Some(armed.poison.contains(&example.id)),
-            score: Some(screened.distances[row]),
+            score: Some(screened.scores[row]),
             dropped: Some(screened.drops(row)),
         }
     };

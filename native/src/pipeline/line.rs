@@ -1,7 +1,7 @@
 //! One model's line of trainings: the victim's on what a filter leaves of its pairs, and a repair after it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
 use toxiclip_shared::attacks::Armed;
@@ -59,9 +59,12 @@ impl Line<'_> {
                     true => None,
                     false => Some(Arc::new(Subset::new(Arc::clone(self.clean), "checked", rows)?)),
                 };
-                let reference = pairs::reference(&*filter, self.encoder, self.data_root)?;
-                let spec = self.defense.spec().clone();
-                let screening = Screening { offered, trusted, reference, filter, spec };
+                let undefended = || Ok(Origin::Fit(Arc::new(self.victim(own.clone(), false)?)));
+                let reference =
+                    pairs::reference(&*filter, undefended, self.encoder, self.data_root)?;
+                let (spec, seed, found) = (self.defense.spec().clone(), self.seed, OnceLock::new());
+                let screening =
+                    Screening { offered, trusted, reference, filter, spec, seed, found };
                 own = Pairs::Screened(Arc::new(screening));
             }
             Defense::Repair(how) => repair = Some(how),
@@ -69,9 +72,7 @@ impl Line<'_> {
             Defense::Audit(audit) => drop(audit.rows(&**self.clean, &Seed::new(self.seed))?),
         }
         let defended = matches!(own, Pairs::Screened(_));
-        let said = self.provenance(&own, self.recipe, defended);
-        let (start, recipe) = (self.start.clone(), self.recipe.clone());
-        let victim = Arc::new(Fit::new("train", start, own, recipe, self.seed, said)?);
+        let victim = Arc::new(self.victim(own, defended)?);
         let Some(repair) = repair else { return Ok(victim) };
         let trusted = match &repair.data()[..] {
             [] => Arc::clone(self.clean),
@@ -82,6 +83,11 @@ impl Line<'_> {
         let said = self.provenance(&rows, &plan.recipe, true);
         let start = Origin::Fit(victim);
         Ok(Arc::new(Fit::new("defend", start, rows, plan.recipe, self.seed, said)?))
+    }
+
+    fn victim(&self, pairs: Pairs, defended: bool) -> Result<Fit> {
+        let said = self.provenance(&pairs, self.recipe, defended);
+        Fit::new("train", self.start.clone(), pairs, self.recipe.clone(), self.seed, said)
     }
 
     fn provenance(&self, pairs: &Pairs, recipe: &TrainConfig, defended: bool) -> Provenance {

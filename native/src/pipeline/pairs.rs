@@ -1,20 +1,22 @@
 //! What a training runs on: a data set, or what a filter leaves of one. A filter looks through a reference encoder,
 //! which is trained first, so that what it leaves is known only when the line runs; its name is known before.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use toxiclip_shared::checkpoint::{self, Provenance};
-use toxiclip_shared::data::{Dataset, Subset};
-use toxiclip_shared::defenses::{Filter, Reference};
+use toxiclip_shared::data::{Dataset, Subset, class_words};
+use toxiclip_shared::defenses::{Filter, Reference, Sight, Vectors};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::library;
+use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Origin, Stages};
 use crate::benchmark::Encoder;
 use crate::data;
-use crate::evaluate;
+use crate::evaluate::{self, Embeddings};
 use crate::failure::{Failure, Result};
 use crate::store::{read_json, write_atomic};
 
@@ -39,13 +41,17 @@ pub struct Screening {
     pub filter: Box<dyn Filter>,
     /// Its name and parameters.
     pub spec: Value,
+    /// Seed of the line, for filters that draw.
+    pub seed: u64,
+    /// What it found, once it has looked.
+    pub found: OnceLock<Arc<Screened>>,
 }
 
 /// What a filter found. It never sees which rows are poisoned.
 pub struct Screened {
-    /// Distance of every offered row: higher is more suspicious.
-    pub distances: Vec<f32>,
-    /// The largest distance that stays.
+    /// Score of every offered row: higher is more suspicious.
+    pub scores: Vec<f32>,
+    /// The largest score that stays.
     pub cut: f32,
 }
 
@@ -88,29 +94,52 @@ impl Pairs {
 
 impl Screening {
     fn key(&self) -> Digest {
-        Digest::of(&json!({
+        let mut key = json!({
             "offered": self.offered.digest(),
             "trusted": self.trusted.as_ref().map(|t| t.digest()),
             "reference": self.reference.key(),
             "filter": self.spec,
-        }))
+        });
+        if self.filter.draws() {
+            key["seed"] = json!(self.seed);
+        }
+        Digest::of(&key)
     }
 
-    /// Distances of all offered rows and where the cut falls.
+    /// Scores of all offered rows and where the cut falls; looked for once.
     ///
     /// # Errors
-    /// Those of the reference's training, or if nothing would be left.
-    pub fn screen(&self, stages: &Stages) -> Result<Screened> {
-        let look = |data: &Arc<dyn Dataset>| distances(&self.reference, stages, &**data);
-        let distances = look(&self.offered)?;
-        let trusted = self.trusted.as_ref().map(look).transpose()?;
-        let cut = self.filter.cut(&distances, &trusted.unwrap_or_default())?;
-        Ok(Screened { distances, cut })
+    /// Those of the reference's training, if scores tell nothing, or if nothing would be left.
+    pub fn screen(&self, stages: &Stages) -> Result<Arc<Screened>> {
+        if let Some(found) = self.found.get() {
+            return Ok(Arc::clone(found));
+        }
+        let scores = self.look(stages, &self.offered)?;
+        let trusted = self.trusted.as_ref().map(|t| self.look(stages, t)).transpose()?;
+        let cut = self.filter.cut(&scores, &trusted.unwrap_or_default())?;
+        Ok(Arc::clone(self.found.get_or_init(|| Arc::new(Screened { scores, cut }))))
+    }
+
+    fn look(&self, stages: &Stages, data: &Arc<dyn Dataset>) -> Result<Vec<f32>> {
+        // A filter passes on that looking failed; why, and whether everything stops, is kept here.
+        let failed = RefCell::new(None);
+        let keep = |failure: Failure| {
+            let error = toxiclip_shared::Error::request(&failure);
+            failed.replace(Some(failure));
+            error
+        };
+        let sight = Sight {
+            distances: &|| distances(&self.reference, stages, &**data).map_err(keep),
+            pictures: &|| places(&self.reference, stages, &**data).map_err(keep),
+            words: &|| class_words(&**data),
+        };
+        let scores = self.filter.scores(&sight, &Seed::new(self.seed));
+        scores.map_err(|e| failed.take().unwrap_or_else(|| e.into()))
     }
 
     fn open(&self, stages: &Stages) -> Result<Arc<dyn Dataset>> {
         let screened = self.screen(stages)?;
-        let kept = (0..screened.distances.len()).filter(|&row| !screened.drops(row)).collect();
+        let kept = (0..screened.scores.len()).filter(|&row| !screened.drops(row)).collect();
         Ok(Arc::new(Subset::new(Arc::clone(&self.offered), "filtered", kept)?))
     }
 }
@@ -118,20 +147,23 @@ impl Screening {
 impl Screened {
     /// Whether the row goes.
     pub fn drops(&self, row: usize) -> bool {
-        self.distances[row] > self.cut
+        self.scores[row] > self.cut
     }
 }
 
-/// The defender's encoder: trained from scratch on data the victim does not see, or read.
+/// The encoder that looks: the undefended victim, one trained from scratch on data that the victim does not see, or a
+/// finished one.
 ///
 /// # Errors
 /// If its data, architecture or checkpoint do not exist.
 pub(super) fn reference(
     filter: &dyn Filter,
+    undefended: impl FnOnce() -> Result<Origin>,
     victim: &Encoder,
     data_root: Option<&Path>,
 ) -> Result<Origin> {
     let (data, encoder, recipe, seed) = match filter.reference()? {
+        Reference::Victim => return undefended(),
         Reference::Checkpoint(dir) => {
             let dir = find_checkpoint("reference-checkpoint", Path::new(&dir), data_root)?;
             let loaded = checkpoint::load_dir(&dir)?;
@@ -182,4 +214,18 @@ fn distances(model: &Origin, stages: &Stages, data: &dyn Dataset) -> Result<Vec<
         write_atomic(&dir.join(FILE), json!(all).to_string().as_bytes())
     })?;
     read_json(&dir.join(FILE))
+}
+
+/// Where a set's pictures lie under a model, cached beside the trainings.
+fn places(model: &Origin, stages: &Stages, data: &dyn Dataset) -> Result<Vectors> {
+    const FILE: &str = "places.safetensors";
+    let key = Digest::of(&(model.key(), data.digest()));
+    let dir = stages.store.stage("places", key, evaluate::VERSION, |dir| {
+        let model = model.open(stages, data, 0)?;
+        let Vectors { dim, values } = evaluate::places(&model, data)?;
+        let (captions, classes) = (Vec::new(), Vec::new());
+        Embeddings { dim, images: values, captions, classes }.write(&dir.join(FILE))
+    })?;
+    let Embeddings { dim, images, .. } = Embeddings::read(&dir.join(FILE))?;
+    Ok(Vectors { dim, values: images })
 }

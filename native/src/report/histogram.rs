@@ -16,7 +16,9 @@ const BINS: usize = 32;
 pub(super) struct Scores {
     /// Attack and filter.
     pub(super) name: String,
-    /// Scores of clean pairs, cosine distances in [0, 2].
+    /// What a score is.
+    pub(super) quantity: &'static str,
+    /// Scores of clean pairs; higher is more suspicious.
     pub(super) clean: Vec<f64>,
     /// Scores of poisoned pairs.
     pub(super) poisoned: Vec<f64>,
@@ -54,10 +56,18 @@ fn scores(results: &Results) -> Vec<Scores> {
         let (clean, poisoned) = (values(clean), values(poisoned));
         if !clean.is_empty() && !poisoned.is_empty() {
             let threshold = threshold(results, row, &clean, &poisoned);
-            all.push(Scores { name, clean, poisoned, threshold });
+            let quantity = quantity(&key.defense);
+            all.push(Scores { name, quantity, clean, poisoned, threshold });
         }
     }
     all
+}
+
+fn quantity(filter: &str) -> &'static str {
+    match filter.split(':').next() {
+        Some("cosine-filter") => "cosine distance of picture and caption",
+        _ => "score; higher is more suspicious",
+    }
 }
 
 /// Half way between the last pair kept and the first dropped, from how many the run's rows say went.
@@ -92,7 +102,7 @@ fn figure(s: &Scores, index: usize, command: &str) -> Markup {
                 li { svg.stroke viewBox="0 0 28 10" aria-hidden="true" { rect class="bars poisoned" width="28" height="10" {} } (thousands(s.poisoned.len() as u64)) " poisoned pairs (outlined)" }
             }
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title(s)) {
-                (axes.draw("cosine distance of picture and caption", "share of the group's pairs"))
+                (axes.draw(s.quantity, "share of the group's pairs"))
                 path class="bars clean" d=(outline(&clean, &bins, &axes)) {}
                 path class="bars poisoned" d=(outline(&poisoned, &bins, &axes)) {}
                 @if let Some(t) = s.threshold {
@@ -182,6 +192,7 @@ mod tests {
     fn the_picture_says_what_was_dropped() {
         let scores = Scores {
             name: "single-label + cosine-filter".into(),
+            quantity: quantity("cosine-filter:keep=0.9"),
             clean: vec![0.1, 0.2, 0.3, 0.8],
             poisoned: vec![0.7, 0.9],
             threshold: Some(0.75),
@@ -192,5 +203,7 @@ mod tests {
             "{html}"
         );
         assert!(html.contains("dropped above 0.75") && html.contains("4 clean pairs"));
+        assert!(html.contains("cosine distance of picture and caption"));
+        assert_eq!(quantity("dao"), "score; higher is more suspicious");
     }
 }

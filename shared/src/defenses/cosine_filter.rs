@@ -8,46 +8,34 @@
 //! over to another. A reference that saw the victim's own pictures remembers them and separates perfectly.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Defense, Filter, Holdings, Reference};
+use super::{Defense, Filter, Reference, Sight};
 use crate::data::Dataset;
-use crate::recipe::TrainConfig;
-use crate::registry::{Card, Entry, Param};
+use crate::registry::{self, Card, Entry, Param};
+use crate::screening::{OwnEncoder, REFERENCE, check_drop, quantile};
 use crate::seed::Seed;
 use crate::{Error, Result};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct CosineFilter {
+struct Cut {
     threshold: Option<f64>,
     drop: Option<f64>,
     trusted: usize,
     keep: f64,
-    reference_data: Holdings,
-    reference_encoder: Option<String>,
-    reference_checkpoint: Option<String>,
-    reference_epochs: usize,
-    reference_batch: usize,
-    reference_lr: f64,
-    reference_seed: u64,
 }
 
-impl Default for CosineFilter {
+impl Default for Cut {
     fn default() -> Self {
-        Self {
-            threshold: None,
-            drop: None,
-            trusted: 100,
-            keep: 0.8,
-            reference_data: Holdings::of(&["emoji-fluent", "emoji-3d", "emoji-contrast"]),
-            reference_encoder: None,
-            reference_checkpoint: None,
-            reference_epochs: 250,
-            reference_batch: TrainConfig::default().batch,
-            reference_lr: 2e-3,
-            reference_seed: 100,
-        }
+        Self { threshold: None, drop: None, trusted: 100, keep: 0.8 }
     }
+}
+
+#[derive(Debug, Default)]
+struct CosineFilter {
+    cut: Cut,
+    reference: OwnEncoder,
 }
 
 pub(super) static ENTRY: Entry<Defense> = Entry {
@@ -59,56 +47,58 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         summary: "drops training pairs whose picture and captions an independent encoder finds far apart",
         threat_model: "the defender holds other clean pairs to train an encoder on, a few checked pairs, and the offered data",
     },
-    params: &[&[
-        Param {
-            key: "threshold",
-            unit: "cosine distance",
-            help: "pairs above it go; left out, it is chosen from the trusted pairs",
-        },
-        Param {
-            key: "drop",
-            unit: "share of offered pairs",
-            help: "the worst pairs that go, instead of a threshold",
-        },
-        Param {
-            key: "trusted",
-            unit: "pairs",
-            help: "hand-checked clean pairs that the threshold is chosen from",
-        },
-        Param {
-            key: "keep",
-            unit: "share of trusted pairs",
-            help: "how many of them the chosen threshold must let through",
-        },
-        Param {
-            key: "reference-data",
-            unit: "",
-            help: "data sets that the reference trains on, joined by +; never the victim's",
-        },
-        Param {
-            key: "reference-encoder",
-            unit: "",
-            help: "architecture of the reference; the victim's if left out",
-        },
-        Param {
-            key: "reference-checkpoint",
-            unit: "",
-            help: "a finished reference instead of one that is trained",
-        },
-        Param { key: "reference-epochs", unit: "passes", help: "passes over the reference data" },
-        Param { key: "reference-batch", unit: "pairs", help: "pairs in a batch of the reference" },
-        Param { key: "reference-lr", unit: "", help: "peak learning rate of the reference" },
-        Param { key: "reference-seed", unit: "", help: "seed of the reference" },
-    ]],
+    params: &[
+        &[
+            Param {
+                key: "threshold",
+                unit: "cosine distance",
+                help: "pairs above it go; left out, it is chosen from the trusted pairs",
+            },
+            Param {
+                key: "drop",
+                unit: "share of offered pairs",
+                help: "the worst pairs that go, instead of a threshold",
+            },
+            Param {
+                key: "trusted",
+                unit: "pairs",
+                help: "hand-checked clean pairs that the threshold is chosen from",
+            },
+            Param {
+                key: "keep",
+                unit: "share of trusted pairs",
+                help: "how many of them the chosen threshold must let through",
+            },
+        ],
+        REFERENCE,
+    ],
     parse: |v| {
-        let parsed: CosineFilter = serde_json::from_value(v)?;
+        let parsed = CosineFilter::read(v)?;
         parsed.check().map_err(serde::de::Error::custom)?;
         Ok(Box::new(Defense::Filter(Box::new(parsed))))
     },
-    resolve: |v| serde_json::to_value(serde_json::from_value::<CosineFilter>(v)?),
+    resolve: |v| {
+        let CosineFilter { cut, reference } = CosineFilter::read(v)?;
+        let mut all: Map<String, Value> = serde_json::from_value(serde_json::to_value(cut)?)?;
+        let reference: Map<String, Value> =
+            serde_json::from_value(serde_json::to_value(reference)?)?;
+        all.extend(reference);
+        Ok(Value::Object(all))
+    },
 };
 
 impl CosineFilter {
+    fn read(given: Value) -> serde_json::Result<Self> {
+        let (cut, reference) = registry::part(given, REFERENCE)?;
+        Ok(Self { cut, reference: serde_json::from_value(Value::Object(reference))? })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.cut.check().and_then(|()| self.reference.check())
+    }
+}
+
+impl Cut {
     fn check(&self) -> Result<(), String> {
         if self.threshold.is_some() && self.drop.is_some() {
             return Err("`threshold` and `drop` exclude each other; give one".into());
@@ -116,14 +106,9 @@ impl CosineFilter {
         if let Some(t) = self.threshold.filter(|t| !(0.0..=2.0).contains(t)) {
             return Err(format!("`threshold` is {t}; a cosine distance lies in [0, 2]"));
         }
-        if let Some(drop) = self.drop.filter(|d| !(*d > 0.0 && *d < 1.0)) {
-            return Err(format!("`drop` is {drop}; it must be above 0 and below 1"));
-        }
+        self.drop.map_or(Ok(()), check_drop)?;
         if !(self.keep > 0.0 && self.keep <= 1.0) {
             return Err(format!("`keep` is {}; it must be above 0 and at most 1", self.keep));
-        }
-        if self.reference_checkpoint.is_none() && self.reference_data.names().is_empty() {
-            return Err("`reference-data` is empty; name a data set or a checkpoint".into());
         }
         let least = self.least_trusted();
         if self.chooses() && self.trusted < least {
@@ -132,7 +117,7 @@ impl CosineFilter {
                 self.trusted, self.keep
             ));
         }
-        self.recipe().map(drop)
+        Ok(())
     }
 
     /// Whether the threshold comes from trusted pairs.
@@ -144,54 +129,39 @@ impl CosineFilter {
     fn least_trusted(&self) -> usize {
         ((1.0 / (1.0 - self.keep).max(1e-3)).round() as usize).max(2)
     }
-
-    fn recipe(&self) -> Result<TrainConfig, String> {
-        TrainConfig {
-            epochs: Some(self.reference_epochs),
-            batch: self.reference_batch,
-            lr: self.reference_lr,
-            ..TrainConfig::default()
-        }
-        .checked()
-        .map_err(|e| format!("the reference: {e}"))
-    }
 }
 
 impl Filter for CosineFilter {
     fn reference(&self) -> Result<Reference> {
-        if let Some(checkpoint) = &self.reference_checkpoint {
-            return Ok(Reference::Checkpoint(checkpoint.clone()));
-        }
-        Ok(Reference::Train {
-            data: self.reference_data.names(),
-            encoder: self.reference_encoder.clone(),
-            recipe: self.recipe().map_err(Error::Request)?,
-            seed: self.reference_seed,
-        })
+        self.reference.reference()
     }
 
     fn trusted(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>> {
-        if !self.chooses() {
+        if !self.cut.chooses() {
             return Ok(Vec::new());
         }
         let all = clean.examples().len();
-        if self.trusted > all {
+        if self.cut.trusted > all {
             return Err(Error::request(format!(
                 "cosine-filter: {} trusted pairs are more than the {all} of {}; lower `trusted`",
-                self.trusted,
+                self.cut.trusted,
                 clean.name()
             )));
         }
-        let mut rows = seed.child("defense/cosine-filter").stream().sample(all, self.trusted);
+        let mut rows = seed.child("defense/cosine-filter").stream().sample(all, self.cut.trusted);
         rows.sort_unstable();
         Ok(rows)
     }
 
+    fn scores(&self, sight: &Sight<'_>, _seed: &Seed) -> Result<Vec<f32>> {
+        (sight.distances)()
+    }
+
     fn cut(&self, offered: &[f32], trusted: &[f32]) -> Result<f32> {
-        let cut = match (self.threshold, self.drop) {
+        let cut = match (self.cut.threshold, self.cut.drop) {
             (Some(threshold), _) => threshold as f32,
             (None, Some(drop)) => quantile(offered, 1.0 - drop),
-            (None, None) => quantile(trusted, self.keep),
+            (None, None) => quantile(trusted, self.cut.keep),
         };
         let nearest = offered.iter().copied().fold(f32::INFINITY, f32::min);
         if nearest > cut {
@@ -204,33 +174,18 @@ impl Filter for CosineFilter {
     }
 }
 
-/// The smallest value that `share` of all values do not exceed.
-fn quantile(values: &[f32], share: f64) -> f32 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let rank = (share * values.len() as f64).ceil() as usize;
-    sorted.get(rank.clamp(1, values.len().max(1)) - 1).copied().unwrap_or(0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_let_at_least_their_share_through() {
-        let values: Vec<f32> = (0..20).rev().map(|i| i as f32).collect();
-        for (share, expected) in [(0.9, 17.0), (0.95, 18.0), (1.0, 19.0), (0.01, 0.0)] {
-            assert_eq!(quantile(&values, share), expected, "{share}");
-        }
-    }
-
-    #[test]
     fn the_threshold_is_given_or_chosen() {
-        let cut = |filter: &CosineFilter| filter.cut(&[0.1, 0.2, 0.3, 0.9], &[0.2, 0.25]).unwrap();
-        let given = CosineFilter { threshold: Some(0.8), ..CosineFilter::default() };
-        let worst = CosineFilter { drop: Some(0.25), ..CosineFilter::default() };
-        assert_eq!((cut(&given), cut(&worst), cut(&CosineFilter::default())), (0.8, 0.3, 0.25));
-        let none = CosineFilter { threshold: Some(0.05), ..CosineFilter::default() };
+        let filter = |cut: Cut| CosineFilter { cut, ..CosineFilter::default() };
+        let cut = |own: Cut| filter(own).cut(&[0.1, 0.2, 0.3, 0.9], &[0.2, 0.25]).unwrap();
+        let given = Cut { threshold: Some(0.8), ..Cut::default() };
+        let worst = Cut { drop: Some(0.25), ..Cut::default() };
+        assert_eq!((cut(given), cut(worst), cut(Cut::default())), (0.8, 0.3, 0.25));
+        let none = filter(Cut { threshold: Some(0.05), ..Cut::default() });
         let error = none.cut(&[0.1, 0.2], &[]).unwrap_err().to_string();
         assert!(error.contains("removes all 2 pairs, the nearest of which is at 0.100"), "{error}");
     }

@@ -7,11 +7,19 @@
 //! does not exist yet is a variant that the compiler then asks the pipeline about.
 #![deny(dead_code)]
 
+mod activation_clustering;
+mod clip_score;
 mod cosine_filter;
+mod dao;
 mod decree;
 mod finetune;
+mod isolation_forest;
+mod k_distance;
+mod lid;
 mod neural_cleanse;
 mod none;
+mod slof;
+mod spectral;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +36,14 @@ use crate::seed::Seed;
 pub static DEFENSES: &[&Entry<Defense>] = &[
     &none::ENTRY,
     &cosine_filter::ENTRY,
+    &clip_score::ENTRY,
+    &k_distance::ENTRY,
+    &slof::ENTRY,
+    &lid::ENTRY,
+    &dao::ENTRY,
+    &isolation_forest::ENTRY,
+    &spectral::ENTRY,
+    &activation_clustering::ENTRY,
     &finetune::ENTRY,
     &decree::ENTRY,
     &neural_cleanse::ENTRY,
@@ -57,7 +73,7 @@ impl Defense {
     }
 }
 
-/// A defense that looks at the offered pairs through an encoder of the defender's own and keeps those below a cut.
+/// A defense that scores the offered pairs through an encoder and keeps those up to a cut.
 pub trait Filter: Send + Sync {
     /// The encoder that looks.
     ///
@@ -65,22 +81,79 @@ pub trait Filter: Send + Sync {
     /// If its recipe is impossible.
     fn reference(&self) -> Result<Reference>;
 
+    /// Whether scores depend on a seed and not on what is seen alone.
+    fn draws(&self) -> bool {
+        false
+    }
+
     /// Rows of the clean set that the defender has checked by hand, ascending; none where the cut needs none.
     ///
     /// # Errors
     /// If there are not that many.
     fn trusted(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>>;
 
-    /// The largest distance that stays, from the distances of the offered and of the trusted pairs.
+    /// One score per pair in sight: higher is more suspicious.
+    ///
+    /// # Errors
+    /// Those of looking; or the scores tell nothing.
+    fn scores(&self, sight: &Sight<'_>, seed: &Seed) -> Result<Vec<f32>>;
+
+    /// The largest score that stays, from the scores of the offered and of the trusted pairs.
     ///
     /// # Errors
     /// If nothing would stay.
     fn cut(&self, offered: &[f32], trusted: &[f32]) -> Result<f32>;
 }
 
-/// An encoder that is independent of the victim.
+/// What a filter can ask of the pairs before it. What it does not ask for is not computed.
+pub struct Sight<'a> {
+    /// 1 − cos of every row's picture and captions, the mean over its captions, (N).
+    pub distances: &'a dyn Fn() -> Result<Vec<f32>>,
+    /// Embeddings of the pictures as they come out of the encoder, not normalised.
+    pub pictures: &'a dyn Fn() -> Result<Vectors>,
+    /// The class that each row's captions name, if one does: what can be read off them, no label.
+    pub words: &'a dyn Fn() -> Vec<Option<usize>>,
+}
+
+/// Vectors of one length, one behind the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vectors {
+    /// Components of each.
+    pub dim: usize,
+    /// (N, dim).
+    pub values: Vec<f32>,
+}
+
+impl Vectors {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.dim.max(1)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// One of them.
+    pub fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.dim..(index + 1) * self.dim]
+    }
+
+    /// Brings all to length 1; zero stays.
+    pub fn normalize(&mut self) {
+        for vector in self.values.chunks_exact_mut(self.dim.max(1)) {
+            let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+            vector.iter_mut().for_each(|x| *x /= norm);
+        }
+    }
+}
+
+/// The encoder that a filter looks through.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reference {
+    /// What the victim's own recipe makes of all that is offered.
+    Victim,
     /// One that the defender trains.
     Train {
         /// Data sets that the victim does not train on.
@@ -128,11 +201,11 @@ impl Serialize for Holdings {
 }
 
 impl Holdings {
-    fn of(names: &[&str]) -> Self {
+    pub(crate) fn of(names: &[&str]) -> Self {
         Self(names.iter().map(|n| (*n).to_owned()).collect())
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.0.clone()
     }
 }
