@@ -6,12 +6,12 @@ use std::collections::btree_map::Entry;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::attacks::{Armed, Attack};
 use crate::data::{Dataset, Edit, PairId, Poison};
 use crate::pairing::{Edits, MODE, Mode};
-use crate::registry::{Param, unknown};
+use crate::registry::{Param, part, unknown};
 use crate::seed::Seed;
 use crate::storage::{STORAGE, Storage};
 use crate::triggers::Trigger;
@@ -152,22 +152,7 @@ pub(crate) fn read<T: Default + Serialize + DeserializeOwned>(
     given: Value,
     pairs: &DirtyLabel,
 ) -> serde_json::Result<(T, DirtyLabel)> {
-    let given: Map<String, Value> = serde_json::from_value(given)?;
-    let (common, own): (Map<_, _>, Map<_, _>) =
-        given.into_iter().partition(|(key, _)| PARAMS.iter().any(|p| p.key == *key));
-    let known: Map<String, Value> = serde_json::from_value(serde_json::to_value(T::default())?)?;
-    // serde would name the attack's own keys only.
-    if let Some(key) = own.keys().find(|key| !known.contains_key(*key)) {
-        let keys = known.keys().map(String::as_str).chain(PARAMS.iter().map(|p| p.key));
-        let keys: Vec<String> = keys.map(|key| format!("`{key}`")).collect();
-        return Err(serde::de::Error::custom(format!(
-            "unknown field `{key}`, expected one of {}",
-            keys.join(", ")
-        )));
-    }
-    let mut pairs: Map<String, Value> = serde_json::from_value(serde_json::to_value(pairs)?)?;
-    pairs.extend(common);
-    Ok((serde_json::from_value(Value::Object(own))?, serde_json::from_value(Value::Object(pairs))?))
+    part(given, pairs, PARAMS)
 }
 
 impl DirtyLabel {

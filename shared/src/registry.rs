@@ -1,6 +1,7 @@
 //! Cards, parameters and the lists they stand in: what `list` and `show` print and what conformance tests walk.
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -82,6 +83,31 @@ pub fn unknown(kind: &str, name: &str, names: &[&str]) -> String {
         _ => String::new(),
     };
     format!("no {kind} called `{name}`{hint} (known: {})", names.join(", "))
+}
+
+/// Parts the parameters of an entry into its own, `T`, and those that it shares with others: the keys of `shared`, whose
+/// defaults are `defaults`.
+pub(crate) fn part<T, C>(given: Value, defaults: &C, shared: &[Param]) -> serde_json::Result<(T, C)>
+where
+    T: Default + Serialize + DeserializeOwned,
+    C: Serialize + DeserializeOwned,
+{
+    let given: Map<String, Value> = serde_json::from_value(given)?;
+    let (common, own): (Map<_, _>, Map<_, _>) =
+        given.into_iter().partition(|(key, _)| shared.iter().any(|p| p.key == *key));
+    let known: Map<String, Value> = serde_json::from_value(serde_json::to_value(T::default())?)?;
+    // serde would name the entry's own keys only.
+    if let Some(key) = own.keys().find(|key| !known.contains_key(*key)) {
+        let keys = known.keys().map(String::as_str).chain(shared.iter().map(|p| p.key));
+        let keys: Vec<String> = keys.map(|key| format!("`{key}`")).collect();
+        return Err(serde::de::Error::custom(format!(
+            "unknown field `{key}`, expected one of {}",
+            keys.join(", ")
+        )));
+    }
+    let mut all: Map<String, Value> = serde_json::from_value(serde_json::to_value(defaults)?)?;
+    all.extend(common);
+    Ok((serde_json::from_value(Value::Object(own))?, serde_json::from_value(Value::Object(all))?))
 }
 
 /// Splits `name:key=value,key=value` into the name and a JSON object; values are read as JSON where
