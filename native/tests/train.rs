@@ -29,7 +29,8 @@ impl Place {
 
     /// `resume.safetensors` of the one unfinished training.
     fn resume_point(&self) -> Option<PathBuf> {
-        let mut stages = fs::read_dir(self.path("cache/train")).ok()?.flatten();
+        let folders = ["cache/train", "cache/defend"].map(|stage| fs::read_dir(self.path(stage)));
+        let mut stages = folders.into_iter().flatten().flatten().flatten();
         stages.find_map(|s| Some(s.path().join("resume.safetensors")).filter(|p| p.exists()))
     }
 
@@ -44,24 +45,45 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn a_killed_training_goes_on_from_its_checkpoint_with_the_same_bits() {
+    kill_and_go_on(&["--steps", "300"], 300);
+}
+
+#[test]
+fn so_does_one_with_a_bank_of_captions() {
+    kill_and_go_on(&["--steps", "300", "--defense", "roclip:every=1,bank=64"], 300);
+}
+
+#[test]
+fn so_does_one_with_two_views() {
+    let defense = "cleanclip:epochs=1,share=0.6,batch=4";
+    kill_and_go_on(&["--steps", "1", "--defense", defense], 289);
+}
+
+#[test]
+fn so_does_one_that_looks_back_at_its_start() {
+    let defense = "par:epochs=1,share=0.6,batch=4";
+    kill_and_go_on(&["--steps", "1", "--defense", defense], 289);
+}
+
+/// Kills a training of `count` steps after its first checkpoint, which comes after 250, and goes on with it in one thread.
+fn kill_and_go_on(more: &[&str], count: u64) {
     let place = Place::new();
-    // The first checkpoint comes after 250 steps.
-    let steps = ["--steps", "300"];
-    assert!(place.train("undisturbed", &steps).status().unwrap().success());
+    assert!(place.train("undisturbed", more).status().unwrap().success());
     fs::rename(place.path("cache"), place.path("other-cache")).unwrap();
-    let mut child = place.train("killed", &steps).spawn().unwrap();
+    let mut child = place.train("killed", more).spawn().unwrap();
     while place.resume_point().is_none() && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(place.resume_point().is_some(), "the training ended before it could be killed");
-    assert!(place.train("killed", &steps).status().unwrap().success());
+    let one = [more, &["--threads", "1"]].concat();
+    assert!(place.train("killed", &one).status().unwrap().success());
     assert!(place.weights("killed") == place.weights("undisturbed"));
     let log = fs::read_to_string(place.path("killed/train.jsonl")).unwrap();
     let step = |line: &str| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64();
     let steps: Vec<_> = log.lines().map(step).collect();
-    assert_eq!(steps, (0..300).map(Some).collect::<Vec<_>>());
+    assert_eq!(steps, (0..count).map(Some).collect::<Vec<_>>());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod attacks;
 pub mod audit;
 pub mod checkpoint;
+mod clean_pairs;
 pub mod data;
 pub mod defenses;
 pub mod density;
@@ -21,6 +22,7 @@ pub mod graph;
 pub mod image;
 pub mod inversion;
 pub mod metrics;
+pub mod objectives;
 pub mod optim;
 mod pairing;
 mod patch_search;

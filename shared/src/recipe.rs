@@ -51,6 +51,9 @@ pub enum Schedule {
     Cosine,
     /// `lr` until the end.
     Constant,
+    /// A straight line from `lr` to a tenth of it until half of all steps, then half a cosine down to 0; there is no
+    /// warm-up.
+    LineThenCosine,
 }
 
 /// In which order rows come.
@@ -128,7 +131,7 @@ impl TrainConfig {
         param("betas", "", "AdamW's two decay rates"),
         param("eps", "", "AdamW's ε"),
         param("warmup", "steps or share", "linear warm-up: steps when at least 1, a share below 1"),
-        param("schedule", "", "`cosine` to 0 or `constant` after the warm-up"),
+        param("schedule", "", "`cosine` to 0, `constant`, or `line-then-cosine`"),
         param("grad-clip", "norm", "largest global norm of the gradient; 0 switches clipping off"),
         param("augment", "", "weak augmentation of pictures"),
         param("order", "", "`shuffled` anew in every epoch, or `sequential` as in the file"),
@@ -188,6 +191,9 @@ impl TrainConfig {
 
     /// Steps of warm-up out of `total`.
     pub fn warmup_steps(&self, total: usize) -> usize {
+        if self.schedule == Schedule::LineThenCosine {
+            return 0;
+        }
         let steps = if self.warmup < 1.0 { self.warmup * total as f64 } else { self.warmup };
         (steps.round() as usize).min(total)
     }
@@ -201,6 +207,17 @@ impl TrainConfig {
         }
         match self.schedule {
             Schedule::Constant => self.lr,
+            Schedule::LineThenCosine => {
+                let half = total / 2;
+                match step < half {
+                    // NumPy's linspace: both ends are reached.
+                    true => self.lr * (1.0 - 0.9 * step as f64 / (half - 1).max(1) as f64),
+                    false => {
+                        let done = (step - half) as f64 / (total - half).max(1) as f64;
+                        0.05 * (1.0 + (std::f64::consts::PI * done).cos()) * self.lr
+                    }
+                }
+            }
             Schedule::Cosine => {
                 let done = (step - warmup) as f64 / (total - warmup).max(1) as f64;
                 0.5 * (1.0 + (std::f64::consts::PI * done).cos()) * self.lr
@@ -263,6 +280,11 @@ mod tests {
         let expected = [(0, 0.25), (3, 1.0), (4, 1.0), (8, 0.5), (11, 0.038_060_233_744_356_63)];
         for (step, lr) in expected {
             assert!((config.lr_at(step, 12) - lr).abs() < 1e-12, "step {step}");
+        }
+        // A line from 1 to a tenth over six steps, half a cosine over the other six.
+        let line = TrainConfig { schedule: Schedule::LineThenCosine, ..config.clone() };
+        for (step, lr) in [(0, 1.0), (1, 0.82), (5, 0.1), (6, 0.1), (9, 0.05), (10, 0.025)] {
+            assert!((line.lr_at(step, 12) - lr).abs() < 1e-12, "step {step}");
         }
         let share = TrainConfig { warmup: 0.25, ..config };
         assert_eq!((share.warmup_steps(12), share.total_steps(1000)), (3, 70));

@@ -10,6 +10,7 @@ use toxiclip_shared::checkpoint::{self, Provenance};
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::ClipConfig;
+use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
@@ -79,6 +80,8 @@ pub struct Fit {
     pub data: Pairs,
     /// How.
     pub recipe: TrainConfig,
+    /// Towards what.
+    pub objective: Objective,
     /// Seed of its randomness.
     pub seed: u64,
     /// What its checkpoint says of itself.
@@ -95,7 +98,7 @@ pub struct Record {
     pub seconds: f64,
     /// Optimiser steps.
     pub steps: usize,
-    /// Pairs that went through the trainer.
+    /// Pairs that went through the trainer, every view of one counted.
     pub pairs: usize,
 }
 
@@ -258,9 +261,22 @@ impl Fit {
             },
             _ => provenance,
         };
-        let fit = Self { stage, start, data, recipe, seed, provenance };
+        let objective = Objective::Contrastive;
+        let fit = Self { stage, start, data, recipe, objective, seed, provenance };
         fit.check_batch(&**fit.data.offered())?;
         Ok(fit)
+    }
+
+    /// The same towards another objective, which its checkpoint then tells.
+    #[must_use]
+    pub fn towards(mut self, objective: Objective) -> Self {
+        self.objective = objective;
+        if let (false, Some(said)) =
+            (objective.is_contrastive(), self.provenance.recipe.as_object_mut())
+        {
+            said.insert("objective".into(), json!(objective));
+        }
+        self
     }
 
     fn check_batch(&self, data: &dyn Dataset) -> Result<()> {
@@ -278,12 +294,17 @@ impl Fit {
 
     /// Names the training in the cache.
     pub fn key(&self) -> Digest {
-        Digest::of(&json!({
+        let mut named = json!({
             "start": self.start.key(),
             "data": self.data.key(),
             "recipe": self.recipe,
             "seed": self.seed,
-        }))
+        });
+        // Trainings of before there were other objectives keep their names.
+        if let (false, Some(named)) = (self.objective.is_contrastive(), named.as_object_mut()) {
+            named.insert("objective".into(), json!(self.objective));
+        }
+        Digest::of(&named)
     }
 
     /// Whether the cache holds it.
@@ -312,7 +333,7 @@ impl Fit {
             weights: model.weights.digest(),
             seconds: timer.seconds(),
             steps,
-            pairs: steps * self.recipe.batch,
+            pairs: steps * self.recipe.batch * self.objective.views().len(),
         };
         write_atomic(&dir.join(RECORD), json!(record).to_string().as_bytes())
     }
@@ -348,7 +369,8 @@ impl Fit {
         watcher: Option<&mut train::Watcher<'_>>,
     ) -> Result<Model> {
         let seed = Seed::new(self.seed).child(self.stage);
-        train::fit(model, data, &self.recipe, &seed, dir, &stages.lab, watcher)
+        let how = (&self.recipe, self.objective);
+        train::fit(model, data, how, &seed, dir, &stages.lab, watcher)
     }
 
     /// The loss of every step, as the trainer logged it.

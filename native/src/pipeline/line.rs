@@ -1,4 +1,5 @@
-//! One model's line of trainings: the victim's on what a filter leaves of its pairs, and a repair after it.
+//! One model's line of trainings: the victim's on what a filter leaves of its pairs, or by a rule of the defender's, and a
+//! repair after it.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -9,6 +10,7 @@ use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Subset};
 use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::digest::Digest;
+use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
@@ -49,7 +51,7 @@ impl Line<'_> {
     /// If the defense's data do not exist, or pairs are too few.
     pub fn lay_out(self) -> Result<Arc<Fit>> {
         let mut own = Pairs::Whole(Arc::clone(&self.offered));
-        let mut repair = None;
+        let (mut repair, mut objective) = (None, Objective::Contrastive);
         match *self.defense.make(DEFENSES).map_err(Failure::request)? {
             Defense::None => {}
             Defense::Filter(filter) => {
@@ -67,12 +69,13 @@ impl Line<'_> {
                     Screening { offered, trusted, reference, filter, spec, seed, found };
                 own = Pairs::Screened(Arc::new(screening));
             }
+            Defense::Rule(rule) => objective = rule.objective(),
             Defense::Repair(how) => repair = Some(how),
             // The model stays; whether the auditor has enough to look at shows now.
             Defense::Audit(audit) => drop(audit.rows(&**self.clean, &Seed::new(self.seed))?),
         }
-        let defended = matches!(own, Pairs::Screened(_));
-        let victim = Arc::new(self.victim(own, defended)?);
+        let defended = matches!(own, Pairs::Screened(_)) || !objective.is_contrastive();
+        let victim = Arc::new(self.victim(own, defended)?.towards(objective));
         let Some(repair) = repair else { return Ok(victim) };
         let trusted = match &repair.data()[..] {
             [] => Arc::clone(self.clean),
@@ -82,7 +85,8 @@ impl Line<'_> {
         let rows = Pairs::Whole(Arc::new(Subset::new(trusted, "trusted", plan.rows)?));
         let said = self.provenance(&rows, &plan.recipe, true);
         let start = Origin::Fit(victim);
-        Ok(Arc::new(Fit::new("defend", start, rows, plan.recipe, self.seed, said)?))
+        let repaired = Fit::new("defend", start, rows, plan.recipe, self.seed, said)?;
+        Ok(Arc::new(repaired.towards(plan.objective)))
     }
 
     fn victim(&self, pairs: Pairs, defended: bool) -> Result<Fit> {

@@ -31,11 +31,17 @@ pub(super) fn all(published: &[Own]) -> Result<BTreeMap<String, String>> {
     for (kind, heading) in [(Kind::Attacks, "Attacks"), (Kind::Defenses, "Defenses")] {
         let items = kind.items()?;
         for item in &items {
-            let tables = published.iter().zip(&lined).filter_map(|((name, title, results), all)| {
-                let of = labels(results, kind, &item.name);
-                let own: Vec<Line> = all.iter().filter(|l| about(l, kind, &of)).cloned().collect();
-                (!own.is_empty() && !baseline(item)).then_some((name.as_str(), title.as_str(), own))
-            });
+            let tables =
+                published.iter().zip(&lined).filter_map(|((name, title, results), all)| {
+                    let of = labels(results, kind, &item.name);
+                    let own: Vec<Line> =
+                        all.iter().filter(|l| about(l, kind, &of)).cloned().collect();
+                    (!own.is_empty() && !baseline(item)).then_some((
+                        name.as_str(),
+                        title.as_str(),
+                        own,
+                    ))
+                });
             let page = entry(kind, item, &tables.collect::<Vec<_>>());
             pages.insert(file(kind, &item.name), page.into_string());
         }

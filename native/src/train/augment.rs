@@ -1,8 +1,13 @@
-//! Weak augmentation of small drawings: one affine view with a background, then colour.
+//! Augmentation of small drawings: one affine view with a background, then colour.
 //!
-//! Flip, rotation to 10°, scale 0.85–1.1, shift to a tenth, a coloured background with probability 0.2,
+//! Weak: flip, rotation to 10°, scale 0.85–1.1, shift to a tenth, a coloured background with probability 0.2,
 //! brightness, contrast and saturation to 25 %, grey with probability 0.2. Strong augmentation makes all
 //! concepts come far later.
+//!
+//! Strong, for objectives that compare two views, has the operations of AutoAugment's ImageNet policy (Cubuk et al. 2019)
+//! that a view can say, all at once and each at random strength, instead of two of its 25 pairs: rotation to 30°, shear to
+//! 0.3, scale 0.7–1.2, shift to a fifth, a coloured background with probability 0.5, brightness, contrast and saturation to
+//! 60 %, inversion around the mean grey with probability 0.1. Posterising, solarising, equalising and sharpness are left out.
 
 use toxiclip_shared::image::{Image, Normalize};
 use toxiclip_shared::seed::Stream;
@@ -49,6 +54,35 @@ pub(super) fn weak(s: &mut Stream) -> View {
         background: if coloured { colour } else { [1.0; 3] },
         brightness,
         contrast,
+        saturation: if grey { 0.0 } else { saturation },
+    }
+}
+
+/// Draws a strong view; streams stay aligned as in [`weak`].
+pub(super) fn strong(s: &mut Stream) -> View {
+    let flip = if s.chance(0.5) { -1.0 } else { 1.0 };
+    let angle = s.range(-30.0, 30.0).to_radians();
+    let inverse = 1.0 / s.range(0.7, 1.2);
+    let shear = [s.range(-0.3, 0.3), s.range(-0.3, 0.3)];
+    let shift = [s.range(-0.2, 0.2), s.range(-0.2, 0.2)];
+    let coloured = s.chance(0.5);
+    let colour = [s.uniform(), s.uniform(), s.uniform()];
+    let (brightness, contrast) = (s.range(0.4, 1.6), s.range(0.4, 1.6));
+    let (saturation, grey, inverted) = (s.range(0.4, 1.6), s.chance(0.2), s.chance(0.1));
+    let (sin, cos) = (angle.sin() * inverse, angle.cos() * inverse);
+    // Rotation after shear.
+    let matrix = [
+        (cos - sin * shear[1]) * flip,
+        cos * shear[0] - sin,
+        (sin + cos * shear[1]) * flip,
+        sin * shear[0] + cos,
+    ];
+    View {
+        matrix,
+        shift,
+        background: if coloured { colour } else { [1.0; 3] },
+        brightness,
+        contrast: if inverted { -contrast } else { contrast },
         saturation: if grey { 0.0 } else { saturation },
     }
 }
@@ -270,9 +304,11 @@ mod tests {
     fn views_are_their_definition() {
         for (i, size) in [(0, 1), (1, 5), (2, 16), (3, 33)] {
             let picture = picture(size);
-            let view = weak(&mut Seed::new(i).stream());
-            let worst = difference(&rendered(&view, &picture), &reference(&view, &picture));
-            assert!(worst < 5e-5, "{size} px: {worst}");
+            for draw in [weak, strong] {
+                let view = draw(&mut Seed::new(i).stream());
+                let worst = difference(&rendered(&view, &picture), &reference(&view, &picture));
+                assert!(worst < 5e-5, "{size} px: {worst}");
+            }
         }
         let far = View { shift: [40.0, -3.0], background: [0.2; 3], ..View::PLAIN };
         let got = rendered(&far, &picture(9));

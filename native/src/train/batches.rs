@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::image::{Image, OPENAI};
+use toxiclip_shared::objectives::View;
 use toxiclip_shared::recipe::{Order, TrainConfig};
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::text::Tokenizer;
 
-use super::augment::{self, Scratch, View};
+use super::augment::{self, Scratch};
+use super::reword::reword;
 use super::step::Batch;
 use crate::failure::Result;
 
@@ -23,8 +25,12 @@ pub struct Batches<'a> {
     pictures: Vec<Image>,
     /// Tokens and end of every distinct caption: rows of one concept share theirs.
     texts: Vec<(Vec<u32>, u32)>,
+    /// The same of a variant of each; empty unless a view shows them.
+    variants: Vec<(Vec<u32>, u32)>,
     /// Which of them a row may have.
     captions: Vec<Vec<usize>>,
+    /// How every row of a batch is shown, one way behind the other.
+    views: &'static [View],
     /// Rows whose captions would be right answers for one another.
     concept: Vec<usize>,
     epoch: Option<(u64, Vec<usize>)>,
@@ -50,8 +56,38 @@ impl<'a> Batches<'a> {
         let (texts, captions) = tokenise(data, tokenizer)?;
         let concept =
             data.examples().iter().enumerate().map(|(i, e)| e.class.unwrap_or(rows + i)).collect();
-        let epoch = None;
-        Ok(Self { data, config, seed: *seed, size, pictures, texts, captions, concept, epoch })
+        let (epoch, variants, views) = (None, vec![], &[View::Recipe][..]);
+        let seed = *seed;
+        Ok(Self {
+            data,
+            config,
+            seed,
+            size,
+            pictures,
+            texts,
+            variants,
+            captions,
+            views,
+            concept,
+            epoch,
+        })
+    }
+
+    /// Shows every row in these ways. A caption has one variant for the whole training.
+    ///
+    /// # Errors
+    /// If a variant cannot be tokenised.
+    pub fn with_views(mut self, views: &'static [View], tokenizer: &Tokenizer) -> Result<Self> {
+        self.views = views;
+        if views.contains(&View::Strong) {
+            let place = self.seed.child("reword");
+            let variant =
+                |text: &&str| tokens(&reword(text, &mut place.child(text).stream()), tokenizer);
+            let all = distinct(self.data);
+            let all: Vec<&str> = all.keys().copied().collect();
+            self.variants = all.par_iter().map(variant).collect::<Result<_>>()?;
+        }
+        Ok(self)
     }
 
     /// Writes the batch of 0-based `step` over another one.
@@ -67,17 +103,18 @@ impl<'a> Batches<'a> {
             .as_ref()
             .map_or(&[][..], |(_, all)| &all[index * batch..(index + 1) * batch]);
         let pixels = self.size * self.size * 3;
-        out.pixels.resize(batch * pixels, 0.0);
-        out.pixels.par_chunks_mut(pixels).zip(rows).for_each_init(
+        out.pixels.resize(self.views.len() * batch * pixels, 0.0);
+        out.pixels.par_chunks_mut(pixels).enumerate().for_each_init(
             Scratch::default,
-            |scratch, (pixels, &row)| {
-                self.view(epoch, row).render(&self.pictures[row], &OPENAI, scratch, pixels);
+            |scratch, (i, pixels)| {
+                let (view, row) = (self.views[i / batch], rows[i % batch]);
+                self.view(view, epoch, row).render(&self.pictures[row], &OPENAI, scratch, pixels);
             },
         );
         out.ids.clear();
         out.end.clear();
-        for &row in rows {
-            let (ids, end) = self.caption(epoch, row);
+        for (&view, &row) in self.views.iter().flat_map(|v| rows.iter().map(move |r| (v, r))) {
+            let (ids, end) = self.caption(view, epoch, row);
             out.ids.extend_from_slice(ids);
             out.end.push(*end);
         }
@@ -87,17 +124,24 @@ impl<'a> Batches<'a> {
         self.seed.child(what).child(epoch).child(&self.data.examples()[row].id)
     }
 
-    fn view(&self, epoch: u64, row: usize) -> View {
-        if self.config.augment {
-            augment::weak(&mut self.place("augment", epoch, row).stream())
-        } else {
-            View::PLAIN
+    fn view(&self, view: View, epoch: u64, row: usize) -> augment::View {
+        match view {
+            View::Recipe if !self.config.augment => augment::View::PLAIN,
+            View::Recipe => augment::weak(&mut self.place("augment", epoch, row).stream()),
+            View::Strong => {
+                augment::strong(&mut self.place("augment-strongly", epoch, row).stream())
+            }
         }
     }
 
-    fn caption(&self, epoch: u64, row: usize) -> &(Vec<u32>, u32) {
+    /// All views of a row in an epoch have the same caption, or its variant.
+    fn caption(&self, view: View, epoch: u64, row: usize) -> &(Vec<u32>, u32) {
         let all = &self.captions[row];
-        &self.texts[all[self.place("caption", epoch, row).stream().below(all.len())]]
+        let chosen = all[self.place("caption", epoch, row).stream().below(all.len())];
+        match view {
+            View::Recipe => &self.texts[chosen],
+            View::Strong => &self.variants[chosen],
+        }
     }
 
     /// All whole batches of an epoch behind each other.
@@ -121,18 +165,25 @@ impl<'a> Batches<'a> {
 /// Tokens and end of every distinct text.
 type Texts = Vec<(Vec<u32>, u32)>;
 
-/// Every distinct caption of a set, tokenised once, and which of them each row has.
-fn tokenise(data: &dyn Dataset, tokenizer: &Tokenizer) -> Result<(Texts, Vec<Vec<usize>>)> {
+/// Every distinct caption of a set, numbered in their order.
+fn distinct(data: &dyn Dataset) -> BTreeMap<&str, usize> {
     let all = data.examples().iter().flat_map(|e| &e.captions).map(String::as_str);
     let mut index: BTreeMap<&str, usize> = all.map(|text| (text, 0)).collect();
     index.values_mut().enumerate().for_each(|(i, at)| *at = i);
+    index
+}
+
+fn tokens(text: &str, tokenizer: &Tokenizer) -> Result<(Vec<u32>, u32)> {
+    let ids = tokenizer.encode(text)?;
+    let end = tokenizer.eot_row(&ids) as u32;
+    Ok((ids, end))
+}
+
+/// Every distinct caption of a set, tokenised once, and which of them each row has.
+fn tokenise(data: &dyn Dataset, tokenizer: &Tokenizer) -> Result<(Texts, Vec<Vec<usize>>)> {
+    let index = distinct(data);
     let distinct: Vec<&str> = index.keys().copied().collect();
-    let tokens = |text: &&str| {
-        let ids = tokenizer.encode(text)?;
-        let end = tokenizer.eot_row(&ids) as u32;
-        Ok((ids, end))
-    };
-    let texts = distinct.par_iter().map(tokens).collect::<Result<_>>()?;
+    let texts = distinct.par_iter().map(|text| tokens(text, tokenizer)).collect::<Result<_>>()?;
     let of = |captions: &Vec<String>| captions.iter().map(|c| index[c.as_str()]).collect();
     Ok((texts, data.examples().iter().map(|e| of(&e.captions)).collect()))
 }
@@ -165,6 +216,28 @@ fn spread_concepts(rows: &[usize], concept: &[usize], batch: usize) -> Vec<usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use toxiclip_shared::data::emoji;
+
+    #[test]
+    fn a_second_view_leaves_the_first_as_it_was() {
+        let train = emoji::open("emoji").unwrap().train.unwrap();
+        let tokenizer = emoji::tokenizer().unwrap();
+        let config = TrainConfig { batch: 16, ..TrainConfig::default() };
+        let open = |views: &'static [View]| {
+            let all = Batches::new(&*train, 12, &tokenizer, &config, &Seed::new(2)).unwrap();
+            let mut batch = Batch::default();
+            all.with_views(views, &tokenizer).unwrap().fill(3, &mut batch);
+            batch
+        };
+        let one = open(&[View::Recipe]);
+        let two = open(&[View::Recipe, View::Strong]);
+        let strong = open(&[View::Strong]);
+        let halves = (two.pixels.split_at(one.pixels.len()), two.ids.split_at(one.ids.len()));
+        assert_eq!(halves.0, (&one.pixels[..], &strong.pixels[..]));
+        assert_eq!(halves.1, (&one.ids[..], &strong.ids[..]));
+        assert_eq!(two.end, [&one.end[..], &strong.end].concat());
+        assert!(one.pixels != strong.pixels && one.ids != strong.ids);
+    }
 
     #[test]
     fn concepts_do_not_meet_and_no_row_comes_twice() {

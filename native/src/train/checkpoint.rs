@@ -1,4 +1,5 @@
-//! The resume point of a training: weights, both moments and the number of steps in one safetensors file.
+//! The resume point of a training: weights, both moments and the number of steps in one safetensors file; for an objective
+//! with a bank of captions, the bank too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use super::step::Trainer;
 use crate::failure::{Failure, Result};
 
 const FILE: &str = "resume.safetensors";
+const BANK: &str = "bank";
 
 /// The file of the resume point.
 pub(super) fn path(work: &Path) -> PathBuf {
@@ -24,13 +26,18 @@ pub(super) fn save(work: &Path, trainer: &Trainer) -> Result<()> {
         ("first", &trainer.state.first),
         ("second", &trainer.state.second),
     ];
-    let blobs: Vec<Blob> = parts
+    let mut blobs: Vec<Blob> = parts
         .iter()
         .flat_map(|(part, all)| {
             all.iter()
                 .map(move |(name, t)| Blob::f32(format!("{part}/{name}"), t.shape.clone(), &t.data))
         })
         .collect();
+    let bank = &trainer.rule.bank;
+    if !bank.is_empty() {
+        let width = trainer.clip.config.embed_dim;
+        blobs.push(Blob::f32(BANK.to_owned(), vec![bank.len() / width, width], bank));
+    }
     let metadata = BTreeMap::from([("step".to_owned(), trainer.state.step.to_string())]);
     Ok(write_file(&path(work), &container::write(&blobs, &metadata))?)
 }
@@ -60,18 +67,30 @@ fn read(bytes: &[u8], trainer: &mut Trainer) -> std::result::Result<(), String> 
             if view.shape != t.shape || view.bytes.len() != t.data.len() * 4 {
                 return Err(format!("{key} has another shape"));
             }
-            let data =
-                view.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            out.insert(name.to_owned(), Tensor { shape: t.shape.clone(), data: data.collect() });
+            out.insert(
+                name.to_owned(),
+                Tensor { shape: t.shape.clone(), data: floats(view.bytes) },
+            );
         }
         Ok(out)
     };
     let weights = take("weights", &trainer.weights)?;
     let (first, second) =
         (take("first", &trainer.state.first)?, take("second", &trainer.state.second)?);
+    if trainer.rule.remembers() && step > 0 {
+        let view = file.tensors.get(BANK).ok_or(format!("{BANK} is missing"))?;
+        if view.shape.get(1) != Some(&trainer.clip.config.embed_dim) {
+            return Err(format!("{BANK} has another shape"));
+        }
+        trainer.rule.bank = floats(view.bytes);
+    }
     trainer.weights = weights;
     (trainer.state.first, trainer.state.second, trainer.state.step) = (first, second, step);
     Ok(())
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
 /// Removes the resume point of a finished training.

@@ -20,7 +20,12 @@ impl Frozen {
     /// For the frozen tower of a recipe; without one it is never asked.
     pub(super) fn new(config: &TrainConfig) -> Self {
         let new_every_time = config.freeze == Freeze::Image && config.augment;
-        Self { remembers: !new_every_time, known: BTreeMap::new() }
+        Self::keeping(!new_every_time)
+    }
+
+    /// A tower whose embeddings are kept or not.
+    pub(super) fn keeping(remembers: bool) -> Self {
+        Self { remembers, known: BTreeMap::new() }
     }
 
     /// Embeddings (batch, width) of all inputs, in their order; the tower runs over those that it has not seen.

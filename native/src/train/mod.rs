@@ -1,15 +1,19 @@
 //! Training: open_clip's recipe over any data set, resumable at any step with the same bits.
 //!
 //! The order of rows, the caption of each row and the augmentation are functions of (seed, epoch, sample
-//! id), so a checkpoint is weights, moments and the number of steps: nothing else moves.
+//! id), so a checkpoint is weights, moments and the number of steps: nothing else moves, but for what an objective keeps
+//! of earlier batches.
 
 mod ahead;
 mod augment;
 mod batches;
 mod checkpoint;
 mod frozen;
+mod reword;
+mod rule;
 mod step;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -17,6 +21,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toxiclip_shared::Error;
 use toxiclip_shared::data::Dataset;
+use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
@@ -37,8 +42,11 @@ const SAVE_EVERY: u64 = 250;
 pub struct StepRecord {
     /// 0-based optimiser step.
     pub step: u64,
-    /// Contrastive loss of the batch; depends on the batch size (trap M17).
+    /// The objective over the batch; depends on the batch size (trap M17).
     pub loss: f32,
+    /// Its terms by name; left out where it has but one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub terms: BTreeMap<String, f32>,
     /// Learning rate of this step.
     pub lr: f64,
     /// Logarithm of the temperature after the step.
@@ -52,7 +60,7 @@ pub struct StepRecord {
 /// What looks at a model in training: called with the number of epochs done and the model as it is then.
 pub type Watcher<'a> = dyn FnMut(u64, &Model) -> Result<()> + 'a;
 
-/// Trains `model` on `data`. `work` keeps `train.jsonl` and, until the end, a checkpoint to resume from. `watcher`
+/// Trains `model` on `data` by a recipe, towards an objective. `work` keeps `train.jsonl` and, until the end, a checkpoint to resume from. `watcher`
 /// is called before the first step and after every epoch, those aside that a resumed training has behind it.
 ///
 /// # Errors
@@ -61,7 +69,7 @@ pub type Watcher<'a> = dyn FnMut(u64, &Model) -> Result<()> + 'a;
 pub fn fit(
     model: Model,
     data: &dyn Dataset,
-    config: &TrainConfig,
+    (config, objective): (&TrainConfig, Objective),
     seed: &Seed,
     work: &Path,
     lab: &Lab,
@@ -78,8 +86,10 @@ pub fn fit(
     }
     let per_epoch = (data.examples().len() / config.batch).max(1) as u64;
     let Model { clip, weights, tokenizer } = model;
-    let source = Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?;
-    let mut trainer = Trainer::new(clip.clone(), weights, config, total);
+    let source = Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?
+        .with_views(objective.views(), &tokenizer)?;
+    let mut trainer =
+        Trainer::new(clip.clone(), weights, config, total).with_objective(objective, per_epoch);
     checkpoint::resume(work, &mut trainer)?;
     let done = trainer.steps_done();
     let seen = |trainer: &Trainer| Model {
@@ -117,6 +127,7 @@ pub fn fit(
         let record = StepRecord {
             step,
             loss: outcome.loss,
+            terms: outcome.terms.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
             lr: config.lr_at(step as usize, total as usize),
             logit_scale: outcome.logit_scale,
             pairs_per_second: config.batch as f64 / seconds.max(1e-9),

@@ -1,25 +1,26 @@
 //! One optimiser step: both towers forward, loss, both backward, clip, AdamW.
 
 use toxiclip_shared::encoders::{Clip, LOGIT_SCALE};
-use toxiclip_shared::exec::cpu::contrastive::contrastive;
 use toxiclip_shared::exec::cpu::{
     Arena, BatchStatistics, Gradients, Pass, backward, forward, params_of,
 };
 use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::{Graph, ParamSpec};
+use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::optim::{AdamW, State, global_norm};
 use toxiclip_shared::recipe::{Freeze, TrainConfig};
 use toxiclip_shared::weights::Weights;
 use toxiclip_shared::{Error, Result};
 
 use super::frozen::Frozen;
+use super::rule::Rule;
 
 /// open_clip's ceiling of the temperature's logarithm, ln 100.
 const MAX_LOGIT_SCALE: f32 = 4.605_170_2;
 /// PyTorch's momentum of running statistics.
 const MOMENTUM: f32 = 0.1;
 
-/// Host inputs of one step.
+/// Host inputs of one step; where an objective asks for several views, all rows of the first come first.
 #[derive(Debug, Default, PartialEq)]
 pub struct Batch {
     /// Normalised pixels (batch, size, size, 3).
@@ -31,10 +32,12 @@ pub struct Batch {
 }
 
 /// What a step tells.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Contrastive loss before the step.
+    /// The objective before the step.
     pub loss: f32,
+    /// Its terms by name, where it has several.
+    pub terms: Vec<(&'static str, f32)>,
     /// Logarithm of the temperature after it.
     pub logit_scale: f32,
 }
@@ -52,6 +55,7 @@ pub struct Trainer {
     arenas: [Arena; 2],
     /// What the tower that `freeze` names, if it is a whole one, has given so far.
     pub(super) frozen: Frozen,
+    pub(super) rule: Rule,
 }
 
 /// What a tower gave for a batch.
@@ -70,8 +74,15 @@ impl Trainer {
         let scale_spec = specs.into_iter().find(|s| s.name == LOGIT_SCALE);
         let scale_spec = scale_spec.unwrap_or_else(|| unreachable!("every CLIP has a temperature"));
         let (config, frozen) = (config.clone(), Frozen::new(config));
-        let arenas = <[Arena; 2]>::default();
-        Self { clip, weights, state, config, total, scale_spec, arenas, frozen }
+        let (arenas, rule) = (<[Arena; 2]>::default(), Rule::default());
+        Self { clip, weights, state, config, total, scale_spec, arenas, frozen, rule }
+    }
+
+    /// Another objective than CLIP's. The weights are those that training starts from; an epoch has `per_epoch` steps.
+    #[must_use]
+    pub fn with_objective(mut self, objective: Objective, per_epoch: u64) -> Self {
+        self.rule = Rule::new(objective, per_epoch, &self.weights, self.config.augment);
+        self
     }
 
     /// Optimiser steps made so far.
@@ -89,7 +100,7 @@ impl Trainer {
     /// # Errors
     /// If the loss or a gradient is not finite; weights are then as before the step.
     pub fn step(&mut self, batch: &Batch) -> Result<Outcome> {
-        let Self { clip, weights, state, config, arenas, scale_spec, frozen, .. } = self;
+        let Self { clip, weights, state, config, arenas, scale_spec, frozen, rule, .. } = self;
         let step = state.step as usize;
         let image_params = params_of(&clip.image, weights);
         let text_params = params_of(&clip.text, weights);
@@ -107,7 +118,10 @@ impl Trainer {
             || walk(&clip.text, &text_params, tokens, frozen_text, texts),
         );
         let scale = weights.data(LOGIT_SCALE)[0];
-        let loss = contrastive(image.embeddings(), text.embeddings(), clip.config.embed_dim, scale);
+        let embeddings = [image.embeddings(), text.embeddings()];
+        let loss = rule.loss(state.step, clip, batch, embeddings, scale);
+        let (loss, terms) = (loss.whole, loss.terms);
+        let captions = rule.remembers().then(|| text.embeddings().to_vec());
         if !loss.loss.is_finite() {
             return Err(Error::NotFinite { what: "the loss".into(), step });
         }
@@ -138,6 +152,9 @@ impl Trainer {
         };
         state.step(&adamw, weights, &gradients)?;
         apply_statistics(weights, &statistics);
+        if let Some(captions) = captions {
+            rule.remember(&captions, clip.config.embed_dim);
+        }
         let scale = weights.get_mut(LOGIT_SCALE).map_or(&mut [][..], |t| &mut t.data);
         scale.iter_mut().for_each(|s| *s = s.clamp(0.0, MAX_LOGIT_SCALE));
         let logit_scale = scale.first().copied().unwrap_or_default();
@@ -146,7 +163,7 @@ impl Trainer {
                 gradients.recycle(arena);
             }
         }
-        Ok(Outcome { loss: loss.loss, logit_scale })
+        Ok(Outcome { loss: loss.loss, terms, logit_scale })
     }
 }
 

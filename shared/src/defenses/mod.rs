@@ -3,11 +3,12 @@
 //! A defense acts at exactly one moment of the line from data to score; each moment is a variant of [`Defense`].
 //! It sees what a defender sees. No type here can hold an attack's `Poison`, so no defense can read its labels.
 //!
-//! To add one: copy `finetune.rs`, pick the moment, add a `mod` line and a place in [`DEFENSES`]; a moment that
+//! To add one: copy `finetune.rs` (or, for a repair by another objective, `par.rs`), pick the moment, add a `mod` line and a place in [`DEFENSES`]; a moment that
 //! does not exist yet is a variant that the compiler then asks the pipeline about.
 #![deny(dead_code)]
 
 mod activation_clustering;
+mod cleanclip;
 mod clip_score;
 mod cosine_filter;
 mod dao;
@@ -18,6 +19,8 @@ mod k_distance;
 mod lid;
 mod neural_cleanse;
 mod none;
+mod par;
+mod roclip;
 mod slof;
 mod spectral;
 #[cfg(test)]
@@ -28,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::audit::Audit;
 use crate::data::Dataset;
+use crate::objectives::Objective;
 use crate::recipe::TrainConfig;
 use crate::registry::Entry;
 use crate::seed::Seed;
@@ -44,7 +48,10 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &isolation_forest::ENTRY,
     &spectral::ENTRY,
     &activation_clustering::ENTRY,
+    &roclip::ENTRY,
     &finetune::ENTRY,
+    &cleanclip::ENTRY,
+    &par::ENTRY,
     &decree::ENTRY,
     &neural_cleanse::ENTRY,
 ];
@@ -55,6 +62,8 @@ pub enum Defense {
     None,
     /// Before training: pairs that look wrong go.
     Filter(Box<dyn Filter>),
+    /// While training: the victim minimises something else.
+    Rule(Box<dyn Rule>),
     /// After training: more training on pairs that the defender trusts.
     Repair(Box<dyn Repair>),
     /// After training: the model stays as it is and is looked at.
@@ -67,6 +76,7 @@ impl Defense {
         match self {
             Self::None => "never",
             Self::Filter(_) => "before training",
+            Self::Rule(_) => "while training",
             Self::Repair(_) => "after training",
             Self::Audit(_) => "on a model",
         }
@@ -210,6 +220,12 @@ impl Holdings {
     }
 }
 
+/// A defense that decides what the victim's training minimises. The recipe, the pairs and their order stay.
+pub trait Rule: Send + Sync {
+    /// What to minimise.
+    fn objective(&self) -> Objective;
+}
+
 /// A defense that trains the finished model further.
 pub trait Repair: Send + Sync {
     /// Data sets that the defender repairs with; none means the victim's own clean pairs.
@@ -229,6 +245,9 @@ pub trait Repair: Send + Sync {
 pub struct RepairPlan {
     /// How to train.
     pub recipe: TrainConfig,
+    /// Towards what; left out where it is CLIP's own.
+    #[serde(default, skip_serializing_if = "Objective::is_contrastive")]
+    pub objective: Objective,
     /// Rows of the trusted set, ascending.
     pub rows: Vec<usize>,
 }

@@ -31,6 +31,27 @@ fn a_plan_is_a_function_of_the_seed() {
 }
 
 #[test]
+fn repairs_differ_in_their_objective_alone() {
+    let of = |name: &str| {
+        let given = json!({"batch": 4, "share": 0.4});
+        let Ok(Defense::Repair(repair)) = defense(name, given) else { panic!("{name}") };
+        repair.plan(&Synthetic::train(), &Seed::new(3)).unwrap()
+    };
+    let [plain, clean, par] = ["finetune", "cleanclip", "par"].map(of);
+    assert_eq!((&plain.rows, &plain.recipe), (&clean.rows, &clean.recipe));
+    assert_eq!(plain.rows, par.rows);
+    assert_eq!(par.recipe.schedule, crate::recipe::Schedule::LineThenCosine);
+    // The name of a plan from before there were objectives.
+    let said = serde_json::to_value(&plain).unwrap();
+    let keys: Vec<&String> = said.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["recipe", "rows"]);
+    let said = serde_json::to_value(&par).unwrap();
+    let expected = json!({"name": "repel", "limit": 2.15, "weight": 0.5});
+    assert_eq!(said["objective"], expected);
+    assert_eq!(serde_json::from_value::<RepairPlan>(said).unwrap(), par);
+}
+
+#[test]
 fn holdings_are_lists_or_joined() {
     let of = |v: Value| {
         let Ok(Defense::Repair(r)) = defense("finetune", json!({ "data": v })) else {
@@ -51,6 +72,14 @@ fn impossible_requests_are_one_line() {
     assert!(error(json!({"lr": 0.0})).contains("`lr` is 0"));
     assert!(error(json!({"epoch": 1})).contains("unknown field `epoch`, expected one of"));
     assert!(plan(json!({}), 0).unwrap_err().to_string().contains("less than one batch of 128"));
+    let other = |name, v| defense(name, v).err().unwrap();
+    assert!(other("cleanclip", json!({"within": -1.0})).contains("`within` is -1"));
+    assert!(other("cleanclip", json!({"within": 0.0, "between": 0.0})).contains("nothing"));
+    assert!(other("cleanclip", json!({"lr": 0.0})).contains("`lr` is 0"));
+    assert!(other("par", json!({"limit": 5})).contains("lies in [0, 4]"));
+    assert!(other("par", json!({"schedule": "line"})).contains("line-then-cosine"));
+    assert!(other("roclip", json!({"every": 0})).contains("`every` is 0"));
+    assert!(other("roclip", json!({"bank": 0})).contains("`bank` is 0"));
     let filter = |v| defense("cosine-filter", v).err().unwrap();
     assert!(filter(json!({"threshold": 0.8, "drop": 0.1})).contains("exclude each other"));
     assert!(filter(json!({"threshold": 2.5})).contains("lies in [0, 2]"));

@@ -57,6 +57,32 @@ pub fn contrastive(image: &[f32], text: &[f32], width: usize, logit_scale: f32) 
     }
 }
 
+/// Half of one direction alone, ½·CE(rows of S), S = eˢ·Û·V̂ᵀ, with Û of `from` and V̂ of `to`, which are what the gradients
+/// call image and text.
+pub fn one_way(from: &[f32], to: &[f32], width: usize, logit_scale: f32) -> Contrastive {
+    let batch = from.len() / width;
+    let (u, u_norm) = normalize(from, width);
+    let (v, v_norm) = normalize(to, width);
+    let mut cosine = vec![0.0; batch * batch];
+    let (rows, columns) = (Mat::new(&u, batch, width), Mat::new(&v, batch, width));
+    product(&mut cosine, batch, Into::Set, rows, columns.t());
+    let mut d_cosine = vec![0.0; batch * batch];
+    let total = softmax_gradient(&cosine, batch, logit_scale.exp(), &mut d_cosine);
+    let d = Mat::new(&d_cosine, batch, batch);
+    let grad = |d: Mat<'_>, other: Mat<'_>, own: &[f32], norms: &[f32]| {
+        let mut out = vec![0.0; batch * width];
+        product(&mut out, width, Into::Set, d, other);
+        normalize_backward(own, norms, width, &mut out);
+        out
+    };
+    Contrastive {
+        loss: (total / (2.0 * batch as f64)) as f32,
+        d_image: grad(d, columns, &u, &u_norm),
+        d_text: grad(d.t(), rows, &v, &v_norm),
+        d_logit_scale: dot(&d_cosine, &cosine),
+    }
+}
+
 /// Rows divided by max(‖row‖, 1e-12), and these divisors.
 pub fn normalize(x: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
     let mut out = x.to_vec();
@@ -141,6 +167,20 @@ mod tests {
         }
         let want = slope(loss(&image, &text, s + h), loss(&image, &text, s - h));
         assert!((c.d_logit_scale - want).abs() < 1e-3);
+    }
+
+    #[test]
+    fn two_halves_are_the_whole() {
+        let (b, w, s) = (6, 5, 1.2);
+        let (image, text) = (batch("i", b * w), batch("t", b * w));
+        let whole = contrastive(&image, &text, w, s);
+        let (to, back) = (one_way(&image, &text, w, s), one_way(&text, &image, w, s));
+        assert!((whole.loss - to.loss - back.loss).abs() < 1e-6);
+        assert!((whole.d_logit_scale - to.d_logit_scale - back.d_logit_scale).abs() < 1e-6);
+        for i in 0..b * w {
+            assert!((whole.d_image[i] - to.d_image[i] - back.d_text[i]).abs() < 1e-6);
+            assert!((whole.d_text[i] - to.d_text[i] - back.d_image[i]).abs() < 1e-6);
+        }
     }
 
     #[test]

@@ -1,0 +1,82 @@
+"""Objectives of defenses by PyTorch's autograd in double precision: writes objectives.json.
+
+Six pairs in eight dimensions, two views of each, embeddings that a start gave for the first views, and a bank of ten
+captions. Gradients are those of the embeddings before normalisation and of the logarithm of the temperature.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, normalize
+
+PAIRS, WIDTH, BANK, SCALE = 6, 8, 10, 1.3
+generator = np.random.default_rng(8)
+
+
+def normal(*shape, around=0.0):
+    return (around + generator.normal(size=shape)).astype(np.float32)
+
+
+image, text = normal(2 * PAIRS, WIDTH), normal(2 * PAIRS, WIDTH)
+# Pictures have moved a little from the start, captions far.
+start_image = image[:PAIRS] + 0.4 * normal(PAIRS, WIDTH)
+start_text = normal(PAIRS, WIDTH) - text[:PAIRS]
+bank = normal(BANK, WIDTH)
+bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+diagonal = torch.arange(PAIRS)
+
+
+def clip(i, t, temperature):
+    logits = temperature * i @ t.T
+    return (cross_entropy(logits, diagonal) + cross_entropy(logits.T, diagonal)) / 2
+
+
+def clean_clip(i, t, scale, between, within):
+    i, t = normalize(i, dim=-1), normalize(t, dim=-1)
+    (i, i_too), (t, t_too) = i.split(PAIRS), t.split(PAIRS)
+    inside = cross_entropy(scale.exp() * i @ i_too.T, diagonal) + cross_entropy(scale.exp() * t @ t_too.T, diagonal)
+    return between * clip(i, t, scale.exp()) + within * inside / 2
+
+
+def par(i, t, scale, limit, weight):
+    i, t = normalize(i, dim=-1), normalize(t, dim=-1)
+    loss = clip(i, t, scale.exp().item())
+    for now, before in ((i, start_image), (t, start_text)):
+        distance = (now - normalize(torch.tensor(before).double(), dim=-1)).square().sum(dim=-1).mean()
+        loss = loss - weight * torch.where(distance > limit, torch.zeros_like(distance), distance)
+    return loss
+
+
+def roclip(i, t, scale):
+    i = normalize(i, dim=-1)
+    held = torch.tensor(bank).double()
+    return clip(i, held[(i @ held.T).argmax(dim=1)], scale.exp())
+
+
+def case(name, rows, loss, **parameters):
+    i, t = (torch.tensor(x[:rows]).double().requires_grad_() for x in (image, text))
+    scale = torch.tensor(SCALE, dtype=torch.float64, requires_grad=True)
+    value = loss(i, t, scale, **parameters)
+    value.backward()
+    flat = lambda x: [] if x is None else x.reshape(-1).tolist()
+    return {
+        "name": name, **parameters, "loss": value.item(), "d_image": flat(i.grad),
+        "d_text": flat(t.grad) or [0.0] * t.numel(), "d_scale": 0.0 if scale.grad is None else scale.grad.item(),
+    }
+
+
+golden = {
+    "width": WIDTH, "scale": SCALE, "image": image.reshape(-1).tolist(), "text": text.reshape(-1).tolist(),
+    "start_image": start_image.reshape(-1).tolist(), "start_text": start_text.reshape(-1).tolist(),
+    "bank": bank.reshape(-1).tolist(),
+    "cases": [
+        case("self-supervised", 2 * PAIRS, clean_clip, between=1.0, within=1.0),
+        case("self-supervised", 2 * PAIRS, clean_clip, between=0.5, within=2.0),
+        case("repel", PAIRS, par, limit=4.0, weight=0.5),
+        case("repel", PAIRS, par, limit=1.0, weight=0.5),
+        case("bank", PAIRS, roclip),
+    ],
+}
+Path(__file__).with_name("objectives.json").write_text(json.dumps(golden) + "\n")
