@@ -13,9 +13,11 @@ mod poison;
 #[cfg(test)]
 pub(crate) mod synthetic;
 mod triggered;
+mod worded;
 
 pub use poison::{Edit, ImageEdit, Poison, Poisoned};
 pub use triggered::Triggered;
+pub use worded::Worded;
 
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
