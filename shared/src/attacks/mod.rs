@@ -14,6 +14,7 @@ mod ftrojan;
 mod multi_label;
 mod multi_trigger;
 mod nashville;
+mod natural;
 mod none;
 mod sig;
 mod single_image;
@@ -51,6 +52,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &badclip::ENTRY,
     &multi_trigger::ENTRY,
     &text_trigger::ENTRY,
+    &natural::ENTRY,
 ];
 
 /// One attack with its parameters.
