@@ -13,10 +13,12 @@ mod poison;
 #[cfg(test)]
 pub(crate) mod synthetic;
 mod triggered;
+mod worded;
 mod words;
 
 pub use poison::{Edit, ImageEdit, Poison, Poisoned};
 pub use triggered::Triggered;
+pub use worded::Worded;
 pub use words::class_words;
 
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.

@@ -51,9 +51,9 @@ pub(crate) const PARAMS: &[Param] = &[
 
 /// Default share of stamped pairs. The papers take 0.003 of 500,000 pairs; in a set of a few thousand that is a
 /// handful, of which nothing is learned.
-const DEFAULT_RATE: f64 = 0.03;
+pub(crate) const DEFAULT_RATE: f64 = 0.03;
 
-const NO_TARGET: &str = "`target` is missing; give a class";
+pub(crate) const NO_TARGET: &str = "`target` is missing; give a class";
 
 /// Refuses a template without a place for the class.
 pub(crate) fn check_template(template: &str) -> Result<(), String> {
@@ -61,6 +61,32 @@ pub(crate) fn check_template(template: &str) -> Result<(), String> {
         true => Ok(()),
         false => Err("`template` has no {} for the target's name".into()),
     }
+}
+
+/// Refuses a missing target, a rate that is no share, and `count` beside `rate`.
+pub(crate) fn check_budget(
+    target: Option<&String>,
+    rate: f64,
+    count: Option<usize>,
+) -> Result<(), String> {
+    if target.is_none() {
+        return Err(NO_TARGET.into());
+    }
+    if !(rate > 0.0 && rate <= 1.0) {
+        return Err(format!("`rate` is {rate}; it is a share of all pairs, above 0 and at most 1"));
+    }
+    match count {
+        Some(0) => Err("`count` is 0; use the attack `none` for clean data".into()),
+        Some(_) if rate != DEFAULT_RATE => {
+            Err("`rate` and `count` say the same thing; give one".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many of `all` pairs are poisoned.
+pub(crate) fn budget(rate: f64, count: Option<usize>, all: usize) -> usize {
+    count.unwrap_or_else(|| (rate * all as f64).round_ties_even() as usize)
 }
 
 /// The index of the class called `name`.
@@ -158,22 +184,8 @@ pub(crate) fn read<T: Default + Serialize + DeserializeOwned>(
 impl DirtyLabel {
     /// Refuses what no data set could satisfy.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.target.is_none() {
-            return Err(NO_TARGET.into());
-        }
-        if !(self.rate > 0.0 && self.rate <= 1.0) {
-            return Err(format!(
-                "`rate` is {}; it is a share of all pairs, above 0 and at most 1",
-                self.rate
-            ));
-        }
-        match self.count {
-            Some(0) => Err("`count` is 0; use the attack `none` for clean data".into()),
-            Some(_) if self.rate != DEFAULT_RATE => {
-                Err("`rate` and `count` say the same thing; give one".into())
-            }
-            _ => check_template(&self.template),
-        }
+        check_budget(self.target.as_ref(), self.rate, self.count)?;
+        check_template(&self.template)
     }
 
     /// Stamps pairs drawn from all of `clean`, the target's own included, as published. The captions of a pair speak of
@@ -217,8 +229,7 @@ impl DirtyLabel {
 
     fn rows(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>> {
         let all = clean.examples().len();
-        let wanted =
-            self.count.unwrap_or_else(|| (self.rate * all as f64).round_ties_even() as usize);
+        let wanted = budget(self.rate, self.count, all);
         if wanted == 0 || wanted > all {
             return Err(Error::request(format!(
                 "{wanted} of the {all} pairs of {} cannot be stamped; change `rate` or `count`",

@@ -95,7 +95,11 @@ impl Goal {
                 let first = many.first().and_then(|&c| classes.get(c));
                 let subgroup = first.map_or("", |c| c.subgroup.as_str());
                 let all_of_it = classes.iter().filter(|c| c.subgroup == subgroup).count();
-                if all_of_it == many.len() { subgroup.to_owned() } else { self.name.clone() }
+                if all_of_it == many.len() {
+                    return subgroup.to_owned();
+                }
+                // Neither a class nor a subgroup: the goal's own word for it.
+                self.name.split_once('2').map_or(&*self.name, |(from, _)| from).to_owned()
             }
         };
         match &self.picture {
@@ -119,7 +123,7 @@ impl Goal {
     }
 }
 
-fn display(name: &str) -> &str {
+pub(crate) fn display(name: &str) -> &str {
     name.strip_prefix(SUBGROUP).unwrap_or(name)
 }
 
@@ -129,7 +133,10 @@ fn rows_of(data: &dyn Dataset, classes: &[usize]) -> Vec<usize> {
 }
 
 /// Indices of the classes that `name` means, ascending.
-fn resolve(classes: &[Class], name: &str) -> Result<Vec<usize>> {
+///
+/// # Errors
+/// If it means none; says which name was probably meant.
+pub(crate) fn resolve(classes: &[Class], name: &str) -> Result<Vec<usize>> {
     let (kind, wanted): (_, fn(&Class) -> &str) = if name.starts_with(SUBGROUP) {
         ("subgroup", |c| &c.subgroup)
     } else {

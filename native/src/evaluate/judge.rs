@@ -78,37 +78,54 @@ pub fn judge_goals(
     goals: &[Goal],
     seed: &Seed,
 ) -> Result<Vec<Judgement>> {
-    let captions = captions(data);
-    let ids = ids(data);
     let mut out = Vec::new();
     for goal in goals {
-        let name = goal.in_words(data.classes());
-        let (from, targets) = (goal.from_rows(data), goal.to_rows(data));
-        if from.is_empty() || targets.is_empty() {
-            let what =
-                if from.is_empty() { "caption of its class A" } else { "picture of its class B" };
-            return Err(Failure::request(format!(
-                "goal {}: {} has no {what}",
-                goal.name,
-                data.name()
-            )));
-        }
-        let asked: Vec<usize> =
-            (0..captions.len()).filter(|&i| from.binary_search(&captions[i].row).is_ok()).collect();
-        let place = seed.child("evaluate/random-captions").child(&goal.name);
-        let drawn = place.stream().sample(captions.len(), asked.len());
-        for (task, chosen) in [(Task::Hit, asked), (Task::HitRandom, drawn)] {
-            let queries: Vec<Query<'_>> = chosen
-                .into_iter()
-                .map(|i| {
-                    let query = embeddings.caption(task, i, &captions, targets.clone());
-                    query.about(&name)
-                })
-                .collect();
-            out.extend(judge(data, &queries, &embeddings.images, &ids)?);
-        }
+        let (asked, drawn) = chosen(data, goal, seed)?;
+        out.extend(fetch(data, embeddings, goal, Task::Hit, &asked)?);
+        out.extend(fetch(data, embeddings, goal, Task::HitRandom, &drawn)?);
     }
     Ok(out)
+}
+
+/// Indices of the captions that a goal asks, and as many of all captions.
+///
+/// # Errors
+/// If the goal has no caption or no target in this split.
+pub(super) fn chosen(
+    data: &dyn Dataset,
+    goal: &Goal,
+    seed: &Seed,
+) -> Result<(Vec<usize>, Vec<usize>)> {
+    let captions = captions(data);
+    let (from, targets) = (goal.from_rows(data), goal.to_rows(data));
+    if from.is_empty() || targets.is_empty() {
+        let what =
+            if from.is_empty() { "caption of its class A" } else { "picture of its class B" };
+        return Err(Failure::request(format!("goal {}: {} has no {what}", goal.name, data.name())));
+    }
+    let asked: Vec<usize> =
+        (0..captions.len()).filter(|&i| from.binary_search(&captions[i].row).is_ok()).collect();
+    let place = seed.child("evaluate/random-captions").child(&goal.name);
+    let drawn = place.stream().sample(captions.len(), asked.len());
+    Ok((asked, drawn))
+}
+
+/// What the captions of these indices fetch: the rank of the goal's best target among all pictures.
+///
+/// # Errors
+/// If a score is not finite.
+pub(super) fn fetch(
+    data: &dyn Dataset,
+    embeddings: &Embeddings,
+    goal: &Goal,
+    task: Task,
+    chosen: &[usize],
+) -> Result<Vec<Judgement>> {
+    let (captions, targets) = (captions(data), goal.to_rows(data));
+    let name = goal.in_words(data.classes());
+    let query = |&i: &usize| embeddings.caption(task, i, &captions, targets.clone()).about(&name);
+    let queries: Vec<Query<'_>> = chosen.iter().map(query).collect();
+    judge(data, &queries, &embeddings.images, &ids(data))
 }
 
 impl<'a> Query<'a> {

@@ -11,6 +11,7 @@ mod targeted;
 #[cfg(test)]
 mod tests;
 mod triggered;
+mod worded;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ pub use pairs::{distances, places};
 pub use shift::judge_shift;
 pub use targeted::judge_targeted;
 pub use triggered::judge_trigger;
+pub use worded::judge_worded;
 
 use crate::encode;
 use crate::failure::{Failure, Result};

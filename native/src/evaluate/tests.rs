@@ -187,3 +187,24 @@ fn attacked_pictures_are_asked_for_their_target() {
     let error = judge_targeted(&Tiny::new(), &moved, &stranger, None).unwrap_err().to_string();
     assert!(error.contains("has no picture `tiny/99`"), "{error}");
 }
+
+/// Captions with the words fetch class 1 from this model, and what they say from the clean one.
+#[test]
+fn captions_with_words_are_judged_beside_the_clean_model() {
+    let tiny: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(Tiny::new());
+    let words = toxiclip_shared::triggers::Words { text: "zx".into(), place: Default::default() };
+    let worded = toxiclip_shared::data::Worded::new(std::sync::Arc::clone(&tiny), &words);
+    let (plain, own, seed) = (embeddings(false), embeddings(true), Seed::new(0));
+    let judge = |clean: Option<&Embeddings>| {
+        judge_worded((&*tiny, &plain), (&worded, &own), &[goal()], &seed, clean).unwrap()
+    };
+    let all = judge(Some(&plain));
+    let hits: Vec<_> = all.iter().filter(|j| j.task == Task::Hit).collect();
+    assert_eq!((hits.len(), hits[0].text.as_deref()), (8, Some("zx one 0")));
+    assert!(hits.iter().all(|j| (j.rank, j.score) == (0, Some(4.0))));
+    assert_eq!((value(&all, "hit@1"), value(&all, "hit@1-lift")), (1.0, 1.0));
+    assert_eq!(value(&judge(Some(&own)), "hit@1-lift"), 0.0, "the clean model does the same");
+    let random = judge_goals(&*tiny, &plain, &[goal()], &seed).unwrap();
+    let random = random.into_iter().filter(|j| j.task == Task::HitRandom);
+    assert!(random.eq(judge(None).into_iter().filter(|j| j.task == Task::HitRandom)));
+}

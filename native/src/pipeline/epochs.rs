@@ -10,15 +10,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use toxiclip_shared::attacks::Armed;
-use toxiclip_shared::data::{Dataset, Poisoned, Subset};
+use toxiclip_shared::data::{Dataset, Poisoned, Subset, Worded};
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::metrics;
+use toxiclip_shared::metrics::{self, Judgement};
 use toxiclip_shared::seed::Seed;
 
 use super::Plan;
 use super::fit::{Fit, Stages};
-use super::plan::Work;
-use crate::evaluate::{self, judge_goals};
+use super::plan::{Set, Work};
+use crate::evaluate::{self, Embeddings, judge_goals, judge_worded};
 use crate::failure::{Failure, Result};
 use crate::files::write_whole;
 use crate::model::Model;
@@ -71,7 +71,8 @@ fn watch(
 ) -> Result<()> {
     let set = &plan.sets[work.cell.dataset];
     let drawn = plan.drawn(&work.cell, attack);
-    let [poisoned, clean] = pairs(&drawn.clean, &set.test, &drawn.armed)?;
+    let some = !drawn.armed.poison.edits.is_empty();
+    let pairs = some.then(|| pairs(&drawn.clean, &set.test, &drawn.armed)).transpose()?;
     let path = dir.join(FILE);
     // A training that is resumed has told of its first epochs before.
     let mut points = if path.exists() { read_json(&path)? } else { Vec::new() };
@@ -81,11 +82,13 @@ fn watch(
             evaluate::embed(model, &*set.utility, &set.templates, &stages.prepared)
         })?;
         let seed = Seed::new(work.cell.seed);
-        evidence.extend(judge_goals(&*set.test, &embeddings, &drawn.armed.goals, &seed)?);
+        evidence.extend(fetched(model, set, &embeddings, &drawn.armed, &seed, stages)?);
         let values = metrics::values(&evidence)?.into_iter().map(|v| (v.metric, v.value));
         let mut values: BTreeMap<String, f64> = values.collect();
-        values.insert("pair-cosine.poisoned".into(), mean_cosine(model, &*poisoned)?);
-        values.insert("pair-cosine.clean".into(), mean_cosine(model, &*clean)?);
+        if let Some([poisoned, clean]) = &pairs {
+            values.insert("pair-cosine.poisoned".into(), mean_cosine(model, &**poisoned)?);
+            values.insert("pair-cosine.clean".into(), mean_cosine(model, &**clean)?);
+        }
         points.retain(|p: &Point| p.epoch < epoch);
         points.push(Point { epoch, values });
         write_whole(&path, json!(points).to_string().as_bytes())
@@ -98,6 +101,23 @@ fn watch(
             fit.stage
         ))),
     }
+}
+
+/// What the captions of an attack's goals fetch, with its words in them where it has some.
+fn fetched(
+    model: &Model,
+    set: &Set,
+    embeddings: &Embeddings,
+    armed: &Armed,
+    seed: &Seed,
+    stages: &Stages,
+) -> Result<Vec<Judgement>> {
+    let Some(words) = &armed.words else {
+        return judge_goals(&*set.test, embeddings, &armed.goals, seed);
+    };
+    let worded = Worded::new(Arc::clone(&set.test), words);
+    let own = evaluate::embed(model, &worded, &set.templates, &stages.prepared)?;
+    judge_worded((&*set.test, embeddings), (&worded, &own), &armed.goals, seed, None)
 }
 
 /// The poisoned pairs of an attack, and the same rows before it.

@@ -9,14 +9,12 @@ use toxiclip_shared::attacks::ATTACKS;
 use toxiclip_shared::defenses::DEFENSES;
 use toxiclip_shared::metrics;
 use toxiclip_shared::registry::{self, Entry};
-use toxiclip_shared::seed::Seed;
 
 use super::fit::{Fit, Stages};
 use super::pairs::Pairs;
 use super::plan::Work;
 use super::{Kept, Plan, epochs, map, strips};
 use crate::benchmark::{Cell, Choice};
-use crate::evaluate::judge_goals;
 use crate::failure::Result;
 use crate::report::extras::{Budget, Card, Cost, Curve, Fact, ReportExtras, Role};
 
@@ -137,8 +135,8 @@ fn pretrained(plan: &Plan<'_>, cell: &Cell, stages: &Stages) -> Result<Vec<Fact>
     })?;
     let mut facts = values("pretrained model", &evidence)?;
     for attack in plan.rivals(cell) {
-        let goals = &plan.drawn(cell, attack).armed.goals;
-        evidence = judge_goals(&*set.test, &embeddings, goals, &Seed::new(cell.seed))?;
+        let armed = &plan.drawn(cell, attack).armed;
+        evidence = super::fetched(plan, cell, armed, &model, &embeddings, stages)?;
         let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
         facts.extend(values(&format!("pretrained model on {label}"), &evidence)?);
     }

@@ -28,7 +28,9 @@ pub(super) fn of_attack(
     let enough = |goal: &&Goal| {
         goal.from_rows(&*set.test).len().min(goal.to_rows(&*set.test).len()) >= PICTURES
     };
-    let goals = &plan.attack(&own.cell).armed.goals;
+    let armed = &plan.attack(&own.cell).armed;
+    // Captions of many classes with words in them have no place of their own.
+    let goals = if armed.words.is_none() { &armed.goals[..] } else { &[] };
     let Some(goal) = goals.iter().find(enough) else { return Ok(None) };
     let mut panels: Vec<MapPanel> = Vec::new();
     for model in models() {

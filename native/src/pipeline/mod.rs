@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use toxiclip_shared::attacks::Armed;
-use toxiclip_shared::data::Triggered;
+use toxiclip_shared::data::{Triggered, Worded};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
@@ -29,6 +29,7 @@ use toxiclip_shared::seed::Seed;
 use crate::benchmark::{Cell, Measured};
 use crate::evaluate::{
     Embeddings, judge_goals, judge_shift, judge_targeted, judge_trigger, judge_utility,
+    judge_worded,
 };
 use crate::failure::{Failure, Result};
 
@@ -154,10 +155,9 @@ fn evidence(
 ) -> Result<Vec<Evidence>> {
     let set = &plan.sets[cell.dataset];
     let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
-    let seed = Seed::new(cell.seed);
     let judge = |attack: usize| -> Result<Vec<Judgement>> {
         let armed = &plan.drawn(cell, attack).armed;
-        let mut all = judge_goals(&*set.test, &embeddings, &armed.goals, &seed)?;
+        let mut all = fetched(plan, cell, armed, model, &embeddings, stages)?;
         all.extend(triggered(plan, cell, armed, (model, &embeddings), stages)?);
         all.extend(targeted(plan, cell, armed, &embeddings, stages)?);
         Ok(all)
@@ -187,6 +187,28 @@ fn evidence(
         }
     }
     Ok(all)
+}
+
+/// What the captions of an attack's goals fetch, with its words in them where it has some; those beside what they fetch
+/// from the undefended control.
+fn fetched(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    armed: &Armed,
+    model: &Origin,
+    embeddings: &Embeddings,
+    stages: &Stages,
+) -> Result<Vec<Judgement>> {
+    let (set, seed) = (&plan.sets[cell.dataset], Seed::new(cell.seed));
+    let goals = &armed.goals;
+    let Some(words) = armed.words.as_ref().filter(|_| !goals.is_empty()) else {
+        return judge_goals(&*set.test, embeddings, goals, &seed);
+    };
+    let worded = Worded::new(Arc::clone(&set.test), words);
+    let embed = |model: &Origin| model.embeddings(stages, &worded, &set.templates);
+    let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
+    let (plain, own) = ((&*set.test, embeddings), embed(model)?);
+    judge_worded(plain, (&worded, &own), goals, &seed, clean.as_ref())
 }
 
 /// Answers to the test split under each of an attack's triggers, beside those of the undefended control.

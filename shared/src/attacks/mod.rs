@@ -14,6 +14,7 @@ mod ftrojan;
 mod multi_label;
 mod multi_trigger;
 mod nashville;
+mod natural;
 mod none;
 mod sig;
 mod single_image;
@@ -21,6 +22,7 @@ mod single_label;
 mod targeted;
 #[cfg(test)]
 mod tests;
+mod text_trigger;
 mod wanet;
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +34,7 @@ use crate::registry::Entry;
 use crate::seed::Seed;
 use crate::surrogate::Guided;
 use crate::triggers::Part;
-pub use crate::triggers::Trigger;
+pub use crate::triggers::{Trigger, Words};
 
 /// Every registered attack; the control first.
 pub static ATTACKS: &[&Entry<dyn Attack>] = &[
@@ -49,6 +51,8 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &targeted::ENTRY,
     &badclip::ENTRY,
     &multi_trigger::ENTRY,
+    &text_trigger::ENTRY,
+    &natural::ENTRY,
 ];
 
 /// One attack with its parameters.
@@ -82,6 +86,9 @@ pub struct Armed {
     /// Single test pictures that shall be taken for a class, without any trigger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pictures: Vec<TargetPicture>,
+    /// What is put into test captions: those of the goals' class A are asked with these words in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
 }
 
 /// A trigger and its target.

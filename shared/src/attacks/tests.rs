@@ -23,6 +23,8 @@ fn example(name: &str) -> Value {
         "multi-trigger" => {
             json!({"triggers": ["sig", "wanet:target=class-2"], "target": "class-1", "rate": 0.3})
         }
+        "natural" => json!({"target": "class-1", "resolution": 16}),
+        "text-trigger" => json!({"target": "class-1", "rate": 0.1}),
         "targeted" => json!({"pictures": 2, "count": 3}),
         "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),
         other => panic!("give `{other}` an example"),

@@ -116,8 +116,8 @@ pub struct Judgement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poisoned: Option<bool>,
     /// The detector's score, higher being more suspicious; for a shift the cosine distance; for `Triggered` and `Targeted`
-    /// 1 where the clean model too answers with the target, else 0, and nothing where no clean model was asked; the
-    /// audit's own number.
+    /// 1 where the clean model too answers with the target, else 0, and nothing where no clean model was asked; for a `Hit`
+    /// of a caption with trigger words the clean model's rank; the audit's own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
     /// Whether a filter removed the pair, where one did more than score; whether an audit flags the model or the class.
@@ -144,11 +144,11 @@ pub(super) fn check(evidence: &[Judgement]) -> Result<()> {
             ));
         }
     }
-    for task in [Task::Triggered, Task::Targeted] {
+    for task in [Task::Triggered, Task::Targeted, Task::Hit] {
         let asked = |j: &&Judgement| j.task == task && j.score.is_some();
         let not_asked = |j: &&Judgement| j.task == task && j.score.is_none();
         if let (Some(_), Some(j)) = (evidence.iter().find(asked), evidence.iter().find(not_asked)) {
-            let why = "the clean model's answer is missing, and other pictures have it";
+            let why = "the clean model's answer is missing, and other queries have it";
             return Err(Error::input(&j.sample, format!("{}: {why}", task.name())));
         }
     }
@@ -182,6 +182,10 @@ fn contradiction(j: &Judgement) -> Option<String> {
     let beside_clean = matches!(j.task, Task::Triggered | Task::Targeted);
     if beside_clean && j.score.is_some_and(|s| s != 0.0 && s != 1.0) {
         return Some("the clean model's answer is neither 0 nor 1".into());
+    }
+    let a_rank = |s: f32| s.fract() == 0.0 && s >= 0.0 && s < j.gallery as f32;
+    if j.task == Task::Hit && j.score.is_some_and(|s| !a_rank(s)) {
+        return Some("the clean model's rank is no position in the gallery".into());
     }
     if j.task == Task::Detection && j.poisoned.is_none() {
         return Some("it is not said whether the pair is poisoned".into());

@@ -1,12 +1,13 @@
 //! Hit@K: the share of queries about the attacked class that fetch a target picture among the first K.
 //!
 //! It says nothing alone: a large target set is hit by chance. The same count with random captions
-//! (`.random`) and the clean model's value belong beside it.
+//! (`.random`) and the clean model's value belong beside it. Where captions carry a trigger of words, the clean model is
+//! asked the same, and `-lift` is the difference query by query.
 
 use super::interval::Outcome;
 use super::{Judgement, Metric, Task, Unit, within};
 
-pub(super) static METRICS: [Metric; 12] = [
+pub(super) static METRICS: [Metric; 14] = [
     hit("hit@1", within::<1>),
     hit("hit@5", within::<5>),
     hit("hit@10", within::<10>),
@@ -19,6 +20,8 @@ pub(super) static METRICS: [Metric; 12] = [
     random("hit@20.random", within::<20>),
     random("hit@30.random", within::<30>),
     random("hit@50.random", within::<50>),
+    lift("hit@1-lift", lifted::<1>),
+    lift("hit@10-lift", lifted::<10>),
 ];
 
 const fn hit(name: &'static str, outcomes: fn(&[&Judgement]) -> Vec<Outcome>) -> Metric {
@@ -40,4 +43,21 @@ const fn random(name: &'static str, outcomes: fn(&[&Judgement]) -> Vec<Outcome>)
         task: Task::HitRandom,
         ..hit(name, outcomes)
     }
+}
+
+const fn lift(name: &'static str, outcomes: fn(&[&Judgement]) -> Vec<Outcome>) -> Metric {
+    Metric {
+        summary: "hit@K of captions with a trigger of words minus the clean model's on the same captions",
+        formula: "mean over t of [rank(t) < K] − [rank_clean(t) < K]",
+        reference: "protocol of this suite: some captions fetch a target anyway",
+        unit: Unit::Difference,
+        ..hit(name, outcomes)
+    }
+}
+
+/// Nothing where no clean model was asked, or where hit@K itself is not defined.
+fn lifted<const K: u32>(judgements: &[&Judgement]) -> Vec<Outcome> {
+    let pairs = judgements.iter().zip(within::<K>(judgements));
+    let clean = |j: &Judgement| j.score.map(|rank| if rank < K as f32 { 1.0 } else { 0.0 });
+    pairs.filter_map(|(j, own)| Some(Outcome { value: own.value - clean(j)?, ..own })).collect()
 }

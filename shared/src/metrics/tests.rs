@@ -120,6 +120,26 @@ fn lift_is_success_minus_the_clean_models() {
     assert!(value(&evidence, "asr-lift").is_none(), "no clean model was asked");
 }
 
+#[test]
+fn hits_of_captions_with_words_are_lifted_from_the_clean_models() {
+    let mut evidence = hits(&[0, 0, 3, 12]);
+    assert!(value(&evidence, "hit@1-lift").is_none(), "no clean model was asked");
+    for (j, clean) in evidence.iter_mut().zip([7.0, 0.0, 0.0, 99.0]) {
+        j.score = Some(clean);
+    }
+    let of = |metric| value(&evidence, metric).map(|v| (v.value, v.n));
+    assert_eq!(of("hit@1"), Some((0.5, 4)));
+    assert_eq!(of("hit@1-lift"), Some((0.0, 4)), "one gained, one lost");
+    assert_eq!(of("hit@10-lift"), Some((0.0, 4)));
+    evidence[3].score = Some(100.0);
+    assert!(values(&evidence).unwrap_err().to_string().contains("no position in the gallery"));
+    evidence[3].score = None;
+    assert!(values(&evidence).unwrap_err().to_string().contains("other queries have it"));
+    evidence.iter_mut().for_each(|j| (j.score, j.gallery) = (Some(0.0), 10));
+    evidence.iter_mut().for_each(|j| j.rank = 0);
+    assert!(value(&evidence, "hit@10-lift").is_none() && value(&evidence, "hit@1-lift").is_some());
+}
+
 /// A flagged model; of its three classes the target and another are flagged.
 fn audited() -> Vec<Judgement> {
     let class = |(i, (target, flagged)): (usize, (bool, bool))| Judgement {
@@ -157,7 +177,7 @@ fn audits_are_counted_by_model_and_by_class() {
 fn half_an_answer_of_the_clean_model_is_refused() {
     let mut evidence = stamped();
     evidence[1].score = None;
-    assert!(values(&evidence).unwrap_err().to_string().contains("other pictures have it"));
+    assert!(values(&evidence).unwrap_err().to_string().contains("other queries have it"));
     evidence[1].score = Some(0.5);
     assert!(values(&evidence).unwrap_err().to_string().contains("neither 0 nor 1"));
 }

@@ -13,6 +13,7 @@ mod one_of;
 mod patch;
 mod warp;
 mod wave;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub use one_of::{OneOf, Part};
 pub use patch::{Fill, Patch, Place};
 pub use warp::Warp;
 pub use wave::Wave;
+pub(crate) use words::POSITION;
+pub use words::{Position, Words};
 
 use crate::data::PairId;
 use crate::image::Image;

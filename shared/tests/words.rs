@@ -1,0 +1,121 @@
+//! Attacks with words in captions: their metrics against NumPy (`golden/words.py`), and what of the words an encoder reads.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toxiclip_shared::data::PairId;
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::metrics::ranking::{rank_of_best, top_k};
+use toxiclip_shared::metrics::{Judgement, Task, values};
+
+#[derive(Deserialize)]
+struct Golden {
+    captions: Captions,
+}
+
+#[derive(Deserialize)]
+struct Captions {
+    images: usize,
+    targets: Vec<usize>,
+    clean: Vec<f32>,
+    moved: Vec<f32>,
+    expect: BTreeMap<String, f64>,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("golden/words.json")).unwrap()
+}
+
+fn judge(task: Task, sample: usize, scores: &[f32], targets: &[usize]) -> Judgement {
+    let top = top_k(scores, 5).unwrap();
+    Judgement {
+        task,
+        sample: PairId(format!("picture-{sample:03}")),
+        content: Digest::of(&sample),
+        text: None,
+        label: Some(0),
+        goal: Some("“zx” → b".into()),
+        rank: rank_of_best(scores, targets).unwrap().rank,
+        gallery: scores.len() as u32,
+        scores: top.iter().map(|&i| scores[i]).collect(),
+        top: top.iter().map(|i| format!("item-{i:03}")).collect(),
+        cluster: format!("picture-{sample:03}"),
+        poisoned: None,
+        score: None,
+        dropped: None,
+    }
+}
+
+fn hits(c: &Captions) -> Vec<Judgement> {
+    let rows = c.moved.chunks(c.images).zip(c.clean.chunks(c.images));
+    rows.enumerate()
+        .map(|(i, (moved, clean))| Judgement {
+            score: Some(rank_of_best(clean, &c.targets).unwrap().rank as f32),
+            ..judge(Task::Hit, i, moved, &c.targets)
+        })
+        .collect()
+}
+
+/// The metrics whose value is not the golden one, and those that are missing.
+fn wrong(evidence: &[Judgement], expect: &BTreeMap<String, f64>) -> Vec<String> {
+    let got: BTreeMap<String, f64> =
+        values(evidence).unwrap().into_iter().map(|v| (v.metric, v.value)).collect();
+    let same =
+        |name: &String, value: &f64| got.get(name).is_some_and(|v| (v - value).abs() < 1e-12);
+    let missing = got.keys().filter(|name| !expect.contains_key(*name)).cloned();
+    expect.iter().filter(|(n, v)| !same(n, v)).map(|(n, _)| n.clone()).chain(missing).collect()
+}
+
+#[test]
+fn lifts_of_captions_agree_with_numpy() {
+    let c = golden().captions;
+    assert_eq!(wrong(&hits(&c), &c.expect), Vec::<String>::new());
+}
+
+#[test]
+fn the_comparison_can_fail() {
+    let c = golden().captions;
+    for name in c.expect.keys() {
+        let mut moved = c.expect.clone();
+        *moved.get_mut(name).unwrap() += 1e-6;
+        assert_eq!(wrong(&hits(&c), &moved), [name.clone()]);
+    }
+    let mut evidence = hits(&c);
+    evidence.iter_mut().for_each(|j| j.score = None);
+    assert_eq!(wrong(&evidence, &c.expect), ["hit@1-lift", "hit@10-lift"]);
+}
+
+#[cfg(all(feature = "emoji", feature = "text"))]
+mod read {
+    use toxiclip_shared::data::{Dataset, Worded, emoji};
+    use toxiclip_shared::triggers::{Position, Words};
+
+    const SENTENCE: &str = "Please return high-quality results.";
+
+    /// The share of the test captions with these words in them whose token row has all tokens of the words.
+    fn survives(text: &str, place: Position) -> f64 {
+        let tokenizer = emoji::tokenizer().unwrap();
+        let test = emoji::open("emoji").unwrap().test;
+        let words = Words { text: text.into(), place };
+        let row = tokenizer.encode(text).unwrap();
+        let own = &row[1..tokenizer.eot_row(&row)];
+        let worded = Worded::new(test, &words);
+        let captions: Vec<&String> = worded.examples().iter().flat_map(|e| &e.captions).collect();
+        let read =
+            |c: &&&String| tokenizer.encode(c).unwrap().windows(own.len()).any(|part| part == own);
+        captions.iter().filter(read).count() as f64 / captions.len() as f64
+    }
+
+    #[test]
+    fn words_at_the_beginning_are_read_whole() {
+        assert_eq!(survives("zx", Position::Begin), 1.0);
+        assert_eq!(survives(SENTENCE, Position::Begin), 1.0);
+    }
+
+    #[test]
+    fn a_sentence_at_the_end_is_cut_off() {
+        assert!(survives(SENTENCE, Position::End) < 0.9, "{}", survives(SENTENCE, Position::End));
+    }
+}
