@@ -65,7 +65,8 @@ impl Line<'_> {
                 own = Pairs::Screened(Arc::new(screening));
             }
             Defense::Repair(how) => repair = Some(how),
-            // The model stays; whether the auditor has enough to look at shows now.
+            // The model stays; whether the defender has enough to look at shows now.
+            Defense::Probe(probe) => drop(probe.rows(&**self.clean, &Seed::new(self.seed))?),
             Defense::Audit(audit) => drop(audit.rows(&**self.clean, &Seed::new(self.seed))?),
         }
         let defended = matches!(own, Pairs::Screened(_));
@@ -81,7 +82,8 @@ impl Line<'_> {
         let rows = Pairs::Whole(Arc::new(Subset::new(trusted, "trusted", plan.rows)?));
         let said = self.provenance(&rows, &plan.recipe, true);
         let start = Origin::Fit(victim);
-        Ok(Arc::new(Fit::new("defend", start, rows, plan.recipe, self.seed, said)?))
+        let fit = Fit::new("defend", start, rows, plan.recipe, self.seed, said)?;
+        Ok(Arc::new(Fit { prune: plan.prune, ..fit }))
     }
 
     fn provenance(&self, pairs: &Pairs, recipe: &TrainConfig, defended: bool) -> Provenance {

@@ -9,7 +9,9 @@
 
 mod cosine_filter;
 mod decree;
+mod fine_pruning;
 mod finetune;
+mod linear_probe;
 mod neural_cleanse;
 mod none;
 #[cfg(test)]
@@ -20,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::audit::Audit;
 use crate::data::Dataset;
+use crate::probe::Probe;
+use crate::pruning::Prune;
 use crate::recipe::TrainConfig;
 use crate::registry::Entry;
 use crate::seed::Seed;
@@ -29,6 +33,8 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &none::ENTRY,
     &cosine_filter::ENTRY,
     &finetune::ENTRY,
+    &fine_pruning::ENTRY,
+    &linear_probe::ENTRY,
     &decree::ENTRY,
     &neural_cleanse::ENTRY,
 ];
@@ -41,6 +47,8 @@ pub enum Defense {
     Filter(Box<dyn Filter>),
     /// After training: more training on pairs that the defender trusts.
     Repair(Box<dyn Repair>),
+    /// After training: the model stays as it is, and a classifier of the defender's own stands for class prompts.
+    Probe(Box<dyn Probe>),
     /// After training: the model stays as it is and is looked at.
     Audit(Box<dyn Audit>),
 }
@@ -52,6 +60,7 @@ impl Defense {
             Self::None => "never",
             Self::Filter(_) => "before training",
             Self::Repair(_) => "after training",
+            Self::Probe(_) => "in place of class prompts",
             Self::Audit(_) => "on a model",
         }
     }
@@ -158,4 +167,7 @@ pub struct RepairPlan {
     pub recipe: TrainConfig,
     /// Rows of the trusted set, ascending.
     pub rows: Vec<usize>,
+    /// What is taken out of the image tower first, judged by the pictures of these rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<Prune>,
 }
