@@ -29,8 +29,11 @@ impl Place {
 
     /// `resume.safetensors` of the one unfinished training.
     fn resume_point(&self) -> Option<PathBuf> {
-        let folders = ["cache/train", "cache/defend"].map(|stage| fs::read_dir(self.path(stage)));
-        let mut stages = folders.into_iter().flatten().flatten().flatten();
+        self.resume_point_of("train").or_else(|| self.resume_point_of("defend"))
+    }
+
+    fn resume_point_of(&self, stage: &str) -> Option<PathBuf> {
+        let mut stages = fs::read_dir(self.path("cache").join(stage)).ok()?.flatten();
         stages.find_map(|s| Some(s.path().join("resume.safetensors")).filter(|p| p.exists()))
     }
 
@@ -84,6 +87,44 @@ fn kill_and_go_on(more: &[&str], count: u64) {
     let step = |line: &str| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64();
     let steps: Vec<_> = log.lines().map(step).collect();
     assert_eq!(steps, (0..count).map(Some).collect::<Vec<_>>());
+}
+
+/// 50 steps an epoch; and 96 of the 192 channels of the last stage are gone for good.
+#[test]
+fn a_killed_fine_pruning_goes_on_with_the_same_bits_and_its_units_stay_pruned() {
+    let place = Place::new();
+    let repair = ["--steps", "1", "--defense", "fine-pruning:share=0.1,epochs=6,batch=4"];
+    assert!(place.train("undisturbed", &repair).status().unwrap().success());
+    fs::rename(place.path("cache"), place.path("other-cache")).unwrap();
+    let mut child = place.train("killed", &repair).spawn().unwrap();
+    while place.resume_point_of("defend").is_none() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(place.resume_point_of("defend").is_some(), "it ended before it could be killed");
+    assert!(place.train("killed", &repair).status().unwrap().success());
+    assert!(place.weights("killed") == place.weights("undisturbed"));
+    let unread = |out: &str| {
+        let model = toxiclip_shared::checkpoint::load_dir(&place.path(out)).unwrap();
+        let read = model.weights.data("visual.proj");
+        (0..192).filter(|unit| read.iter().skip(*unit).step_by(192).all(|w| *w == 0.0)).count()
+    };
+    assert_eq!(unread("killed"), 96);
+    let plain = ["--steps", "1", "--defense", "finetune:share=0.1,epochs=1,batch=4"];
+    assert!(place.train("plain", &plain).status().unwrap().success());
+    assert_eq!(unread("plain"), 0);
+}
+
+#[test]
+fn what_changes_no_weights_is_refused() {
+    let place = Place::new();
+    for (defense, what) in [("decree", "an audit"), ("linear-probe", "a probe")] {
+        let output = place.train("out", &["--steps", "1", "--defense", defense]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = stderr(&output);
+        assert!(stderr.contains(&format!("--defense: {what} changes no weights")), "{stderr}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::data::Dataset;
 use crate::defenses::{Defense, Holdings, Repair, RepairPlan};
 use crate::objectives::Objective;
+use crate::pruning::Prune;
 use crate::recipe::{Schedule, TrainConfig};
 use crate::registry::{Param, part};
 use crate::seed::Seed;
@@ -62,7 +63,7 @@ impl Default for CleanPairs {
     }
 }
 
-/// What a repair has beside [`PARAMS`]: an objective and its parameters.
+/// What a repair has beside [`PARAMS`].
 pub(crate) trait Further: Default + Serialize + DeserializeOwned + Send + Sync {
     /// Its name.
     const NAME: &'static str;
@@ -75,6 +76,11 @@ pub(crate) trait Further: Default + Serialize + DeserializeOwned + Send + Sync {
     /// What is minimised.
     fn objective(&self) -> Objective {
         Objective::Contrastive
+    }
+
+    /// What goes out of the image tower first.
+    fn prune(&self) -> Option<Prune> {
+        None
     }
 
     /// The course of the learning rate.
@@ -140,9 +146,10 @@ impl<T: Further> Repair for Repaired<T> {
                 recipe.batch
             )));
         }
-        // Every repair has the same pairs: what differs between two is the objective.
+        // Every repair has the same pairs: what differs between two is their own.
         let mut rows = seed.child("defense/finetune").stream().sample(all, wanted);
         rows.sort_unstable();
-        Ok(RepairPlan { recipe, objective: self.own.objective(), rows })
+        let (objective, prune) = (self.own.objective(), self.own.prune());
+        Ok(RepairPlan { recipe, objective, rows, prune })
     }
 }

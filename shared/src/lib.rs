@@ -27,6 +27,8 @@ pub mod optim;
 mod pairing;
 mod patch_search;
 pub mod pca;
+pub mod probe;
+pub mod pruning;
 pub mod recipe;
 pub mod registry;
 mod screening;

@@ -80,7 +80,7 @@ fn the_comparison_can_fail() {
     for name in c.expect.keys() {
         let mut moved = c.expect.clone();
         *moved.get_mut(name).unwrap() += 1e-6;
-        assert_eq!(wrong(&hits(&c), &moved), [name.clone()]);
+        assert_eq!(wrong(&hits(&c), &moved), [name.as_str()]);
     }
     let mut evidence = hits(&c);
     evidence.iter_mut().for_each(|j| j.score = None);

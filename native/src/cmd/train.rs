@@ -123,10 +123,15 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let clean = data::training(&args.data, args.data_root.as_deref())?;
     let attack = choice("attack", ATTACKS, &args.attack)?;
     let defense = choice("defense", DEFENSES, &args.defense)?;
-    if matches!(*defense.make(DEFENSES).map_err(Failure::request)?, Defense::Audit(_)) {
-        let why =
-            "--defense: an audit changes no weights; put it among the defenses of a benchmark";
-        return Err(Failure::request(why));
+    let idle = match *defense.make(DEFENSES).map_err(Failure::request)? {
+        Defense::Audit(_) => Some("an audit"),
+        Defense::Probe(_) => Some("a probe"),
+        Defense::None | Defense::Filter(_) | Defense::Rule(_) | Defense::Repair(_) => None,
+    };
+    if let Some(what) = idle {
+        return Err(Failure::request(format!(
+            "--defense: {what} changes no weights; put it among the defenses of a benchmark"
+        )));
     }
     let seed = Seed::new(args.seed);
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;

@@ -11,10 +11,12 @@ use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::ClipConfig;
 use toxiclip_shared::objectives::Objective;
+use toxiclip_shared::pruning::{Prune, Pruned};
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
 use super::pairs::Pairs;
+use super::prune::prune;
 use crate::cli::Context;
 use crate::evaluate::{self, Embeddings};
 use crate::failure::{Failure, Result};
@@ -86,6 +88,8 @@ pub struct Fit {
     pub seed: u64,
     /// What its checkpoint says of itself.
     pub provenance: Provenance,
+    /// What is taken out of the image tower before the first step, judged by the training's own pictures.
+    pub prune: Option<Prune>,
 }
 
 /// The result of a training, beside its checkpoint.
@@ -261,8 +265,8 @@ impl Fit {
             },
             _ => provenance,
         };
-        let objective = Objective::Contrastive;
-        let fit = Self { stage, start, data, recipe, objective, seed, provenance };
+        let (objective, prune) = (Objective::Contrastive, None);
+        let fit = Self { stage, start, data, recipe, objective, seed, provenance, prune };
         fit.check_batch(&**fit.data.offered())?;
         Ok(fit)
     }
@@ -294,17 +298,20 @@ impl Fit {
 
     /// Names the training in the cache.
     pub fn key(&self) -> Digest {
-        let mut named = json!({
+        let mut parts = json!({
             "start": self.start.key(),
             "data": self.data.key(),
             "recipe": self.recipe,
             "seed": self.seed,
         });
-        // Trainings of before there were other objectives keep their names.
-        if let (false, Some(named)) = (self.objective.is_contrastive(), named.as_object_mut()) {
-            named.insert("objective".into(), json!(self.objective));
+        // Left out where they are absent: trainings keep the names that they had before there was either.
+        if !self.objective.is_contrastive() {
+            parts["objective"] = json!(self.objective);
         }
-        Digest::of(&named)
+        if let Some(prune) = &self.prune {
+            parts["prune"] = json!(prune);
+        }
+        Digest::of(&parts)
     }
 
     /// Whether the cache holds it.
@@ -352,17 +359,21 @@ impl Fit {
         Ok(self.go(model, &*data, stages, dir, Some(watcher))?.weights.digest())
     }
 
-    /// Pairs and start; whatever they need is trained first.
-    fn begin(&self, stages: &Stages) -> Result<(Arc<dyn Dataset>, Model)> {
+    /// Pairs and start, pruned if need be; whatever they need is trained first.
+    fn begin(&self, stages: &Stages) -> Result<(Arc<dyn Dataset>, (Model, Pruned))> {
         let data = self.data.open(stages)?;
         self.check_batch(&*data)?;
         let model = self.start.open(stages, &*data, self.seed)?;
-        Ok((data, model))
+        let pruned = match &self.prune {
+            None => Pruned::default(),
+            Some(how) => prune(&model, &*data, how)?,
+        };
+        Ok((data, (model, pruned)))
     }
 
     fn go(
         &self,
-        model: Model,
+        model: (Model, Pruned),
         data: &dyn Dataset,
         stages: &Stages,
         dir: &Path,
@@ -390,5 +401,46 @@ impl Fit {
             .map(line)
             .collect::<Result<_, _>>()
             .map_err(|e| Failure::failed(format!("{}: {e}", path.display())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data;
+    use toxiclip_shared::encoders::library;
+
+    /// Published results and caches name trainings by this form.
+    #[test]
+    fn a_training_without_pruning_keeps_its_name() {
+        let data = Pairs::Whole(data::named("emoji", None).unwrap().train.unwrap());
+        let start = Origin::Scratch(library::find("tiny-resnet").unwrap());
+        let recipe = TrainConfig::default();
+        let said = Provenance::default();
+        let fit = Fit::new("defend", start, data, recipe, 3, said).unwrap();
+        let known = json!({
+            "start": fit.start.key(),
+            "data": fit.data.key(),
+            "recipe": fit.recipe,
+            "seed": 3,
+        });
+        assert_eq!(fit.key(), Digest::of(&known));
+        let pruned = |share| Fit { prune: Some(Prune { share }), ..again(&fit) };
+        let keys = [fit.key(), pruned(0.5).key(), pruned(0.25).key()];
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+    }
+
+    fn again(fit: &Fit) -> Fit {
+        let Fit { stage, start, data, recipe, objective, seed, provenance, prune } = fit;
+        Fit {
+            stage,
+            start: start.clone(),
+            data: data.clone(),
+            recipe: recipe.clone(),
+            objective: *objective,
+            seed: *seed,
+            provenance: provenance.clone(),
+            prune: prune.clone(),
+        }
     }
 }

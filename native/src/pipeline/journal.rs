@@ -186,6 +186,9 @@ impl Plan<'_> {
         if super::audit::of(self, cell).is_some() {
             known["audit"] = super::audit::VERSION.into();
         }
+        if super::probe::of(self, cell).is_some() {
+            known["probe"] = super::probe::VERSION.into();
+        }
         Digest::of(&known)
     }
 }

@@ -71,7 +71,8 @@ impl Line<'_> {
             }
             Defense::Rule(rule) => objective = rule.objective(),
             Defense::Repair(how) => repair = Some(how),
-            // The model stays; whether the auditor has enough to look at shows now.
+            // The model stays; whether the defender has enough to look at shows now.
+            Defense::Probe(probe) => drop(probe.rows(&**self.clean, &Seed::new(self.seed))?),
             Defense::Audit(audit) => drop(audit.rows(&**self.clean, &Seed::new(self.seed))?),
         }
         let defended = matches!(own, Pairs::Screened(_)) || !objective.is_contrastive();
@@ -86,7 +87,7 @@ impl Line<'_> {
         let said = self.provenance(&rows, &plan.recipe, true);
         let start = Origin::Fit(victim);
         let repaired = Fit::new("defend", start, rows, plan.recipe, self.seed, said)?;
-        Ok(Arc::new(repaired.towards(plan.objective)))
+        Ok(Arc::new(Fit { prune: plan.prune, ..repaired.towards(plan.objective) }))
     }
 
     fn victim(&self, pairs: Pairs, defended: bool) -> Result<Fit> {

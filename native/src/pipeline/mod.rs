@@ -14,6 +14,8 @@ pub mod line;
 mod map;
 pub mod pairs;
 pub mod plan;
+mod probe;
+mod prune;
 mod strips;
 
 use std::collections::BTreeMap;
@@ -21,12 +23,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use toxiclip_shared::attacks::Armed;
-use toxiclip_shared::data::{Triggered, Worded};
+use toxiclip_shared::data::{Dataset, Triggered, Worded};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
-use crate::benchmark::{Cell, Measured};
+use crate::benchmark::{Cell, Measured, Utility};
 use crate::evaluate::{
     Embeddings, judge_goals, judge_shift, judge_targeted, judge_trigger, judge_utility,
     judge_worded,
@@ -140,8 +142,14 @@ fn measure(
     let own = lineage.into_iter().filter(|fit| fit.stage != "pretrain");
     let seconds = own.map(|fit| Ok(fit.run(stages)?.1.seconds)).sum::<Result<f64>>()?;
     let audited = audit::run(plan, &work.cell, &work.model, stages)?;
-    let seconds = seconds + audited.as_ref().map_or(0.0, |record| record.seconds);
-    let evidence = evidence(plan, &work.cell, &work.model, audited.as_ref(), stages)?;
+    let probed = probe::run(plan, &work.cell, &work.model, stages)?;
+    let seconds = seconds
+        + audited.as_ref().map_or(0.0, |record| record.seconds)
+        + probed.as_ref().map_or(0.0, |fitted| fitted.seconds);
+    let evidence = match probed {
+        Some(head) => probed_evidence(plan, &work.cell, &work.model, &head, stages)?,
+        None => evidence(plan, &work.cell, &work.model, audited.as_ref(), stages)?,
+    };
     Ok(Score { weights, seconds, evidence })
 }
 
@@ -158,15 +166,11 @@ fn evidence(
     let judge = |attack: usize| -> Result<Vec<Judgement>> {
         let armed = &plan.drawn(cell, attack).armed;
         let mut all = fetched(plan, cell, armed, model, &embeddings, stages)?;
-        all.extend(triggered(plan, cell, armed, (model, &embeddings), stages)?);
+        all.extend(triggered(plan, cell, armed, stages, |stamped| {
+            model.stamped(stages, stamped, &embeddings)
+        })?);
         all.extend(targeted(plan, cell, armed, &embeddings, stages)?);
         Ok(all)
-    };
-    let wanted = &plan.benchmark.eval.metrics;
-    let valued = |against, judgements: Vec<Judgement>| -> Result<Evidence> {
-        let mut values = metrics::values(&judgements)?;
-        values.retain(|v| wanted.is_empty() || wanted.contains(&v.metric));
-        Ok(Evidence { against, judgements, values })
     };
     let mut own = ordinary(plan, cell, &embeddings, || {
         model.embeddings(stages, &*set.utility, &set.templates)
@@ -180,10 +184,57 @@ fn evidence(
     if let Some(record) = audited {
         own.extend(audit::judge(plan, cell, record, model.weights(stages)?));
     }
+    complete(plan, cell, own, judge)
+}
+
+/// What is left where a classifier of the defender's stands for class prompts: nobody asks the text tower.
+fn probed_evidence(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    model: &Origin,
+    head: &probe::Fitted,
+    stages: &Stages,
+) -> Result<Vec<Evidence>> {
+    let set = &plan.sets[cell.dataset];
+    let embed = |data: &Arc<dyn Dataset>| model.embeddings(stages, &**data, &set.templates);
+    let plain = embed(&set.test)?;
+    let test = head.read(&plain);
+    let judge = |attack: usize| -> Result<Vec<Judgement>> {
+        let armed = &plan.drawn(cell, attack).armed;
+        let mut all = triggered(plan, cell, armed, stages, |stamped| {
+            Ok(head.read(&model.stamped(stages, stamped, &plain)?))
+        })?;
+        all.extend(targeted(plan, cell, armed, &test, stages)?);
+        Ok(all)
+    };
+    let asked = plan.benchmark.eval.tasks.contains(&Utility::ZeroShot);
+    let tasks = if asked { &[Utility::ZeroShot][..] } else { &[] };
+    let mut own = judge_utility(&*set.utility, &head.read(&embed(&set.utility)?), tasks)?;
+    own.extend(judge(cell.attack)?);
+    complete(plan, cell, own, judge)
+}
+
+/// A cell's own evidence with its values; behind it that about every other attack's goals where the cell is a control.
+fn complete(
+    plan: &Plan<'_>,
+    cell: &Cell,
+    own: Vec<Judgement>,
+    judge: impl Fn(usize) -> Result<Vec<Judgement>>,
+) -> Result<Vec<Evidence>> {
+    let wanted = &plan.benchmark.eval.metrics;
+    let valued = |against, judgements: Vec<Judgement>| -> Result<Evidence> {
+        let mut values = metrics::values(&judgements)?;
+        values.retain(|v| wanted.is_empty() || wanted.contains(&v.metric));
+        Ok(Evidence { against, judgements, values })
+    };
     let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.is_control() {
         for attack in plan.known_rivals(cell) {
-            all.push(valued(Some(attack), judge(attack)?)?);
+            let judged = judge(attack)?;
+            // A probe cannot be asked about pairs.
+            if !judged.is_empty() {
+                all.push(valued(Some(attack), judged)?);
+            }
         }
     }
     Ok(all)
@@ -211,13 +262,13 @@ fn fetched(
     judge_worded(plain, (&worded, &own), goals, &seed, clean.as_ref())
 }
 
-/// Answers to the test split under each of an attack's triggers, beside those of the undefended control.
+/// Answers to the test split under each of an attack's triggers, as `embed` has them, beside those of the undefended control.
 fn triggered(
     plan: &Plan<'_>,
     cell: &Cell,
     armed: &Armed,
-    (model, embeddings): (&Origin, &Embeddings),
     stages: &Stages,
+    embed: impl Fn(&dyn Dataset) -> Result<Embeddings>,
 ) -> Result<Vec<Judgement>> {
     let aims = armed.aims();
     if aims.is_empty() {
@@ -228,9 +279,8 @@ fn triggered(
     let mut all = Vec::new();
     for aim in aims {
         let stamped = Triggered::new(Arc::clone(&set.test), aim.trigger.clone());
-        let ours = model.stamped(stages, &stamped, embeddings)?;
         let clean = control.as_ref().map(|(m, plain)| m.stamped(stages, &stamped, plain));
-        all.extend(judge_trigger(&stamped, &ours, &aim, clean.transpose()?.as_ref())?);
+        all.extend(judge_trigger(&stamped, &embed(&stamped)?, &aim, clean.transpose()?.as_ref())?);
     }
     Ok(all)
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use toxiclip_shared::Error;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::objectives::Objective;
+use toxiclip_shared::pruning::Pruned;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
@@ -60,14 +61,15 @@ pub struct StepRecord {
 /// What looks at a model in training: called with the number of epochs done and the model as it is then.
 pub type Watcher<'a> = dyn FnMut(u64, &Model) -> Result<()> + 'a;
 
-/// Trains `model` on `data` by a recipe, towards an objective. `work` keeps `train.jsonl` and, until the end, a checkpoint to resume from. `watcher`
+/// Trains `model`, some units of which may be `pruned`, on `data` by a recipe, towards an objective. `work` keeps
+/// `train.jsonl` and, until the end, a checkpoint to resume from. `watcher`
 /// is called before the first step and after every epoch, those aside that a resumed training has behind it.
 ///
 /// # Errors
 /// Those of `watcher`; [`Failure::Interrupted`] after saving; a loss or gradient that is not finite, with the step, the last
 /// good checkpoint kept; unreadable pictures; a full disk.
 pub fn fit(
-    model: Model,
+    (model, pruned): (Model, Pruned),
     data: &dyn Dataset,
     (config, objective): (&TrainConfig, Objective),
     seed: &Seed,
@@ -88,8 +90,10 @@ pub fn fit(
     let Model { clip, weights, tokenizer } = model;
     let source = Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?
         .with_views(objective.views(), &tokenizer)?;
-    let mut trainer =
-        Trainer::new(clip.clone(), weights, config, total).with_objective(objective, per_epoch);
+    // What is repelled is what the pruned start gives.
+    let mut trainer = Trainer::new(clip.clone(), weights, config, total)
+        .without(pruned)
+        .with_objective(objective, per_epoch);
     checkpoint::resume(work, &mut trainer)?;
     let done = trainer.steps_done();
     let seen = |trainer: &Trainer| Model {

@@ -8,6 +8,7 @@ use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::{Graph, ParamSpec};
 use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::optim::{AdamW, State, global_norm};
+use toxiclip_shared::pruning::Pruned;
 use toxiclip_shared::recipe::{Freeze, TrainConfig};
 use toxiclip_shared::weights::Weights;
 use toxiclip_shared::{Error, Result};
@@ -51,6 +52,8 @@ pub struct Trainer {
     config: TrainConfig,
     total: u64,
     scale_spec: ParamSpec,
+    /// Units of the image tower that are gone and do not come back.
+    pruned: Pruned,
     /// Buffers of the image and of the text tower.
     arenas: [Arena; 2],
     /// What the tower that `freeze` names, if it is a whole one, has given so far.
@@ -74,14 +77,23 @@ impl Trainer {
         let scale_spec = specs.into_iter().find(|s| s.name == LOGIT_SCALE);
         let scale_spec = scale_spec.unwrap_or_else(|| unreachable!("every CLIP has a temperature"));
         let (config, frozen) = (config.clone(), Frozen::new(config));
-        let (arenas, rule) = (<[Arena; 2]>::default(), Rule::default());
-        Self { clip, weights, state, config, total, scale_spec, arenas, frozen, rule }
+        let (arenas, pruned) = (<[Arena; 2]>::default(), Pruned::default());
+        let rule = Rule::default();
+        Self { clip, weights, state, config, total, scale_spec, pruned, arenas, frozen, rule }
     }
 
     /// Another objective than CLIP's. The weights are those that training starts from; an epoch has `per_epoch` steps.
     #[must_use]
     pub fn with_objective(mut self, objective: Objective, per_epoch: u64) -> Self {
         self.rule = Rule::new(objective, per_epoch, &self.weights, self.config.augment);
+        self
+    }
+
+    /// Takes units out of the image tower for good: without a gradient, what reads them stays 0.
+    #[must_use]
+    pub fn without(mut self, pruned: Pruned) -> Self {
+        pruned.prune(&mut self.weights);
+        self.pruned = pruned;
         self
     }
 
@@ -100,7 +112,8 @@ impl Trainer {
     /// # Errors
     /// If the loss or a gradient is not finite; weights are then as before the step.
     pub fn step(&mut self, batch: &Batch) -> Result<Outcome> {
-        let Self { clip, weights, state, config, arenas, scale_spec, frozen, rule, .. } = self;
+        let Self { clip, weights, state, config, arenas, scale_spec, pruned, frozen, rule, .. } =
+            self;
         let step = state.step as usize;
         let image_params = params_of(&clip.image, weights);
         let text_params = params_of(&clip.text, weights);
@@ -126,10 +139,14 @@ impl Trainer {
             return Err(Error::NotFinite { what: "the loss".into(), step });
         }
         let statistics = [image.statistics(&clip.image), text.statistics(&clip.text)].concat();
-        let (image, text) = rayon::join(
+        let (mut image, text) = rayon::join(
             || walk_back(&clip.image, &image_params, image, &loss.d_image, images),
             || walk_back(&clip.text, &text_params, text, &loss.d_text, texts),
         );
+        if let Some(image) = &mut image {
+            let all = clip.image.params().iter().zip(&mut image.params);
+            all.for_each(|(spec, gradient)| pruned.clear(&spec.name, gradient));
+        }
         let d_scale = [loss.d_logit_scale];
         let trains = |spec: &ParamSpec| spec.trained() && !config.freeze.keeps(&spec.name);
         let mut gradients: Vec<(&ParamSpec, &[f32])> = vec![];

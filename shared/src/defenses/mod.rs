@@ -13,10 +13,12 @@ mod clip_score;
 mod cosine_filter;
 mod dao;
 mod decree;
+mod fine_pruning;
 mod finetune;
 mod isolation_forest;
 mod k_distance;
 mod lid;
+mod linear_probe;
 mod neural_cleanse;
 mod none;
 mod par;
@@ -32,6 +34,8 @@ use crate::Result;
 use crate::audit::Audit;
 use crate::data::Dataset;
 use crate::objectives::Objective;
+use crate::probe::Probe;
+use crate::pruning::Prune;
 use crate::recipe::TrainConfig;
 use crate::registry::Entry;
 use crate::seed::Seed;
@@ -52,6 +56,8 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &finetune::ENTRY,
     &cleanclip::ENTRY,
     &par::ENTRY,
+    &fine_pruning::ENTRY,
+    &linear_probe::ENTRY,
     &decree::ENTRY,
     &neural_cleanse::ENTRY,
 ];
@@ -66,6 +72,8 @@ pub enum Defense {
     Rule(Box<dyn Rule>),
     /// After training: more training on pairs that the defender trusts.
     Repair(Box<dyn Repair>),
+    /// After training: the model stays as it is, and a classifier of the defender's own stands for class prompts.
+    Probe(Box<dyn Probe>),
     /// After training: the model stays as it is and is looked at.
     Audit(Box<dyn Audit>),
 }
@@ -78,6 +86,7 @@ impl Defense {
             Self::Filter(_) => "before training",
             Self::Rule(_) => "while training",
             Self::Repair(_) => "after training",
+            Self::Probe(_) => "in place of class prompts",
             Self::Audit(_) => "on a model",
         }
     }
@@ -250,4 +259,7 @@ pub struct RepairPlan {
     pub objective: Objective,
     /// Rows of the trusted set, ascending.
     pub rows: Vec<usize>,
+    /// What is taken out of the image tower first, judged by the pictures of these rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<Prune>,
 }

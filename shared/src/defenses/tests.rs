@@ -11,7 +11,11 @@ fn defense(name: &str, parameters: Value) -> Result<Defense, String> {
 }
 
 fn plan(parameters: Value, seed: u64) -> Result<RepairPlan> {
-    let Ok(Defense::Repair(repair)) = defense("finetune", parameters) else { panic!("no repair") };
+    plan_of("finetune", parameters, seed)
+}
+
+fn plan_of(name: &str, parameters: Value, seed: u64) -> Result<RepairPlan> {
+    let Ok(Defense::Repair(repair)) = defense(name, parameters) else { panic!("no repair") };
     repair.plan(&Synthetic::train(), &Seed::new(seed))
 }
 
@@ -52,6 +56,62 @@ fn repairs_differ_in_their_objective_alone() {
 }
 
 #[test]
+fn fine_pruning_is_finetune_on_fewer_units() {
+    let budget = json!({"batch": 4, "share": 0.4});
+    let plain = plan(budget.clone(), 0).unwrap();
+    let pruned = plan_of("fine-pruning", budget, 0).unwrap();
+    assert_eq!(pruned.prune.as_ref().map(|p| p.share), Some(0.5));
+    assert_eq!(RepairPlan { prune: None, ..pruned }, plain);
+    // What was there before pruning is written, and named, as before.
+    let written = serde_json::to_value(&plain).unwrap();
+    assert_eq!(written.as_object().unwrap().keys().collect::<Vec<_>>(), ["recipe", "rows"]);
+    let few = plan_of("fine-pruning", json!({}), 0).unwrap_err().to_string();
+    assert!(few.starts_with("fine-pruning: share 0.5 of 45"), "{few}");
+}
+
+#[test]
+fn a_probe_holds_a_share_of_every_class() {
+    let clean: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(Synthetic::train());
+    let rows = |share: f64, seed| {
+        let made = defense("linear-probe", json!({ "share": share }));
+        let Ok(Defense::Probe(probe)) = made else { panic!("no probe") };
+        probe.rows(&Named(Synthetic::train(), 9), &Seed::new(seed)).map(|rows| (probe, rows))
+    };
+    let classes = |rows: &[usize]| -> Vec<_> {
+        rows.iter().map(|&row| clean.examples()[row].class.unwrap()).collect()
+    };
+    let (probe, few) = rows(0.1, 0).unwrap();
+    assert_eq!(classes(&few), (0..9).collect::<Vec<_>>(), "at least one of a class");
+    let (_, most) = rows(0.6, 0).unwrap();
+    assert_eq!(classes(&most), (0..27).map(|i| i / 3).collect::<Vec<_>>());
+    assert_eq!((rows(0.6, 0).unwrap().1, rows(1.0, 0).unwrap().1.len()), (most.clone(), 45));
+    assert_ne!(rows(0.6, 1).unwrap().1, most);
+    let empty = probe.rows(&*clean, &Seed::new(0)).unwrap_err().to_string();
+    assert!(empty.contains("has no picture of `empty`"), "{empty}");
+}
+
+/// A set with its first classes only.
+struct Named(Synthetic, usize);
+
+impl Dataset for Named {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn digest(&self) -> Digest {
+        self.0.digest()
+    }
+    fn classes(&self) -> &[crate::data::Class] {
+        &self.0.classes()[..self.1]
+    }
+    fn examples(&self) -> &[crate::data::Example] {
+        self.0.examples()
+    }
+    fn image(&self, index: usize) -> Result<crate::image::Image> {
+        self.0.image(index)
+    }
+}
+
+#[test]
 fn holdings_are_lists_or_joined() {
     let of = |v: Value| {
         let Ok(Defense::Repair(r)) = defense("finetune", json!({ "data": v })) else {
@@ -80,6 +140,14 @@ fn impossible_requests_are_one_line() {
     assert!(other("par", json!({"schedule": "line"})).contains("line-then-cosine"));
     assert!(other("roclip", json!({"every": 0})).contains("`every` is 0"));
     assert!(other("roclip", json!({"bank": 0})).contains("`bank` is 0"));
+    for prune in [0.0, 1.0] {
+        let error = defense("fine-pruning", json!({ "prune": prune })).err().unwrap();
+        assert!(error.contains("above 0 and below 1"), "{error}");
+    }
+    let probe = |v| defense("linear-probe", v).err().unwrap();
+    assert!(probe(json!({"share": 0.0})).contains("`share` is 0"));
+    assert!(probe(json!({"penalty": 0.0})).contains("`penalty` is 0"));
+    assert!(probe(json!({"steps": 0})).contains("`steps` is 0"));
     let filter = |v| defense("cosine-filter", v).err().unwrap();
     assert!(filter(json!({"threshold": 0.8, "drop": 0.1})).contains("exclude each other"));
     assert!(filter(json!({"threshold": 2.5})).contains("lies in [0, 2]"));

@@ -42,6 +42,11 @@ impl Pass {
         self.values.last().map_or(&[], |v| v)
     }
 
+    /// What a step gave, (batch × rows, columns).
+    pub fn value(&self, step: usize) -> &[f32] {
+        &self.values[step]
+    }
+
     /// What the walk was made for.
     pub fn mode(&self) -> Mode {
         self.mode
