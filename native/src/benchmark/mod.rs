@@ -154,6 +154,26 @@ pub struct Eval {
     /// Curves over the epochs of each cell's last training, which is repeated for them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub epochs: bool,
+    /// The pictures that everything is measured on.
+    #[serde(skip_serializing_if = "Split::is_test")]
+    pub split: Split,
+}
+
+/// A split to measure on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// What numbers are reported on.
+    #[default]
+    Test,
+    /// What strengths, rates and learning rates are chosen on.
+    Val,
+}
+
+impl Split {
+    fn is_test(&self) -> bool {
+        *self == Self::Test
+    }
 }
 
 /// A utility task.
@@ -171,7 +191,8 @@ pub enum Utility {
 impl Default for Eval {
     fn default() -> Self {
         let tasks = vec![Utility::ZeroShot, Utility::Retrieval];
-        Self { tasks, templates: Vec::new(), metrics: Vec::new(), epochs: false }
+        let (templates, metrics) = (Vec::new(), Vec::new());
+        Self { tasks, templates, metrics, epochs: false, split: Split::Test }
     }
 }
 

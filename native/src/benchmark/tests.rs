@@ -280,3 +280,21 @@ fn expectations_tell_victims_apart() {
         error("min = 0.4", "min = 0.4\nvictim = \"freeze=text\"").contains("not in the matrix")
     );
 }
+
+#[test]
+fn a_sweep_measures_on_validation_pictures_alone() {
+    let text = format!("{GOOD}[eval]\nsplit = \"val\"\n");
+    let swept = Benchmark::parse(path(), &text, Form::Laptop, &[], &[]).unwrap();
+    let plain = read(false, &[], &[]).unwrap();
+    let sets = |b: &Benchmark| {
+        let set = crate::pipeline::Plan::new(b, None).unwrap().sets.swap_remove(0);
+        [set.train.name().to_owned(), set.test.name().to_owned(), set.utility.name().to_owned()]
+    };
+    assert_eq!(sets(&swept), ["emoji/train", "emoji/val", "emoji/val"]);
+    assert_eq!(sets(&plain)[1..], ["emoji/test", "emoji/test"]);
+    assert_ne!(swept.protocol(), plain.protocol(), "a report never mixes the two");
+    // Whoever does not ask for it has the digests of before.
+    assert!(serde_json::to_value(&plain.eval).unwrap().get("split").is_none());
+    let shift = text.replace("\"emoji\"", "\"emoji-openmoji\"");
+    assert!(Benchmark::parse(path(), &shift, Form::Laptop, &[], &[]).is_ok());
+}

@@ -17,7 +17,7 @@ use super::arm::Arming;
 use super::fit::{Fit, Origin, Stages};
 use super::line::Line;
 use super::pairs::{Pairs, find_checkpoint};
-use crate::benchmark::{Benchmark, Cell, Choice, Init, StartOf, Utility};
+use crate::benchmark::{Benchmark, Cell, Choice, Init, Split, StartOf, Utility};
 use crate::data;
 use crate::failure::{Failure, Result};
 use crate::store::Store;
@@ -372,6 +372,13 @@ fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {
     })?;
     let own = benchmark.eval.templates.clone();
     let templates = if own.is_empty() { data::templates(name) } else { own };
-    let utility = splits.utility.unwrap_or_else(|| Arc::clone(&splits.test));
-    Ok(Set { train, test: splits.test, utility, templates })
+    let (test, utility) = match benchmark.eval.split {
+        Split::Test => (splits.test, splits.utility),
+        Split::Val => {
+            let why = format!("dataset {name} has no validation split; measure on `test`");
+            (splits.val.ok_or_else(|| Failure::request(why))?, None)
+        }
+    };
+    let utility = utility.unwrap_or_else(|| Arc::clone(&test));
+    Ok(Set { train, test, utility, templates })
 }
