@@ -182,6 +182,38 @@ fn a_failed_cell_is_a_row_and_the_others_go_on() {
 }
 
 #[test]
+fn a_filter_looks_through_the_undefended_victim_and_scores_that_tell_nothing_are_a_row() {
+    let place = Place::new();
+    let spec = SPEC.replace(
+        r#"{ name = "finetune", epochs = 1, batch = 512, share = 0.3 }"#,
+        r#"{ name = "k-distance", batch = 128 }, { name = "isolation-forest", trees = 1, sample = 2, drop = 0.1 }"#,
+    );
+    fs::write(place.path("small.toml"), spec).unwrap();
+    // The clean model; for either attack the undefended victim, which also looks, and one victim a filter.
+    let plan = success(&place.run("out", &["--dry-run"]));
+    assert!(plan.contains("6 cells, 7 trainings"), "{plan}");
+    let ended = place.run("out", &[]);
+    assert_eq!(ended.status.code(), Some(1), "{}", text(&ended.stderr));
+    let rows = place.rows("out");
+    let of = |defense: &str| {
+        rows.iter().filter(|r| r["defense"]["name"] == defense).cloned().collect::<Vec<_>>()
+    };
+    // A tree of two pictures is one cut, behind which everybody is equally deep.
+    let broken = of("isolation-forest");
+    assert_eq!(broken.len(), 2, "{broken:?}");
+    assert!(broken.iter().all(|r| {
+        r["error"].as_str().is_some_and(|e| e.starts_with("isolation-forest:") && !e.contains('\n'))
+    }));
+    let names = |rows: &[Value]| -> BTreeSet<String> {
+        rows.iter().map(|r| r["metric"].as_str().unwrap().to_owned()).collect()
+    };
+    let scored = names(&of("k-distance"));
+    for metric in ["auroc", "auprc", "tpr@fpr0.01", "dropped.poisoned", "dropped.clean"] {
+        assert!(scored.contains(metric) && !names(&of("none")).contains(metric), "{metric}");
+    }
+}
+
+#[test]
 fn wrong_requests_write_nothing() {
     let place = Place::new();
     for (more, says) in [

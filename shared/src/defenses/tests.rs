@@ -174,3 +174,95 @@ fn impossible_requests_are_one_line() {
     assert!(defense("fine-tune", json!({})).err().unwrap().contains("did you mean `finetune`?"));
     assert!(matches!(defense("none", json!({})), Ok(Defense::None)));
 }
+
+fn filter(name: &str, parameters: Value) -> Box<dyn Filter> {
+    let Ok(Defense::Filter(filter)) = defense(name, parameters) else { panic!("no filter {name}") };
+    filter
+}
+
+/// Pictures on a line, each with the distance of its captions.
+fn looked(filter: &dyn Filter, places: &[f32], distances: &[f32], seed: u64) -> Result<Vec<f32>> {
+    let sight = Sight {
+        distances: &|| Ok(distances.to_vec()),
+        pictures: &|| Ok(Vectors { dim: 1, values: places.to_vec() }),
+        words: &|| vec![None; places.len()],
+    };
+    filter.scores(&sight, &Seed::new(seed))
+}
+
+const DETECTORS: [&str; 6] = ["k-distance", "slof", "lid", "dao", "isolation-forest", "spectral"];
+
+/// The published keys of its trainings hang on this form.
+#[test]
+fn the_cosine_filter_is_written_as_ever() {
+    let resolved = (cosine_filter::ENTRY.resolve)(json!({"drop": 0.1})).unwrap();
+    let expected = json!({
+        "threshold": null, "drop": 0.1, "trusted": 100, "keep": 0.8,
+        "reference-data": "emoji-fluent+emoji-3d+emoji-contrast",
+        "reference-encoder": null, "reference-checkpoint": null, "reference-epochs": 250,
+        "reference-batch": 128, "reference-lr": 0.002, "reference-seed": 100,
+    });
+    assert_eq!(resolved, expected);
+    let own = filter("cosine-filter", json!({}));
+    assert!(!own.draws() && looked(&*own, &[], &[0.5, 0.25], 0).unwrap() == [0.5, 0.25]);
+}
+
+#[test]
+fn detectors_look_through_the_victim_or_an_encoder_of_their_own() {
+    assert_eq!(filter("dao", json!({})).reference().unwrap(), Reference::Victim);
+    let own = filter("dao", json!({"encoder": "reference", "reference-epochs": 3}));
+    let Ok(Reference::Train { recipe, .. }) = own.reference() else { panic!("not trained") };
+    assert_eq!(recipe.epochs, Some(3));
+    assert!(matches!(filter("clip-score", json!({})).reference(), Ok(Reference::Train { .. })));
+    let written = (dao::ENTRY.resolve)(json!({})).unwrap();
+    assert!(written.get("reference-epochs").is_none(), "what is not used is not written");
+    let error = |name, v| defense(name, v).err().unwrap();
+    assert!(error("dao", json!({"reference-epochs": 3})).contains("needs encoder = \"reference\""));
+    assert!(error("dao", json!({"encoder": "nobody"})).contains("`victim` or `reference`"));
+    assert!(error("dao", json!({"kk": 3})).contains("unknown field `kk`, expected one of"));
+    assert!(error("dao", json!({"k": 0})).contains("`k` is 0"));
+    assert!(error("lid", json!({"batch": 100})).contains("64 neighbours need at least 132"));
+    assert!(error("slof", json!({"drop": 1.0})).contains("`drop` is 1"));
+    assert!(error("isolation-forest", json!({"sample": 1})).contains("`sample` is 1"));
+    assert!(error("activation-clustering", json!({"share": 0.6})).contains("at most 0.5"));
+}
+
+#[test]
+fn what_lies_apart_scores_high() {
+    let mut places: Vec<f32> = (0..100).map(|i| (i % 10) as f32 + i as f32 * 1e-3).collect();
+    places.push(60.0);
+    for name in DETECTORS {
+        let filter = filter(name, json!({}));
+        let scores = looked(&*filter, &places, &[], 0).unwrap();
+        let highest = scores.iter().copied().fold(f32::MIN, f32::max);
+        // The local dimension around the far one is no larger than elsewhere.
+        assert!(name == "lid" || scores[100] == highest, "{name}: {scores:?}");
+        let cut = filter.cut(&scores, &[]).unwrap();
+        assert!(scores.iter().any(|s| *s > cut) && scores.iter().any(|s| *s <= cut), "{name}");
+    }
+    let agree = filter("clip-score", json!({"drop": 0.34}));
+    let scores = looked(&*agree, &[], &[0.5, 1.5, 1.0], 0).unwrap();
+    assert_eq!((scores.clone(), agree.cut(&scores, &[]).unwrap()), (vec![-0.5, 0.5, 0.0], 0.0));
+}
+
+#[test]
+fn scores_that_tell_nothing_name_their_filter() {
+    for name in DETECTORS {
+        let error = looked(&*filter(name, json!({})), &[1.0; 90], &[], 0).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{name}: all 90 pairs have the same score")), "{error}");
+    }
+    let few = looked(&*filter("slof", json!({})), &[1.0; 9], &[], 0).unwrap_err().to_string();
+    assert!(few.starts_with("slof: 16 neighbours are asked for and a sample has 8"), "{few}");
+}
+
+#[test]
+fn draws_are_a_function_of_the_seed() {
+    let places: Vec<f32> = (0..90).map(|i| (i * i % 37) as f32).collect();
+    for (name, parameters) in
+        [("isolation-forest", json!({"trees": 3})), ("k-distance", json!({"k": 3, "batch": 30}))]
+    {
+        let own = filter(name, parameters);
+        let of = |seed| looked(&*own, &places, &[], seed).unwrap();
+        assert!(own.draws() && of(0) == of(0) && of(0) != of(1), "{name}");
+    }
+}
