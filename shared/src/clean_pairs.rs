@@ -97,7 +97,7 @@ struct Repaired<T> {
 
 /// `Entry::parse` of a [`Further`].
 pub(crate) fn parse<T: Further + 'static>(given: Value) -> serde_json::Result<Box<Defense>> {
-    let (own, pairs) = part::<T, _>(given, &CleanPairs::default(), PARAMS)?;
+    let (own, pairs) = read::<T>(given)?;
     let repaired = Repaired { own, pairs };
     let checked = repaired.own.check().and_then(|()| repaired.recipe());
     checked.map_err(serde::de::Error::custom)?;
@@ -113,8 +113,14 @@ pub(crate) fn resolve<T: Further>(given: Value) -> serde_json::Result<Value> {
         #[serde(flatten)]
         pairs: CleanPairs,
     }
-    let (own, pairs) = part::<T, _>(given, &CleanPairs::default(), PARAMS)?;
+    let (own, pairs) = read::<T>(given)?;
     serde_json::to_value(Both { own, pairs })
+}
+
+/// Parts the parameters of a repair into its own and those of [`PARAMS`].
+fn read<T: Further>(given: Value) -> serde_json::Result<(T, CleanPairs)> {
+    let (own, common) = part(given, PARAMS)?;
+    Ok((own, serde_json::from_value(Value::Object(common))?))
 }
 
 impl<T: Further> Repaired<T> {

@@ -6,12 +6,12 @@ use std::collections::btree_map::Entry;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::attacks::{Armed, Attack};
 use crate::data::{Dataset, Edit, PairId, Poison};
 use crate::pairing::{Edits, MODE, Mode};
-use crate::registry::{Param, part, unknown};
+use crate::registry::{self, Param, unknown};
 use crate::seed::Seed;
 use crate::storage::{STORAGE, Storage};
 use crate::triggers::Trigger;
@@ -178,7 +178,10 @@ pub(crate) fn read<T: Default + Serialize + DeserializeOwned>(
     given: Value,
     pairs: &DirtyLabel,
 ) -> serde_json::Result<(T, DirtyLabel)> {
-    part(given, pairs, PARAMS)
+    let (own, common) = registry::part(given, PARAMS)?;
+    let mut pairs: Map<String, Value> = serde_json::from_value(serde_json::to_value(pairs)?)?;
+    pairs.extend(common);
+    Ok((own, serde_json::from_value(Value::Object(pairs))?))
 }
 
 impl DirtyLabel {

@@ -85,43 +85,6 @@ pub fn unknown(kind: &str, name: &str, names: &[&str]) -> String {
     format!("no {kind} called `{name}`{hint} (known: {})", names.join(", "))
 }
 
-/// Parts the parameters of an entry into its own, `T`, and those that it shares with others: the keys of `shared`, whose
-/// defaults are `defaults`.
-pub(crate) fn part<T, C>(given: Value, defaults: &C, shared: &[Param]) -> serde_json::Result<(T, C)>
-where
-    T: Default + Serialize + DeserializeOwned,
-    C: Serialize + DeserializeOwned,
-{
-    let (own, common) = part_raw(given, shared)?;
-    let mut all: Map<String, Value> = serde_json::from_value(serde_json::to_value(defaults)?)?;
-    all.extend(common);
-    Ok((own, serde_json::from_value(Value::Object(all))?))
-}
-
-/// The same, with the shared ones as they were given.
-///
-/// # Errors
-/// If a key belongs to neither, or a value is none of its kind.
-pub(crate) fn part_raw<T: Default + Serialize + DeserializeOwned>(
-    given: Value,
-    shared: &[Param],
-) -> serde_json::Result<(T, Map<String, Value>)> {
-    let given: Map<String, Value> = serde_json::from_value(given)?;
-    let (shared_ones, own): (Map<_, _>, Map<_, _>) =
-        given.into_iter().partition(|(key, _)| shared.iter().any(|p| p.key == *key));
-    let known: Map<String, Value> = serde_json::from_value(serde_json::to_value(T::default())?)?;
-    // serde would name the own keys only.
-    if let Some(key) = own.keys().find(|key| !known.contains_key(*key)) {
-        let keys = known.keys().map(String::as_str).chain(shared.iter().map(|p| p.key));
-        let keys: Vec<String> = keys.map(|key| format!("`{key}`")).collect();
-        return Err(serde::de::Error::custom(format!(
-            "unknown field `{key}`, expected one of {}",
-            keys.join(", ")
-        )));
-    }
-    Ok((serde_json::from_value(Value::Object(own))?, shared_ones))
-}
-
 /// Splits `name:key=value,key=value` into the name and a JSON object; values are read as JSON where
 /// they are numbers, booleans or null (a parameter that is not given), else as text.
 ///
@@ -143,6 +106,30 @@ pub fn parse_spec(text: &str) -> Result<(String, Map<String, Value>)> {
         }
     }
     Ok((name.to_owned(), map))
+}
+
+/// Parts given parameters into those of `T` alone and the ones that it shares with others.
+///
+/// # Errors
+/// If a key belongs to neither, or a value is none of its kind.
+pub(crate) fn part<T: Default + Serialize + DeserializeOwned>(
+    given: Value,
+    shared: &[Param],
+) -> serde_json::Result<(T, Map<String, Value>)> {
+    let given: Map<String, Value> = serde_json::from_value(given)?;
+    let (shared_ones, own): (Map<_, _>, Map<_, _>) =
+        given.into_iter().partition(|(key, _)| shared.iter().any(|p| p.key == *key));
+    let known: Map<String, Value> = serde_json::from_value(serde_json::to_value(T::default())?)?;
+    // serde would name the own keys only.
+    if let Some(key) = own.keys().find(|key| !known.contains_key(*key)) {
+        let keys = known.keys().map(String::as_str).chain(shared.iter().map(|p| p.key));
+        let keys: Vec<String> = keys.map(|key| format!("`{key}`")).collect();
+        return Err(serde::de::Error::custom(format!(
+            "unknown field `{key}`, expected one of {}",
+            keys.join(", ")
+        )));
+    }
+    Ok((serde_json::from_value(Value::Object(own))?, shared_ones))
 }
 
 fn edit_distance(a: &str, b: &str) -> usize {

@@ -168,7 +168,7 @@ pub(crate) fn resolve<T: Detector>(given: Value) -> serde_json::Result<Value> {
 
 fn read<T: Detector>(given: Value) -> serde_json::Result<(T, Option<OwnEncoder>)> {
     let shared: Vec<Param> = LOOK.iter().copied().flatten().copied().collect();
-    let (own, mut shared) = registry::part_raw::<T>(given, &shared)?;
+    let (own, mut shared) = registry::part::<T>(given, &shared)?;
     let whose = shared.remove(ENCODER).map(serde_json::from_value).transpose()?;
     match (whose.unwrap_or(T::WHOSE), shared.keys().next()) {
         (Whose::Reference, _) => Ok((own, Some(serde_json::from_value(Value::Object(shared))?))),

@@ -67,7 +67,7 @@ pub struct Args {
     /// Linear warm-up: steps when at least 1, a share of all steps below 1.
     #[arg(long, value_name = "N", default_value_t = 0.1, allow_negative_numbers = true)]
     pub warmup: f64,
-    /// Course of the learning rate after the warm-up: cosine or constant.
+    /// Course of the learning rate: cosine or constant after the warm-up, or line-then-cosine.
     #[arg(long, default_value = "cosine", value_parser = word::<Schedule>)]
     pub schedule: Schedule,
     /// What keeps its weights: image, text (whole towers) or text-transformer (its blocks alone).

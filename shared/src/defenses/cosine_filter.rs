@@ -89,7 +89,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
 
 impl CosineFilter {
     fn read(given: Value) -> serde_json::Result<Self> {
-        let (cut, reference) = registry::part_raw(given, REFERENCE)?;
+        let (cut, reference) = registry::part(given, REFERENCE)?;
         Ok(Self { cut, reference: serde_json::from_value(Value::Object(reference))? })
     }
 
