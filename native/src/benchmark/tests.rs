@@ -283,9 +283,16 @@ fn expectations_tell_victims_apart() {
 
 #[test]
 fn a_sweep_measures_on_validation_pictures_alone() {
-    let text = format!("{GOOD}[eval]\nsplit = \"val\"\n");
+    let stamped = GOOD.replace(
+        "{ name = \"single-label\", from = \"ewe\", to = \"airplane\" }",
+        "\"badnets:target=banana\"",
+    );
+    let stamped =
+        stamped.replace("\"single-label:from=dog,to=kite,rate=0.5\"", "\"sig:target=banana\"");
+    let stamped = stamped.split("[[expect]]").next().unwrap();
+    let text = format!("{stamped}[eval]\nsplit = \"val\"\n");
     let swept = Benchmark::parse(path(), &text, Form::Laptop, &[], &[]).unwrap();
-    let plain = read(false, &[], &[]).unwrap();
+    let plain = Benchmark::parse(path(), stamped, Form::Laptop, &[], &[]).unwrap();
     let sets = |b: &Benchmark| {
         let set = crate::pipeline::Plan::new(b, None).unwrap().sets.swap_remove(0);
         [set.train.name().to_owned(), set.test.name().to_owned(), set.utility.name().to_owned()]
@@ -295,6 +302,4 @@ fn a_sweep_measures_on_validation_pictures_alone() {
     assert_ne!(swept.protocol(), plain.protocol(), "a report never mixes the two");
     // Whoever does not ask for it has the digests of before.
     assert!(serde_json::to_value(&plain.eval).unwrap().get("split").is_none());
-    let shift = text.replace("\"emoji\"", "\"emoji-openmoji\"");
-    assert!(Benchmark::parse(path(), &shift, Form::Laptop, &[], &[]).is_ok());
 }
