@@ -63,7 +63,8 @@ fn read(
     let mut document = Document::parse(path, text, form, set)?;
     let title = words(&mut document, "title")?;
     let analysis = words(&mut document, "analysis")?;
-    let matrix = document.take("matrix");
+    let mut matrix = document.take("matrix");
+    let core = core(&document, matrix.as_mut())?;
     let [datasets, encoders, victims, attacks, defenses, seeds] = axes(&document, matrix)?;
     let init = document.take("init");
     let init = init.map_or(Ok(Init::Scratch), |v| read_init(&document, path, v))?;
@@ -94,6 +95,7 @@ fn read(
             let seed = v.as_integer().and_then(|n| u64::try_from(n).ok());
             seed.ok_or_else(|| choice("expected a number from 0 on".into(), i, "seed"))
         })?,
+        core,
         init,
         train: plain,
         eval,
@@ -130,6 +132,16 @@ fn words(document: &mut Document, key: &str) -> Result<String> {
     }
 }
 
+/// `core`, taken out of the matrix.
+fn core(document: &Document, matrix: Option<&mut Value>) -> Result<Option<usize>> {
+    let given = matrix.and_then(Value::as_table_mut).and_then(|table| table.remove("core"));
+    let count = |value: Value| {
+        let count = value.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+        count.ok_or_else(|| document.error("matrix.core", "expected a number from 1 on"))
+    };
+    given.map(count).transpose()
+}
+
 /// The lists of the matrix; a single value is a list of one, and what is left out is `none` or seed 0.
 fn axes(document: &Document, matrix: Option<Value>) -> Result<[Vec<Value>; 6]> {
     let Some(Value::Table(mut table)) = matrix else {
@@ -151,8 +163,10 @@ fn axes(document: &Document, matrix: Option<Value>) -> Result<[Vec<Value>; 6]> {
     }
     match table.keys().next() {
         None => Ok(out),
-        Some(key) => Err(document
-            .error(&format!("matrix.{key}"), format!("unknown key; known: {}", AXES.join(", ")))),
+        Some(key) => Err(document.error(
+            &format!("matrix.{key}"),
+            format!("unknown key; known: {}, core", AXES.join(", ")),
+        )),
     }
 }
 

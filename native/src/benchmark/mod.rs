@@ -78,6 +78,8 @@ pub struct Benchmark {
     pub defenses: Vec<Choice>,
     /// Seeds.
     pub seeds: Vec<u64>,
+    /// The first so many attacks meet every defense, and the first so many defenses every attack; `None` where all meet.
+    pub core: Option<usize>,
     /// Where the victim's training starts.
     pub init: Init,
     /// The victim's training.
@@ -237,8 +239,13 @@ impl Benchmark {
                 }
             }
         }
-        cells.retain(|cell| self.kept(cell));
+        cells.retain(|cell| self.meet(cell.attack, cell.defense) && self.kept(cell));
         cells
+    }
+
+    /// Whether an attack and a defense, by their positions, make a cell.
+    pub fn meet(&self, attack: usize, defense: usize) -> bool {
+        self.core.is_none_or(|core| attack.min(defense) < core)
     }
 
     /// `--only`: any of the values of one key, and so for all keys.

@@ -303,3 +303,16 @@ fn a_sweep_measures_on_validation_pictures_alone() {
     // Whoever does not ask for it has the digests of before.
     assert!(serde_json::to_value(&plain.eval).unwrap().get("split").is_none());
 }
+
+#[test]
+fn a_core_meets_everything_and_the_rest_only_the_core() {
+    let cells = |set: &[&str]| {
+        let all = read(false, &[&["matrix.seed=[0]"], set].concat(), &[]).unwrap().cells();
+        all.iter().map(|c| (c.attack, c.defense)).collect::<Vec<_>>()
+    };
+    assert_eq!(cells(&[]).len(), 6);
+    assert_eq!(cells(&["matrix.core=1"]), [(0, 0), (0, 1), (1, 0), (2, 0)]);
+    assert_eq!(cells(&["matrix.core=2"]).len(), 6);
+    let error = read(false, &["matrix.core=0"], &[]).unwrap_err().to_string();
+    assert!(error.contains("expected a number from 1 on"), "{error}");
+}

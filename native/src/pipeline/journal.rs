@@ -152,8 +152,9 @@ impl Journal {
 impl Plan<'_> {
     /// Attacks with goals that a control is scored against.
     pub fn rivals(&self, cell: &Cell) -> impl Iterator<Item = usize> {
+        let met = |attack: &usize| self.benchmark.meet(*attack, cell.defense);
         let has_goals = |attack: &usize| !self.drawn(cell, *attack).armed.is_control();
-        (0..self.benchmark.attacks.len()).filter(has_goals)
+        (0..self.benchmark.attacks.len()).filter(met).filter(has_goals)
     }
 
     /// Those of them that are complete: a search that failed leaves nothing to be scored against.
