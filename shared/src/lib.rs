@@ -26,6 +26,7 @@ mod patch_search;
 pub mod pca;
 pub mod recipe;
 pub mod registry;
+pub mod screen;
 pub mod seed;
 pub mod storage;
 pub mod surrogate;

@@ -123,9 +123,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let clean = data::training(&args.data, args.data_root.as_deref())?;
     let attack = choice("attack", ATTACKS, &args.attack)?;
     let defense = choice("defense", DEFENSES, &args.defense)?;
-    if matches!(*defense.make(DEFENSES).map_err(Failure::request)?, Defense::Audit(_)) {
-        let why =
-            "--defense: an audit changes no weights; put it among the defenses of a benchmark";
+    let made = *defense.make(DEFENSES).map_err(Failure::request)?;
+    if matches!(made, Defense::Audit(_) | Defense::Screen(_)) {
+        let why = "--defense: audits and screens change no weights; put it among the defenses of a benchmark";
         return Err(Failure::request(why));
     }
     let seed = Seed::new(args.seed);

@@ -65,8 +65,9 @@ impl Line<'_> {
                 own = Pairs::Screened(Arc::new(screening));
             }
             Defense::Repair(how) => repair = Some(how),
-            // The model stays; whether the auditor has enough to look at shows now.
+            // The model stays; whether the defender has enough to look at shows now.
             Defense::Audit(audit) => drop(audit.rows(&**self.clean, &Seed::new(self.seed))?),
+            Defense::Screen(screen) => drop(screen.held(&**self.clean, &Seed::new(self.seed))?),
         }
         let defended = matches!(own, Pairs::Screened(_));
         let said = self.provenance(&own, self.recipe, defended);

@@ -14,6 +14,7 @@ pub mod line;
 mod map;
 pub mod pairs;
 pub mod plan;
+mod screen;
 mod strips;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use toxiclip_shared::attacks::Armed;
-use toxiclip_shared::data::Triggered;
+use toxiclip_shared::data::{Dataset, Triggered};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
@@ -140,7 +141,10 @@ fn measure(
     let seconds = own.map(|fit| Ok(fit.run(stages)?.1.seconds)).sum::<Result<f64>>()?;
     let audited = audit::run(plan, &work.cell, &work.model, stages)?;
     let seconds = seconds + audited.as_ref().map_or(0.0, |record| record.seconds);
-    let evidence = evidence(plan, &work.cell, &work.model, audited.as_ref(), stages)?;
+    let screened = screen::run(plan, &work.cell, &work.model, stages)?;
+    let seconds = seconds + screened.as_ref().map_or(0.0, |scored| scored.seconds);
+    let looked = (audited.as_ref(), screened.as_ref());
+    let evidence = evidence(plan, &work.cell, &work.model, looked, stages)?;
     Ok(Score { weights, seconds, evidence })
 }
 
@@ -149,7 +153,7 @@ fn evidence(
     plan: &Plan<'_>,
     cell: &Cell,
     model: &Origin,
-    audited: Option<&audit::Record>,
+    (audited, screened): (Option<&audit::Record>, Option<&screen::Scored>),
     stages: &Stages,
 ) -> Result<Vec<Evidence>> {
     let set = &plan.sets[cell.dataset];
@@ -160,6 +164,10 @@ fn evidence(
         let mut all = judge_goals(&*set.test, &embeddings, &armed.goals, &seed)?;
         all.extend(triggered(plan, cell, armed, model, stages)?);
         all.extend(targeted(plan, cell, armed, &embeddings, stages)?);
+        if let Some(scored) = screened {
+            let embed = |data: &dyn Dataset| model.embeddings(stages, data, &set.templates);
+            all.extend(scored.judge(plan, (cell, attack), embed)?);
+        }
         Ok(all)
     };
     let wanted = &plan.benchmark.eval.metrics;

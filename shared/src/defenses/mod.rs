@@ -7,11 +7,15 @@
 //! does not exist yet is a variant that the compiler then asks the pipeline about.
 #![deny(dead_code)]
 
+mod bdetclip;
 mod cosine_filter;
+mod dao_input;
 mod decree;
 mod finetune;
 mod neural_cleanse;
 mod none;
+mod scale_up;
+mod strip;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +26,7 @@ use crate::audit::Audit;
 use crate::data::Dataset;
 use crate::recipe::TrainConfig;
 use crate::registry::Entry;
+use crate::screen::Screen;
 use crate::seed::Seed;
 
 /// Every registered defense; doing nothing first.
@@ -31,6 +36,10 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &finetune::ENTRY,
     &decree::ENTRY,
     &neural_cleanse::ENTRY,
+    &strip::ENTRY,
+    &scale_up::ENTRY,
+    &bdetclip::ENTRY,
+    &dao_input::ENTRY,
 ];
 
 /// A defense, by the moment at which it acts.
@@ -43,6 +52,8 @@ pub enum Defense {
     Repair(Box<dyn Repair>),
     /// After training: the model stays as it is and is looked at.
     Audit(Box<dyn Audit>),
+    /// At test time: the model stays as it is and inputs that look wrong are rejected.
+    Screen(Box<dyn Screen>),
 }
 
 impl Defense {
@@ -53,6 +64,7 @@ impl Defense {
             Self::Filter(_) => "before training",
             Self::Repair(_) => "after training",
             Self::Audit(_) => "on a model",
+            Self::Screen(_) => "at test time",
         }
     }
 }
