@@ -7,7 +7,7 @@ use toxiclip_shared::data::Dataset;
 use toxiclip_shared::exec::Inputs;
 use toxiclip_shared::exec::cpu::contrastive::normalize;
 use toxiclip_shared::exec::cpu::{Arena, Frozen};
-use toxiclip_shared::image::{Image, OPENAI};
+use toxiclip_shared::image::{Image, Normalize, OPENAI};
 
 use crate::failure::Result;
 use crate::model::Model;
@@ -69,11 +69,36 @@ fn embed_batches<'a, T>(
     for part in all.chunks(BATCH) {
         pixels.clear();
         load(part)?.iter().for_each(|image| image.write_pixels(&OPENAI, &mut pixels));
-        let embeddings = tower.embed(Inputs::Pixels(&pixels), &mut arena);
-        out.extend(finish(&embeddings, model.clip.config.embed_dim));
-        arena.give(embeddings);
+        embed_pixels(model, &tower, &pixels, &mut arena, (finish, &mut out));
     }
     Ok(out)
+}
+
+/// Embeds pictures of any values (N, S, S, 3) in [0, 1] with the model's own image tower, which is packed once for many
+/// calls: (N, D).
+pub fn colours(model: &Model, tower: &Frozen<'_>, pictures: &[f32]) -> Vec<f32> {
+    let each = model.clip.config.vision_cfg.image_size.pow(2) * 3;
+    let Normalize { mean, std } = OPENAI;
+    let mut arena = Arena::default();
+    let mut out = Vec::with_capacity(pictures.len() / each * model.clip.config.embed_dim);
+    for part in pictures.chunks(BATCH * each) {
+        let channels = part.iter().enumerate();
+        let pixels: Vec<f32> = channels.map(|(i, x)| (x - mean[i % 3]) / std[i % 3]).collect();
+        embed_pixels(model, tower, &pixels, &mut arena, (unit, &mut out));
+    }
+    out
+}
+
+fn embed_pixels(
+    model: &Model,
+    tower: &Frozen<'_>,
+    pixels: &[f32],
+    arena: &mut Arena,
+    (finish, out): (Finish, &mut Vec<f32>),
+) {
+    let embeddings = tower.embed(Inputs::Pixels(pixels), arena);
+    out.extend(finish(&embeddings, model.clip.config.embed_dim));
+    arena.give(embeddings);
 }
 
 /// Embeds captions: (N, D).

@@ -126,6 +126,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let idle = match *defense.make(DEFENSES).map_err(Failure::request)? {
         Defense::Audit(_) => Some("an audit"),
         Defense::Probe(_) => Some("a probe"),
+        Defense::Screen(_) => Some("a screen"),
         Defense::None | Defense::Filter(_) | Defense::Rule(_) | Defense::Repair(_) => None,
     };
     if let Some(what) = idle {

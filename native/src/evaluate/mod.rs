@@ -6,6 +6,7 @@
 mod judge;
 mod pairs;
 mod scores;
+mod screened;
 mod shift;
 mod targeted;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use toxiclip_shared::data::Dataset;
 
 pub use judge::{Query, judge_goals, judge_utility};
 pub use pairs::{distances, places};
+pub use screened::judge_screened;
 pub use shift::judge_shift;
 pub use targeted::judge_targeted;
 pub use triggered::judge_trigger;

@@ -160,7 +160,7 @@ fn look(
 }
 
 /// All pictures of a set as evaluation shows them, (N, S, S, 3) in [0, 1].
-fn pixels(data: &dyn Dataset, size: usize) -> Result<Vec<f32>> {
+pub(super) fn pixels(data: &dyn Dataset, size: usize) -> Result<Vec<f32>> {
     let rows = (0..data.examples().len()).into_par_iter();
     let one = |row: usize| picture(&data.image(row)?, size);
     let pictures: Vec<Image> = rows.map(one).collect::<Result<_>>()?;

@@ -93,7 +93,7 @@ impl Journal {
             Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth => false,
             Task::Targeted => false,
             Task::Detection | Task::ImageShift | Task::TextShift => false,
-            Task::Audit | Task::AuditClass => false,
+            Task::Audit | Task::AuditClass | Task::Screening => false,
         };
         let wanted = &plan.benchmark.eval.metrics;
         let first = metrics::all()
@@ -189,6 +189,9 @@ impl Plan<'_> {
         }
         if super::probe::of(self, cell).is_some() {
             known["probe"] = super::probe::VERSION.into();
+        }
+        if super::screen::of(self, cell).is_some() {
+            known["screen"] = super::screen::VERSION.into();
         }
         Digest::of(&known)
     }

@@ -74,6 +74,7 @@ impl Line<'_> {
             // The model stays; whether the defender has enough to look at shows now.
             Defense::Probe(probe) => drop(probe.rows(&**self.clean, &Seed::new(self.seed))?),
             Defense::Audit(audit) => drop(audit.rows(&**self.clean, &Seed::new(self.seed))?),
+            Defense::Screen(screen) => drop(screen.held(&**self.clean, &Seed::new(self.seed))?),
         }
         let defended = matches!(own, Pairs::Screened(_)) || !objective.is_contrastive();
         let victim = Arc::new(self.victim(own, defended)?.towards(objective));

@@ -16,6 +16,7 @@ pub mod pairs;
 pub mod plan;
 mod probe;
 mod prune;
+mod screen;
 mod strips;
 
 use std::collections::BTreeMap;
@@ -143,12 +144,15 @@ fn measure(
     let seconds = own.map(|fit| Ok(fit.run(stages)?.1.seconds)).sum::<Result<f64>>()?;
     let audited = audit::run(plan, &work.cell, &work.model, stages)?;
     let probed = probe::run(plan, &work.cell, &work.model, stages)?;
+    let screened = screen::run(plan, &work.cell, &work.model, stages)?;
     let seconds = seconds
         + audited.as_ref().map_or(0.0, |record| record.seconds)
-        + probed.as_ref().map_or(0.0, |fitted| fitted.seconds);
+        + probed.as_ref().map_or(0.0, |fitted| fitted.seconds)
+        + screened.as_ref().map_or(0.0, |scored| scored.seconds);
+    let looked = (audited.as_ref(), screened.as_ref());
     let evidence = match probed {
         Some(head) => probed_evidence(plan, &work.cell, &work.model, &head, stages)?,
-        None => evidence(plan, &work.cell, &work.model, audited.as_ref(), stages)?,
+        None => evidence(plan, &work.cell, &work.model, looked, stages)?,
     };
     Ok(Score { weights, seconds, evidence })
 }
@@ -158,7 +162,7 @@ fn evidence(
     plan: &Plan<'_>,
     cell: &Cell,
     model: &Origin,
-    audited: Option<&audit::Record>,
+    (audited, screened): (Option<&audit::Record>, Option<&screen::Scored>),
     stages: &Stages,
 ) -> Result<Vec<Evidence>> {
     let set = &plan.sets[cell.dataset];
@@ -170,6 +174,10 @@ fn evidence(
             model.stamped(stages, stamped, &embeddings)
         })?);
         all.extend(targeted(plan, cell, armed, &embeddings, stages)?);
+        if let Some(scored) = screened {
+            let embed = |stamped: &dyn Dataset| model.stamped(stages, stamped, &embeddings);
+            all.extend(scored.judge(plan, (cell, attack), &embeddings, embed)?);
+        }
         Ok(all)
     };
     let mut own = ordinary(plan, cell, &embeddings, || {

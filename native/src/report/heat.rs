@@ -131,7 +131,7 @@ struct Quantity {
 const SUCCESS: Quantity = Quantity {
     metric: "attack success",
     of: |line| Some(line.success()?.1.value),
-    caption: "hit@10 of pairing attacks on their goals, asr of triggers on pictures of other classes, targeted of single pictures; mean over seeds. The table of results has the intervals.",
+    caption: "hit@10 of pairing attacks on their goals, asr of triggers on pictures of other classes (asr-passed behind a screen of inputs), targeted of single pictures; mean over seeds. The table of results has the intervals.",
 };
 
 const USEFUL: Quantity = Quantity {

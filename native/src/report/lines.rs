@@ -10,17 +10,22 @@ pub const HIT: &str = "hit@10";
 pub const ASR: &str = "asr";
 /// See [`HIT`]; of attacks on single pictures.
 pub const TARGETED: &str = "targeted";
+/// See [`HIT`]; of attacks with a trigger behind a screen of inputs.
+pub const PASSED: &str = "asr-passed";
 /// See [`HIT`].
 pub const UTILITY: &str = "ir@10";
 
 /// Column heads after attack and defense, with the metric that defines each.
-pub const COLUMNS: [(&str, &str); 10] = [
+pub const COLUMNS: [(&str, &str); 13] = [
     ("hit@10", "hit@10"),
     ("clean model", "hit@10"),
     ("random captions", "hit@10.random"),
     ("min-rank, 0-based", "min-rank"),
     ("asr", "asr"),
     ("clean model's asr", "asr"),
+    ("asr behind the screen", "asr-passed"),
+    ("screen's auroc", "screen.auroc"),
+    ("screen's fpr", "screen.fpr"),
     ("targeted", "targeted"),
     ("clean model's targeted", "targeted"),
     ("ir@10", "ir@10"),
@@ -54,6 +59,12 @@ pub struct Line {
     pub asr: Option<Estimate>,
     /// The same of the undefended clean model on the same stamped pictures.
     pub clean_asr: Option<Estimate>,
+    /// Success of a trigger on pictures that a screen lets pass.
+    pub passed: Option<Estimate>,
+    /// How well a screen tells stamped pictures from clean ones.
+    pub told: Option<Estimate>,
+    /// Share of the clean pictures that a screen rejects.
+    pub alarms: Option<Estimate>,
     /// Success on single pictures.
     pub targeted: Option<Estimate>,
     /// The same of the undefended clean model.
@@ -73,7 +84,7 @@ impl Line {
     }
 
     /// The estimates in the order of [`COLUMNS`].
-    pub fn estimates(&self) -> [Option<&Estimate>; 10] {
+    pub fn estimates(&self) -> [Option<&Estimate>; 13] {
         [
             self.hit.as_ref(),
             self.clean_hit.as_ref(),
@@ -81,6 +92,9 @@ impl Line {
             self.min_rank.as_ref(),
             self.asr.as_ref(),
             self.clean_asr.as_ref(),
+            self.passed.as_ref(),
+            self.told.as_ref(),
+            self.alarms.as_ref(),
             self.targeted.as_ref(),
             self.clean_targeted.as_ref(),
             self.utility.as_ref(),
@@ -103,6 +117,7 @@ impl Line {
     fn outcome(&self) -> Option<(&'static str, &Estimate, Option<&Estimate>)> {
         let all = [
             (HIT, &self.hit, &self.clean_hit),
+            (PASSED, &self.passed, &self.clean_asr),
             (ASR, &self.asr, &self.clean_asr),
             (TARGETED, &self.targeted, &self.clean_targeted),
         ];
@@ -112,7 +127,7 @@ impl Line {
 
     /// The cells as text, in the order of [`COLUMNS`]: value and interval, `failed`, or a dash where
     /// the metric does not apply.
-    pub fn texts(&self) -> [String; 10] {
+    pub fn texts(&self) -> [String; 13] {
         let missing = if self.failures.is_empty() { "–" } else { "failed" };
         let mut column = 0;
         self.estimates().map(|e| {
@@ -134,8 +149,11 @@ pub fn columns(lines: &[Line]) -> Vec<usize> {
         columns.any(|i| lines.iter().any(|l| l.estimates()[i].is_some()))
     };
     let [pairings, triggers, pictures] = [HIT, ASR, TARGETED].map(scored);
+    let screens = scored("screen.fpr");
     let shown = |i: &usize| match COLUMNS[*i].1 {
         ASR => triggers,
+        PASSED | "screen.auroc" => triggers && screens,
+        "screen.fpr" => screens,
         TARGETED => pictures,
         UTILITY | "ca" => true,
         _ => pairings || !(triggers || pictures),
@@ -237,6 +255,9 @@ fn line(results: &Results, cell: &Key) -> Line {
         min_rank: get(cell, "min-rank"),
         asr: get(cell, ASR),
         clean_asr: scored.as_ref().and_then(|_| get(&clean, ASR)),
+        passed: get(cell, PASSED),
+        told: get(cell, "screen.auroc"),
+        alarms: get(cell, "screen.fpr"),
         targeted: get(cell, TARGETED),
         clean_targeted: scored.as_ref().and_then(|_| get(&clean, TARGETED)),
         utility: get(&plain, UTILITY),

@@ -11,7 +11,7 @@ use toxiclip_shared::seed::{Seed, Stream};
 use super::aggregate::{Key, Results};
 use super::comparisons::range;
 use super::figure::{csv_line, csv_link};
-use super::lines::{ASR, HIT, Line, TARGETED};
+use super::lines::{ASR, HIT, Line, PASSED, TARGETED};
 
 /// Draws of the bootstrap.
 const DRAWS: usize = 2000;
@@ -58,7 +58,7 @@ pub(super) fn section(results: &Results, lines: &[Line]) -> Option<Markup> {
         section #ranking {
             h2 { "Who beats whom" }
             p {
-                "Mean attack success (" (ASR) " of triggers, " (HIT) " of pairings, " (TARGETED) " of single pictures) over the other side of the grid, with 95 % intervals and rank "
+                "Mean attack success (" (ASR) " of triggers, " (PASSED) " of those behind a screen, " (HIT) " of pairings, " (TARGETED) " of single pictures) over the other side of the grid, with 95 % intervals and rank "
                 "ranges from a bootstrap over opponents and seeds. Only opponents that every rival of a table has met count."
             }
             @for (kind, title, others, what, standings, opponents) in &ranked {

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Defense, Sight};
 use crate::Result;
+use crate::filtering::{self, Detector, GROUP, Grouping, LOOK};
 use crate::pca;
 use crate::registry::{Card, Entry, Param};
-use crate::screening::{self, Detector, GROUP, Grouping, LOOK};
 use crate::seed::{Seed, Stream};
 
 const STARTS: usize = 10;
@@ -60,8 +60,8 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         LOOK[0],
         LOOK[1],
     ],
-    parse: screening::parse::<ActivationClustering>,
-    resolve: screening::resolve::<ActivationClustering>,
+    parse: filtering::parse::<ActivationClustering>,
+    resolve: filtering::resolve::<ActivationClustering>,
 };
 
 impl Detector for ActivationClustering {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Defense, Sight};
 use crate::Result;
+use crate::filtering::{self, DROP, Detector, LOOK, Whose, check_drop, cut_worst};
 use crate::registry::{Card, Entry};
-use crate::screening::{self, DROP, Detector, LOOK, Whose, check_drop, cut_worst};
 use crate::seed::Seed;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,8 +35,8 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         threat_model: "the defender holds other clean pairs to train an encoder on, or looks through the poisoned model, and the offered data",
     },
     params: &[&[DROP], LOOK[0], LOOK[1]],
-    parse: screening::parse::<ClipScore>,
-    resolve: screening::resolve::<ClipScore>,
+    parse: filtering::parse::<ClipScore>,
+    resolve: filtering::resolve::<ClipScore>,
 };
 
 impl Detector for ClipScore {

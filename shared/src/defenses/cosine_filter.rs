@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::{Defense, Filter, Reference, Sight};
 use crate::data::Dataset;
+use crate::filtering::{OwnEncoder, REFERENCE, check_drop, quantile};
 use crate::registry::{self, Card, Entry, Param};
-use crate::screening::{OwnEncoder, REFERENCE, check_drop, quantile};
 use crate::seed::Seed;
 use crate::{Error, Result};
 

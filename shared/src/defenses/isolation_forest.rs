@@ -10,8 +10,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Defense, Sight, Vectors};
+use crate::filtering::{self, DROP, Detector, LOOK, check_drop, cut_worst};
 use crate::registry::{Card, Entry, Param};
-use crate::screening::{self, DROP, Detector, LOOK, check_drop, cut_worst};
 use crate::seed::{Seed, Stream};
 use crate::{Error, Result};
 
@@ -49,8 +49,8 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         LOOK[0],
         LOOK[1],
     ],
-    parse: screening::parse::<IsolationForest>,
-    resolve: screening::resolve::<IsolationForest>,
+    parse: filtering::parse::<IsolationForest>,
+    resolve: filtering::resolve::<IsolationForest>,
 };
 
 impl Detector for IsolationForest {

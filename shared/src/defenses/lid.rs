@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Defense, Sight};
 use crate::Result;
 use crate::density::{BATCH, K, Local, NORMALIZE, Neighbours};
+use crate::filtering::{self, DROP, Detector, LOOK, cut_worst};
 use crate::registry::{Card, Entry, Param};
-use crate::screening::{self, DROP, Detector, LOOK, cut_worst};
 use crate::seed::Seed;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -62,8 +62,8 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         LOOK[0],
         LOOK[1],
     ],
-    parse: screening::parse::<Lid>,
-    resolve: screening::resolve::<Lid>,
+    parse: filtering::parse::<Lid>,
+    resolve: filtering::resolve::<Lid>,
 };
 
 impl Lid {

@@ -8,10 +8,12 @@
 #![deny(dead_code)]
 
 mod activation_clustering;
+mod bdetclip;
 mod cleanclip;
 mod clip_score;
 mod cosine_filter;
 mod dao;
+mod dao_input;
 mod decree;
 mod fine_pruning;
 mod finetune;
@@ -23,8 +25,10 @@ mod neural_cleanse;
 mod none;
 mod par;
 mod roclip;
+mod scale_up;
 mod slof;
 mod spectral;
+mod strip;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +42,7 @@ use crate::probe::Probe;
 use crate::pruning::Prune;
 use crate::recipe::TrainConfig;
 use crate::registry::Entry;
+use crate::screen::Screen;
 use crate::seed::Seed;
 
 /// Every registered defense; doing nothing first.
@@ -60,6 +65,10 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &linear_probe::ENTRY,
     &decree::ENTRY,
     &neural_cleanse::ENTRY,
+    &strip::ENTRY,
+    &scale_up::ENTRY,
+    &bdetclip::ENTRY,
+    &dao_input::ENTRY,
 ];
 
 /// A defense, by the moment at which it acts.
@@ -76,6 +85,8 @@ pub enum Defense {
     Probe(Box<dyn Probe>),
     /// After training: the model stays as it is and is looked at.
     Audit(Box<dyn Audit>),
+    /// At test time: the model stays as it is and inputs that look wrong are rejected.
+    Screen(Box<dyn Screen>),
 }
 
 impl Defense {
@@ -88,6 +99,7 @@ impl Defense {
             Self::Repair(_) => "after training",
             Self::Probe(_) => "in place of class prompts",
             Self::Audit(_) => "on a model",
+            Self::Screen(_) => "at test time",
         }
     }
 }

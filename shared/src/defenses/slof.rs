@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Defense, Sight};
 use crate::Result;
 use crate::density::{Local, NEIGHBOURS, Neighbours};
+use crate::filtering::{self, Detector, LOOK, cut_worst};
 use crate::registry::{Card, Entry};
-use crate::screening::{self, Detector, LOOK, cut_worst};
 use crate::seed::Seed;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -28,8 +28,8 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         threat_model: "the defender trains on the offered pairs once to look and once without the suspicious ones; no clean pairs",
     },
     params: &[NEIGHBOURS, LOOK[0], LOOK[1]],
-    parse: screening::parse::<Slof>,
-    resolve: screening::resolve::<Slof>,
+    parse: filtering::parse::<Slof>,
+    resolve: filtering::resolve::<Slof>,
 };
 
 impl Detector for Slof {

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Defense, Sight};
 use crate::Result;
+use crate::filtering::{self, DROP, Detector, GROUP, Grouping, LOOK, check_drop, quantile};
 use crate::pca;
 use crate::registry::{Card, Entry, Param};
-use crate::screening::{self, DROP, Detector, GROUP, Grouping, LOOK, check_drop, quantile};
 use crate::seed::Seed;
 
 /// The score of what spreads where its group's quantile does not: its other pictures coincide.
@@ -54,8 +54,8 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         LOOK[0],
         LOOK[1],
     ],
-    parse: screening::parse::<Spectral>,
-    resolve: screening::resolve::<Spectral>,
+    parse: filtering::parse::<Spectral>,
+    resolve: filtering::resolve::<Spectral>,
 };
 
 impl Detector for Spectral {

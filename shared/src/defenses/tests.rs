@@ -112,6 +112,23 @@ impl Dataset for Named {
 }
 
 #[test]
+fn a_screen_holds_two_halves_that_share_nothing() {
+    let Ok(Defense::Screen(screen)) =
+        defense("strip", json!({"overlays": 4, "fpr": 0.3, "share": 0.2}))
+    else {
+        panic!("no screen")
+    };
+    let held = |seed| screen.held(&Synthetic::train(), &Seed::new(seed)).unwrap();
+    let (a, b) = (held(0), held(1));
+    // 9 of 45 rows.
+    assert_eq!((a.references.len(), a.calibration.len()), (5, 4));
+    assert!(a.references.iter().all(|row| !a.calibration.contains(row)));
+    assert!(a.references.windows(2).all(|w| w[0] < w[1]));
+    assert_eq!(a, held(0));
+    assert_ne!(a, b);
+}
+
+#[test]
 fn holdings_are_lists_or_joined() {
     let of = |v: Value| {
         let Ok(Defense::Repair(r)) = defense("finetune", json!({ "data": v })) else {
@@ -171,6 +188,18 @@ fn impossible_requests_are_one_line() {
     };
     let few = a.rows(&Synthetic::train(), &Seed::new(0)).unwrap_err().to_string();
     assert!(few.contains("an audit compares at least 2"), "{few}");
+    let screen = |v| defense("strip", v).err().unwrap();
+    assert!(screen(json!({"overlays": 0})).contains("`overlays` is 0"));
+    assert!(screen(json!({"alpha": 1.0})).contains("`alpha` is 1"));
+    assert!(screen(json!({"fpr": 1.0})).contains("`fpr` is 1"));
+    assert!(screen(json!({"share": 0.0})).contains("`share` is 0"));
+    assert!(audit("dao-input", json!({"k": 1})).contains("`k` is 1"));
+    assert!(audit("scale-up", json!({"threshold": "high"})).contains("expected f32"));
+    let unknown = screen(json!({"overlay": 1}));
+    assert!(unknown.contains("unknown field `overlay`, expected one of `alpha`, `overlays`"));
+    let Ok(Defense::Screen(s)) = defense("strip", json!({})) else { panic!("no screen") };
+    let few = s.held(&Synthetic::train(), &Seed::new(0)).unwrap_err().to_string();
+    assert!(few.contains("are 5, at least 64 are needed to compare with; raise `share`"), "{few}");
     assert!(defense("fine-tune", json!({})).err().unwrap().contains("did you mean `finetune`?"));
     assert!(matches!(defense("none", json!({})), Ok(Defense::None)));
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Neighbours, Rule, among};
 use crate::Result;
 use crate::defenses::Sight;
+use crate::filtering::{DROP, batches, check_drop};
 use crate::registry::Param;
-use crate::screening::{DROP, batches, check_drop};
 use crate::seed::Seed;
 
 pub(crate) const K: Param =

@@ -114,7 +114,7 @@ fn per_poisoned(judgements: &[&Judgement], value: impl Fn(&Scores, f32) -> f64) 
     poisoned.filter_map(|j| Some(Outcome::new(j, value(&scores, j.score?)))).collect()
 }
 
-fn areas(judgements: &[&Judgement]) -> Vec<Outcome> {
+pub(super) fn areas(judgements: &[&Judgement]) -> Vec<Outcome> {
     per_poisoned(judgements, |s, score| {
         (0.5 * below(&s.clean, score) + 0.5 * up_to(&s.clean, score)) / s.clean.len() as f64
     })
@@ -127,18 +127,18 @@ fn precisions(judgements: &[&Judgement]) -> Vec<Outcome> {
     })
 }
 
-fn found(judgements: &[&Judgement]) -> Vec<Outcome> {
+pub(super) fn found(judgements: &[&Judgement]) -> Vec<Outcome> {
     per_poisoned(judgements, |s, score| {
         let alarms = at_least(&s.clean, score) / s.clean.len() as f64;
         f64::from(u8::from(alarms <= FALSE_ALARMS))
     })
 }
 
-fn dropped_poisoned(judgements: &[&Judgement]) -> Vec<Outcome> {
+pub(super) fn dropped_poisoned(judgements: &[&Judgement]) -> Vec<Outcome> {
     dropped(judgements, true)
 }
 
-fn dropped_clean(judgements: &[&Judgement]) -> Vec<Outcome> {
+pub(super) fn dropped_clean(judgements: &[&Judgement]) -> Vec<Outcome> {
     dropped(judgements, false)
 }
 

@@ -40,11 +40,14 @@ pub enum Task {
     AuditClass,
     /// Single picture that an attack wants, as it is, against class prompts: rank of the class it shall be taken for.
     Targeted,
+    /// Test picture before a screen, as it is or, of any class but the target, with the trigger on it (it has a goal then),
+    /// against class prompts: rank of its true class or of the target.
+    Screening,
 }
 
 impl Task {
     /// All tasks, in declaration order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ZeroShot,
         Self::ImageRetrieval,
         Self::TextRetrieval,
@@ -59,6 +62,7 @@ impl Task {
         Self::Audit,
         Self::AuditClass,
         Self::Targeted,
+        Self::Screening,
     ];
 
     /// The name in evidence files.
@@ -78,6 +82,7 @@ impl Task {
             Self::Audit => "audit",
             Self::AuditClass => "audit-class",
             Self::Targeted => "targeted",
+            Self::Screening => "screening",
         }
     }
 }
@@ -112,15 +117,16 @@ pub struct Judgement {
     /// resample clusters. Usually the sample's id.
     pub cluster: String,
     /// Whether the sample was poisoned, where detection is judged; whether a class is the trigger's target, where an audit
-    /// looks at classes.
+    /// looks at classes; whether an input carries the trigger, where a screen looks at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poisoned: Option<bool>,
-    /// The detector's score, higher being more suspicious; for a shift the cosine distance; for `Triggered` and `Targeted`
-    /// 1 where the clean model too answers with the target, else 0, and nothing where no clean model was asked; for a `Hit`
-    /// of a caption with trigger words the clean model's rank; the audit's own number.
+    /// The detector's or the screen's score, higher being more suspicious; for a shift the cosine distance; for `Triggered`
+    /// and `Targeted` 1 where the clean model too answers with the target, else 0, and nothing where no clean model was
+    /// asked; for a `Hit` of a caption with trigger words the clean model's rank; the audit's own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
-    /// Whether a filter removed the pair, where one did more than score; whether an audit flags the model or the class.
+    /// Whether a filter removed the pair, where one did more than score; whether an audit flags the model or the class;
+    /// whether a screen rejects the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<bool>,
 }
@@ -174,7 +180,12 @@ fn contradiction(j: &Judgement) -> Option<String> {
     }
     let needs_score = matches!(
         j.task,
-        Task::Detection | Task::ImageShift | Task::TextShift | Task::Audit | Task::AuditClass
+        Task::Detection
+            | Task::ImageShift
+            | Task::TextShift
+            | Task::Audit
+            | Task::AuditClass
+            | Task::Screening
     );
     if needs_score && j.score.is_none() {
         return Some("the score is missing".into());
@@ -189,6 +200,11 @@ fn contradiction(j: &Judgement) -> Option<String> {
     }
     if j.task == Task::Detection && j.poisoned.is_none() {
         return Some("it is not said whether the pair is poisoned".into());
+    }
+    if j.task == Task::Screening && (j.poisoned != Some(j.goal.is_some()) || j.dropped.is_none()) {
+        return Some(
+            "it is not said whether the input is stamped, for which goal, or rejected".into(),
+        );
     }
     let needs_goal = matches!(
         j.task,

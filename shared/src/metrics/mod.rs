@@ -18,6 +18,7 @@ mod mpcr;
 pub mod multiplicity;
 pub mod paired;
 pub mod ranking;
+mod screen;
 mod shift;
 mod targeted;
 mod tr;
@@ -95,6 +96,7 @@ static FAMILIES: &[&[Metric]] = &[
     &shift::METRICS,
     &audit::METRICS,
     &targeted::METRICS,
+    &screen::METRICS,
 ];
 
 /// Every registered metric.
