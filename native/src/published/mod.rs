@@ -141,7 +141,8 @@ fn shown(root: &Path) -> Result<Shown> {
     {
         tables.insert(block.to_owned(), kind.markdown()?);
     }
-    Ok(Shown { tables, pages: pages::all(&own)?, said })
+    let triggers = fs::read_to_string(root.join(pages::TRIGGERS)).unwrap_or_default();
+    Ok(Shown { tables, pages: pages::all(&own, &triggers)?, said })
 }
 
 /// Submitter, benchmark and place of every folder with rows, sorted.

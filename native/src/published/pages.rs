@@ -23,8 +23,11 @@ const REMEDY: &str = "`cargo xtask check-results --update` writes it";
 /// Name, title and rows of a published benchmark.
 type Own = (String, String, Results);
 
-/// All pages by file name.
-pub(super) fn all(published: &[Own]) -> Result<BTreeMap<String, String>> {
+/// Where what everyday processing leaves of every trigger is written down.
+pub(super) const TRIGGERS: &str = "docs/triggers.md";
+
+/// All pages by file name; `triggers` is the text of [`TRIGGERS`], if it is there.
+pub(super) fn all(published: &[Own], triggers: &str) -> Result<BTreeMap<String, String>> {
     let lined: Vec<Vec<Line>> = published.iter().map(|(_, _, results)| lines(results)).collect();
     let mut pages = BTreeMap::from([("style.css".to_owned(), style().to_owned())]);
     let mut lists = Vec::new();
@@ -42,7 +45,8 @@ pub(super) fn all(published: &[Own]) -> Result<BTreeMap<String, String>> {
                         own,
                     ))
                 });
-            let page = entry(kind, item, &tables.collect::<Vec<_>>());
+            let left = if kind == Kind::Attacks { survival(triggers, &item.name) } else { vec![] };
+            let page = entry(kind, item, &left, &tables.collect::<Vec<_>>());
             pages.insert(file(kind, &item.name), page.into_string());
         }
         lists.push(list(kind, heading, &items));
@@ -179,13 +183,30 @@ fn list(kind: Kind, heading: &str, items: &[Item]) -> Markup {
     }
 }
 
-/// Card, parameters, and a table for each published benchmark.
-fn entry(kind: Kind, item: &Item, tables: &[(&str, &str, Vec<Line>)]) -> Markup {
+/// The lines of an attack in the table of triggers, its heads first; none where it has no trigger of its own.
+fn survival<'a>(triggers: &'a str, name: &str) -> Vec<Vec<&'a str>> {
+    let cells = |line: &'a str| -> Vec<&'a str> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect()
+    };
+    let mut lines = triggers.lines().filter(|line| line.starts_with('|')).map(cells);
+    let Some(heads) = lines.next() else { return vec![] };
+    let own: Vec<_> = lines.filter(|cells| cells[0].split(':').next() == Some(name)).collect();
+    if own.is_empty() { own } else { [vec![heads], own].concat() }
+}
+
+/// Card, parameters, what is left of a trigger, and a table for each published benchmark.
+fn entry(
+    kind: Kind,
+    item: &Item,
+    left: &[Vec<&str>],
+    tables: &[(&str, &str, Vec<Line>)],
+) -> Markup {
     let content = html! {
         p.finding { (item.summary) }
         p { strong { @if kind == Kind::Attacks { "The attacker: " } @else { "The defender: " } } (text(item, "threat_model")) }
         p.quiet { (text(item, "paper")) ", " (text(item, "year")) }
         @if !item.parameters.is_empty() { (parameters(item)) }
+        @if let [heads, rows @ ..] = left { (visibility(heads, rows)) }
         @for (name, title, lines) in tables {
             section {
                 h2 { (title) }
@@ -198,6 +219,31 @@ fn entry(kind: Kind, item: &Item, tables: &[(&str, &str, Vec<Line>)]) -> Markup 
         }
     };
     page(&text(item, "title"), &content)
+}
+
+fn visibility(heads: &[&str], rows: &[Vec<&str>]) -> Markup {
+    html! {
+        section {
+            h2 { "How visible it is, and what everyday processing leaves of it" }
+            table.cardlike {
+                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (i, (head, cell)) in heads.iter().zip(row).enumerate() {
+                                @if i == 0 { th scope="row" { code { (cell) } } }
+                                @else { td.number data-label=(head) { (cell) } }
+                            }
+                        }
+                    }
+                }
+            }
+            p.foot {
+                "Signal: root mean square of stamped minus plain in 8-bit steps; PSNR in dB; then the share of the signal that is left. "
+                "More in " code { (TRIGGERS) } "."
+            }
+        }
+    }
 }
 
 fn parameters(item: &Item) -> Markup {
@@ -234,7 +280,10 @@ mod tests {
 
     #[test]
     fn every_entry_has_a_page_and_whatever_else_is_there_is_noticed() {
-        let pages = all(&[]).unwrap();
+        let triggers = "| trigger | PSNR |\n| --- | --- |\n| `badnets:variant=yellow` | 28.3 |\n";
+        let pages = all(&[], triggers).unwrap();
+        assert!(pages["attack-badnets.html"].contains("28.3"));
+        assert!(!pages["attack-sig.html"].contains("28.3"));
         for (kind, names) in [(Kind::Attacks, "badnets"), (Kind::Defenses, "finetune")] {
             assert!(pages["index.html"].contains(&file(kind, names)));
             assert!(pages[&file(kind, names)].contains("No published benchmark has it yet."));
