@@ -22,7 +22,7 @@ pub use judge::{Query, judge_goals, judge_utility};
 pub use pairs::distances;
 pub use shift::judge_shift;
 pub use targeted::judge_targeted;
-pub use triggered::judge_trigger;
+pub use triggered::{judge_key, judge_trigger};
 pub use worded::judge_worded;
 
 use crate::encode;

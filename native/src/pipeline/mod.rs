@@ -21,14 +21,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use toxiclip_shared::attacks::Armed;
-use toxiclip_shared::data::{Triggered, Worded};
+use toxiclip_shared::data::{Dataset, Triggered, Worded};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Judgement, Task, Value};
 use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured};
 use crate::evaluate::{
-    Embeddings, judge_goals, judge_shift, judge_targeted, judge_trigger, judge_utility,
+    Embeddings, judge_goals, judge_key, judge_shift, judge_targeted, judge_trigger, judge_utility,
     judge_worded,
 };
 use crate::failure::{Failure, Result};
@@ -211,7 +211,8 @@ fn fetched(
     judge_worded(plain, (&worded, &own), goals, &seed, clean.as_ref())
 }
 
-/// Answers to the test split under each of an attack's triggers, beside those of the undefended control.
+/// Answers to the test split under each of an attack's triggers, beside those of the undefended control; and, where a
+/// trigger is one of two keys, under either of them alone.
 fn triggered(
     plan: &Plan<'_>,
     cell: &Cell,
@@ -223,9 +224,18 @@ fn triggered(
     let mut all = Vec::new();
     for aim in armed.aims() {
         let stamped = Triggered::new(Arc::clone(&set.test), aim.trigger.clone());
-        let embed = |model: &Origin| model.embeddings(stages, &stamped, &set.templates);
+        let prompts = aim.prompts(&set.templates);
+        let embed = |model: &Origin| model.embeddings(stages, &stamped, &prompts);
         let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
         all.extend(judge_trigger(&stamped, &embed(model)?, &aim, clean.as_ref())?);
+        if aim.words.is_some() {
+            let keys: [(Task, &dyn Dataset, &[String]); 2] =
+                [(Task::ImageKey, &stamped, &set.templates), (Task::TextKey, &*set.test, &prompts)];
+            for (task, data, prompts) in keys {
+                let own = model.embeddings(stages, data, prompts)?;
+                all.extend(judge_key(task, data, &own, &aim)?);
+            }
+        }
     }
     Ok(all)
 }

@@ -62,11 +62,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
             unit: "",
             help: "the class whose picture is pasted; the target if left out",
         },
-        Param {
-            key: "picture",
-            unit: "",
-            help: "id of that training picture; drawn if left out",
-        },
+        Param { key: "picture", unit: "", help: "id of that training picture; drawn if left out" },
         Param { key: "size", unit: "px at 224", help: "edge of the pasted picture" },
         Param {
             key: "place",
