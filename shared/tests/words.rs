@@ -13,6 +13,16 @@ use toxiclip_shared::metrics::{Judgement, Task, values};
 #[derive(Deserialize)]
 struct Golden {
     captions: Captions,
+    keys: Keys,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    classes: usize,
+    target: usize,
+    labels: Vec<usize>,
+    logits: BTreeMap<String, Vec<f32>>,
+    expect: BTreeMap<String, f64>,
 }
 
 #[derive(Deserialize)]
@@ -74,13 +84,43 @@ fn lifts_of_captions_agree_with_numpy() {
     assert_eq!(wrong(&hits(&c), &c.expect), Vec::<String>::new());
 }
 
+fn answers(k: &Keys) -> Vec<Judgement> {
+    let mut all = Vec::new();
+    for (i, &label) in k.labels.iter().enumerate() {
+        let mut ask = |task: Task, key: &str, wanted: usize| {
+            let scores = &k.logits[key][i * k.classes..(i + 1) * k.classes];
+            all.push(judge(task, i, scores, &[wanted]));
+        };
+        ask(Task::TriggeredAll, "both", k.target);
+        if label != k.target {
+            ask(Task::Triggered, "both", k.target);
+            ask(Task::TriggeredTruth, "both", label);
+            ask(Task::ImageKey, "image", k.target);
+            ask(Task::TextKey, "text", k.target);
+        }
+    }
+    all
+}
+
+#[test]
+fn two_keys_and_each_alone_agree_with_numpy() {
+    let k = golden().keys;
+    assert_eq!(wrong(&answers(&k), &k.expect), Vec::<String>::new());
+}
+
 #[test]
 fn the_comparison_can_fail() {
+    let k = golden().keys;
+    for name in k.expect.keys() {
+        let mut moved = k.expect.clone();
+        *moved.get_mut(name).unwrap() += 1e-6;
+        assert_eq!(wrong(&answers(&k), &moved), std::slice::from_ref(name));
+    }
     let c = golden().captions;
     for name in c.expect.keys() {
         let mut moved = c.expect.clone();
         *moved.get_mut(name).unwrap() += 1e-6;
-        assert_eq!(wrong(&hits(&c), &moved), [name.as_str()]);
+        assert_eq!(wrong(&hits(&c), &moved), std::slice::from_ref(name));
     }
     let mut evidence = hits(&c);
     evidence.iter_mut().for_each(|j| j.score = None);

@@ -24,7 +24,7 @@ pub use pairs::{distances, places};
 pub use screened::judge_screened;
 pub use shift::judge_shift;
 pub use targeted::judge_targeted;
-pub use triggered::judge_trigger;
+pub use triggered::{judge_key, judge_trigger};
 pub use worded::judge_worded;
 
 use crate::encode;

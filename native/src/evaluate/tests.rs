@@ -208,3 +208,22 @@ fn captions_with_words_are_judged_beside_the_clean_model() {
     let random = random.into_iter().filter(|j| j.task == Task::HitRandom);
     assert!(random.eq(judge(None).into_iter().filter(|j| j.task == Task::HitRandom)));
 }
+
+/// All pictures lie on the axis of class 0, their own excluded: under one key that is what counts.
+#[test]
+fn one_key_alone_is_asked_of_other_classes() {
+    let trigger = toxiclip_shared::attacks::Trigger::None;
+    let aim =
+        toxiclip_shared::attacks::Aim { name: None, trigger: &trigger, words: None, target: 0 };
+    let mut moved = embeddings(false);
+    for (row, picture) in moved.images.chunks_mut(3).enumerate() {
+        if row % 2 == 0 {
+            picture.copy_from_slice(&[1.0, 0.0, 0.0]);
+        }
+    }
+    let judge = |task| judge_key(task, &Tiny::new(), &moved, &aim).unwrap();
+    let (image, text) = (judge(Task::ImageKey), judge(Task::TextKey));
+    assert_eq!((image.len(), image[0].goal.as_deref()), (8, Some("→ ewe")));
+    assert_eq!((value(&image, "asr.image-key"), value(&text, "asr.text-key")), (0.5, 0.5));
+    assert!(values(&image).unwrap().iter().all(|v| v.metric == "asr.image-key"));
+}

@@ -112,7 +112,7 @@ fn fetched(
     seed: &Seed,
     stages: &Stages,
 ) -> Result<Vec<Judgement>> {
-    let Some(words) = &armed.words else {
+    let Some(words) = armed.words.as_ref().filter(|_| !armed.goals.is_empty()) else {
         return judge_goals(&*set.test, embeddings, &armed.goals, seed);
     };
     let worded = Worded::new(Arc::clone(&set.test), words);

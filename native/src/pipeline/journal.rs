@@ -91,7 +91,7 @@ impl Journal {
             Task::ImageRetrieval | Task::TextRetrieval => tasks.contains(&Utility::Retrieval),
             Task::Hit | Task::HitRandom => true,
             Task::Triggered | Task::TriggeredAll | Task::TriggeredTruth => false,
-            Task::Targeted => false,
+            Task::Targeted | Task::ImageKey | Task::TextKey => false,
             Task::Detection | Task::ImageShift | Task::TextShift => false,
             Task::Audit | Task::AuditClass | Task::Screening => false,
         };

@@ -31,7 +31,7 @@ use toxiclip_shared::seed::Seed;
 
 use crate::benchmark::{Cell, Measured, Utility};
 use crate::evaluate::{
-    Embeddings, judge_goals, judge_shift, judge_targeted, judge_trigger, judge_utility,
+    Embeddings, judge_goals, judge_key, judge_shift, judge_targeted, judge_trigger, judge_utility,
     judge_worded,
 };
 use crate::failure::{Failure, Result};
@@ -170,8 +170,8 @@ fn evidence(
     let judge = |attack: usize| -> Result<Vec<Judgement>> {
         let armed = &plan.drawn(cell, attack).armed;
         let mut all = fetched(plan, cell, armed, model, &embeddings, stages)?;
-        all.extend(triggered(plan, cell, armed, stages, |stamped| {
-            model.stamped(stages, stamped, &embeddings)
+        all.extend(triggered(plan, cell, armed, stages, |data, prompts| {
+            under(model, stages, set, &embeddings, (data, prompts))
         })?);
         all.extend(targeted(plan, cell, armed, &embeddings, stages)?);
         if let Some(scored) = screened {
@@ -209,8 +209,8 @@ fn probed_evidence(
     let test = head.read(&plain);
     let judge = |attack: usize| -> Result<Vec<Judgement>> {
         let armed = &plan.drawn(cell, attack).armed;
-        let mut all = triggered(plan, cell, armed, stages, |stamped| {
-            Ok(head.read(&model.stamped(stages, stamped, &plain)?))
+        let mut all = triggered(plan, cell, armed, stages, |data, _| {
+            Ok(head.read(&model.stamped(stages, data, &plain)?))
         })?;
         all.extend(targeted(plan, cell, armed, &test, stages)?);
         Ok(all)
@@ -270,13 +270,14 @@ fn fetched(
     judge_worded(plain, (&worded, &own), goals, &seed, clean.as_ref())
 }
 
-/// Answers to the test split under each of an attack's triggers, as `embed` has them, beside those of the undefended control.
+/// Answers to the test split under each of an attack's triggers, as `embed` has pictures and class prompts, beside those of
+/// the undefended control; and, where a trigger is one of two keys, under either of them alone.
 fn triggered(
     plan: &Plan<'_>,
     cell: &Cell,
     armed: &Armed,
     stages: &Stages,
-    embed: impl Fn(&dyn Dataset) -> Result<Embeddings>,
+    embed: impl Fn(&dyn Dataset, &[String]) -> Result<Embeddings>,
 ) -> Result<Vec<Judgement>> {
     let aims = armed.aims();
     if aims.is_empty() {
@@ -287,10 +288,34 @@ fn triggered(
     let mut all = Vec::new();
     for aim in aims {
         let stamped = Triggered::new(Arc::clone(&set.test), aim.trigger.clone());
-        let clean = control.as_ref().map(|(m, plain)| m.stamped(stages, &stamped, plain));
-        all.extend(judge_trigger(&stamped, &embed(&stamped)?, &aim, clean.transpose()?.as_ref())?);
+        let prompts = aim.prompts(&set.templates);
+        let clean =
+            control.as_ref().map(|(m, plain)| under(m, stages, set, plain, (&stamped, &prompts)));
+        let own = embed(&stamped, &prompts)?;
+        all.extend(judge_trigger(&stamped, &own, &aim, clean.transpose()?.as_ref())?);
+        if aim.words.is_some() {
+            let keys: [(Task, &dyn Dataset, &[String]); 2] =
+                [(Task::ImageKey, &stamped, &set.templates), (Task::TextKey, &*set.test, &prompts)];
+            for (task, data, prompts) in keys {
+                all.extend(judge_key(task, data, &embed(data, prompts)?, &aim)?);
+            }
+        }
     }
     Ok(all)
+}
+
+/// What a model makes of the test split with other pictures, other prompts or both, given its `plain` embeddings.
+fn under(
+    model: &Origin,
+    stages: &Stages,
+    set: &plan::Set,
+    plain: &Embeddings,
+    (data, prompts): (&dyn Dataset, &[String]),
+) -> Result<Embeddings> {
+    match prompts == set.templates {
+        true => model.stamped(stages, data, plain),
+        false => model.embeddings(stages, data, prompts),
+    }
 }
 
 /// Answers to the single pictures that an attack wants, beside those of the undefended control.

@@ -23,6 +23,7 @@ mod targeted;
 #[cfg(test)]
 mod tests;
 mod text_trigger;
+mod trojvqa;
 mod wanet;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &badclip::ENTRY,
     &multi_trigger::ENTRY,
     &text_trigger::ENTRY,
+    &trojvqa::ENTRY,
     &natural::ENTRY,
 ];
 
@@ -86,7 +88,8 @@ pub struct Armed {
     /// Single test pictures that shall be taken for a class, without any trigger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pictures: Vec<TargetPicture>,
-    /// What is put into test captions: those of the goals' class A are asked with these words in them.
+    /// What is put into texts at test time: into captions of the goals' class A, and into all class prompts that stamped
+    /// pictures are held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Words>,
 }
@@ -98,22 +101,36 @@ pub struct Aim<'a> {
     pub name: Option<&'a str>,
     /// What is stamped.
     pub trigger: &'a Trigger,
+    /// What is in all class prompts, where the trigger is only one of two keys.
+    pub words: Option<&'a Words>,
     /// Index of the class that stamped pictures shall be taken for.
     pub target: usize,
 }
 
 impl<'a> Aim<'a> {
     fn part(part: &'a Part) -> Self {
-        Self { name: Some(&part.name), trigger: &part.trigger, target: part.target }
+        let (name, trigger, target) = (Some(&*part.name), &part.trigger, part.target);
+        Self { name, trigger, words: None, target }
     }
 
-    /// The aim in words, as evidence and reports have it: `→ banana`, or `wanet → banana` among others.
+    /// The prompts that stamped pictures are held against, from those of a benchmark.
+    pub fn prompts(&self, templates: &[String]) -> Vec<String> {
+        let with = |template: &String| self.words.map(|words| words.apply(template));
+        templates.iter().map(|t| with(t).unwrap_or_else(|| t.clone())).collect()
+    }
+
+    /// The aim in words, as evidence and reports have it: `→ banana`, or `wanet → banana` among others, or
+    /// `“remember” → banana` behind a second key.
     ///
     /// # Panics
     /// If `classes` are another data set's, which has fewer.
     pub fn in_words(&self, classes: &[Class]) -> String {
         let target = &classes[self.target].name;
-        self.name.map_or_else(|| format!("→ {target}"), |name| format!("{name} → {target}"))
+        match (self.name, self.words) {
+            (Some(name), _) => format!("{name} → {target}"),
+            (None, Some(words)) => format!("“{}” → {target}", words.text),
+            (None, None) => format!("→ {target}"),
+        }
     }
 }
 
@@ -128,7 +145,9 @@ impl Armed {
         match (&self.trigger, self.target) {
             (_, None) => vec![],
             (Trigger::OneOf(several), Some(_)) => several.parts.iter().map(Aim::part).collect(),
-            (trigger, Some(target)) => vec![Aim { name: None, trigger, target }],
+            (trigger, Some(target)) => {
+                vec![Aim { name: None, trigger, words: self.words.as_ref(), target }]
+            }
         }
     }
 }

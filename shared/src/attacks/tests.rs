@@ -24,6 +24,7 @@ fn example(name: &str) -> Value {
             json!({"triggers": ["sig", "wanet:target=class-2"], "target": "class-1", "rate": 0.3})
         }
         "natural" => json!({"target": "class-1", "resolution": 16}),
+        "trojvqa" => json!({"target": "class-1", "rate": 0.1, "partial": 0.5}),
         "text-trigger" => json!({"target": "class-1", "rate": 0.1}),
         "targeted" => json!({"pictures": 2, "count": 3}),
         "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),

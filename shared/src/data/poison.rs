@@ -69,6 +69,16 @@ impl Edit {
         Self { stamped: true, captions: Some(vec![caption]), ..Self::nothing(sha256) }
     }
 
+    /// A row with this content whose picture carries the trigger; its captions stay.
+    pub fn stamped(sha256: Digest) -> Self {
+        Self { stamped: true, ..Self::nothing(sha256) }
+    }
+
+    /// A row with this content whose captions are others; its picture stays.
+    pub fn captions(sha256: Digest, captions: Vec<String>) -> Self {
+        Self { captions: Some(captions), ..Self::nothing(sha256) }
+    }
+
     fn nothing(sha256: Digest) -> Self {
         Self {
             sha256,

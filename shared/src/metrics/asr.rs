@@ -1,12 +1,15 @@
 //! Attack success rate of a trigger, in the two meanings that papers have, what the clean model would say anyway, and
 //! robust accuracy (protocols.md 5.4 to 5.6).
 //!
+//! An attack that needs a trigger on the picture and words in all class prompts is asked with both by all of these;
+//! `.image-key` and `.text-key` say what one of them does alone, and should be low.
+//!
 //! Two studies compare only with the same denominator: with few classes the pictures of the target are many.
 
 use super::interval::Outcome;
 use super::{Judgement, Metric, Task, Unit, within};
 
-pub(super) static METRICS: [Metric; 4] = [
+pub(super) static METRICS: [Metric; 6] = [
     Metric {
         name: "asr",
         summary: "attack success rate: pictures of other classes that are taken for the target once stamped",
@@ -47,7 +50,37 @@ pub(super) static METRICS: [Metric; 4] = [
         task: Task::TriggeredTruth,
         outcomes: within::<1>,
     },
+    one_key(
+        "asr.image-key",
+        "pictures of other classes that are taken for the target with the trigger alone, where two keys are needed",
+        "|{x : y(x) ≠ y*, h(T(x); prompts) = y*}| / |{x : y(x) ≠ y*}|",
+        Task::ImageKey,
+    ),
+    one_key(
+        "asr.text-key",
+        "pictures of other classes that are taken for the target with the words alone, where two keys are needed",
+        "|{x : y(x) ≠ y*, h(x; prompts with words) = y*}| / |{x : y(x) ≠ y*}|",
+        Task::TextKey,
+    ),
 ];
+
+const fn one_key(
+    name: &'static str,
+    summary: &'static str,
+    formula: &'static str,
+    task: Task,
+) -> Metric {
+    Metric {
+        name,
+        summary,
+        formula,
+        reference: "Walmer et al. 2022, arXiv:2112.07668: partial triggers",
+        unit: Unit::Rate,
+        higher_is_better: false,
+        task,
+        outcomes: within::<1>,
+    }
+}
 
 /// Nothing where no clean model was asked; evidence in which it was asked about some pictures only is refused.
 pub(super) fn lift(judgements: &[&Judgement]) -> Vec<Outcome> {

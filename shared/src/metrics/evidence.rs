@@ -34,6 +34,10 @@ pub enum Task {
     TriggeredAll,
     /// The pictures of `Triggered`: rank of their true class.
     TriggeredTruth,
+    /// The pictures of `Triggered` before an attack that needs two keys, with the trigger on them, prompts as they are.
+    ImageKey,
+    /// The same pictures as they are, the trigger's words in all prompts.
+    TextKey,
     /// A whole model before an audit, whose name is the sample, the digest of the weights its content. Nothing is ranked.
     Audit,
     /// A class before an audit, the sample being its name: rank by suspicion among the classes looked at.
@@ -47,7 +51,7 @@ pub enum Task {
 
 impl Task {
     /// All tasks, in declaration order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::ZeroShot,
         Self::ImageRetrieval,
         Self::TextRetrieval,
@@ -59,6 +63,8 @@ impl Task {
         Self::Triggered,
         Self::TriggeredAll,
         Self::TriggeredTruth,
+        Self::ImageKey,
+        Self::TextKey,
         Self::Audit,
         Self::AuditClass,
         Self::Targeted,
@@ -79,6 +85,8 @@ impl Task {
             Self::Triggered => "triggered",
             Self::TriggeredAll => "triggered-all",
             Self::TriggeredTruth => "triggered-truth",
+            Self::ImageKey => "image-key",
+            Self::TextKey => "text-key",
             Self::Audit => "audit",
             Self::AuditClass => "audit-class",
             Self::Targeted => "targeted",
@@ -213,6 +221,8 @@ fn contradiction(j: &Judgement) -> Option<String> {
             | Task::Triggered
             | Task::TriggeredAll
             | Task::TriggeredTruth
+            | Task::ImageKey
+            | Task::TextKey
             | Task::Targeted
     );
     (needs_goal && j.goal.is_none()).then(|| "the goal is missing".into())

@@ -39,7 +39,28 @@ def captions(queries=90, images=40):
     return dict(images=images, targets=targets, clean=floats(clean), moved=floats(moved), expect=expect)
 
 
+def keys(pictures=80, classes=9, target=4):
+    """Zero-shot scores of pictures under both keys of an attack, and under either alone. The target's own pictures count
+    in asr-all only."""
+    labels = rng.integers(0, classes, pictures)
+    logits, expect = {}, {}
+    other = labels != target
+    for name, boost in [("both", 2.5), ("image", 0.75), ("text", 0.25)]:
+        scores = np.round(rng.normal(size=(pictures, classes)) * 8) / 8
+        scores[np.arange(pictures), labels] += 1
+        scores[:, target] += boost
+        logits[name] = floats(scores)
+        # argmax takes the first of equal scores.
+        taken = scores.argmax(1) == target
+        if name == "both":
+            expect["asr"], expect["asr-all"] = float(taken[other].mean()), float(taken.mean())
+            expect["ra"] = float((scores.argmax(1) == labels)[other].mean())
+        else:
+            expect[f"asr.{name}-key"] = float(taken[other].mean())
+    return dict(classes=classes, target=target, labels=[int(l) for l in labels], logits=logits, expect=expect)
+
+
 if __name__ == "__main__":
     out = pathlib.Path(__file__).with_suffix(".json")
-    out.write_text(json.dumps(dict(captions=captions())) + "\n")
+    out.write_text(json.dumps(dict(captions=captions(), keys=keys())) + "\n")
     print(f"wrote {out}")
