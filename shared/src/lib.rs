@@ -31,6 +31,7 @@ pub mod registry;
 pub mod seed;
 pub mod storage;
 pub mod surrogate;
+pub mod tamper;
 #[cfg(feature = "text")]
 pub mod text;
 pub mod triggers;

@@ -13,6 +13,8 @@ use toxiclip_shared::encoders::ClipConfig;
 use toxiclip_shared::pruning::{Prune, Pruned};
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
+use toxiclip_shared::tamper::Tamper;
+use toxiclip_shared::triggers::Trigger;
 
 use super::pairs::Pairs;
 use super::prune::prune;
@@ -73,7 +75,7 @@ pub enum Origin {
 
 /// One training: everything that decides its weights.
 pub struct Fit {
-    /// `pretrain`, `reference`, `train` or `defend`: the folder in the cache.
+    /// `pretrain`, `tamper`, `reference`, `train` or `defend`: the folder in the cache.
     pub stage: &'static str,
     /// What it starts from.
     pub start: Origin,
@@ -87,6 +89,8 @@ pub struct Fit {
     pub provenance: Provenance,
     /// What is taken out of the image tower before the first step, judged by the training's own pictures.
     pub prune: Option<Prune>,
+    /// What an attacker trains for, with the trigger, instead of the contrastive loss.
+    pub tamper: Option<(Tamper, Trigger)>,
 }
 
 /// The result of a training, beside its checkpoint.
@@ -237,7 +241,7 @@ impl Fit {
             },
             _ => provenance,
         };
-        let fit = Self { stage, start, data, recipe, seed, provenance, prune: None };
+        let fit = Self { stage, start, data, recipe, seed, provenance, prune: None, tamper: None };
         fit.check_batch(&**fit.data.offered())?;
         Ok(fit)
     }
@@ -263,9 +267,12 @@ impl Fit {
             "recipe": self.recipe,
             "seed": self.seed,
         });
-        // Left out where it is absent: trainings keep the names that they had before there was pruning.
+        // Left out where they are absent: trainings keep the names that they had before there were these.
         if let Some(prune) = &self.prune {
             parts["prune"] = json!(prune);
+        }
+        if let Some(tamper) = &self.tamper {
+            parts["tamper"] = json!(tamper);
         }
         Digest::of(&parts)
     }
@@ -292,7 +299,7 @@ impl Fit {
     fn train(&self, stages: &Stages, dir: &Path) -> Result<()> {
         let (data, model) = self.begin(stages)?;
         let timer = Timer::start();
-        let model = self.go(model, &*data, stages, dir, None)?;
+        let model = self.go(model, &data, stages, dir, None)?;
         let steps = self.recipe.total_steps(data.examples().len());
         model.save(dir, &self.provenance)?;
         let record = Record {
@@ -315,7 +322,7 @@ impl Fit {
         watcher: &mut train::Watcher<'_>,
     ) -> Result<Digest> {
         let (data, model) = self.begin(stages)?;
-        Ok(self.go(model, &*data, stages, dir, Some(watcher))?.weights.digest())
+        Ok(self.go(model, &data, stages, dir, Some(watcher))?.weights.digest())
     }
 
     /// Pairs and start, pruned if need be; whatever they need is trained first.
@@ -333,13 +340,19 @@ impl Fit {
     fn go(
         &self,
         model: (Model, Pruned),
-        data: &dyn Dataset,
+        data: &Arc<dyn Dataset>,
         stages: &Stages,
         dir: &Path,
         watcher: Option<&mut train::Watcher<'_>>,
     ) -> Result<Model> {
         let seed = Seed::new(self.seed).child(self.stage);
-        train::fit(model, data, &self.recipe, &seed, dir, &stages.lab, watcher)
+        let lab = &stages.lab;
+        match &self.tamper {
+            Some((how, trigger)) => {
+                train::tamper(&model.0, data, (how, trigger), &seed, dir, lab, watcher)
+            }
+            None => train::fit(model, &**data, &self.recipe, &seed, dir, lab, watcher),
+        }
     }
 
     /// The loss of every step, as the trainer logged it.
@@ -389,7 +402,7 @@ mod tests {
     }
 
     fn again(fit: &Fit) -> Fit {
-        let Fit { stage, start, data, recipe, seed, provenance, prune } = fit;
+        let Fit { stage, start, data, recipe, seed, provenance, prune, tamper } = fit;
         Fit {
             stage,
             start: start.clone(),
@@ -398,6 +411,7 @@ mod tests {
             seed: *seed,
             provenance: provenance.clone(),
             prune: prune.clone(),
+            tamper: tamper.clone(),
         }
     }
 }

@@ -72,7 +72,10 @@ impl Line<'_> {
         let defended = matches!(own, Pairs::Screened(_));
         let said = self.provenance(&own, self.recipe, defended);
         let (start, recipe) = (self.start.clone(), self.recipe.clone());
-        let victim = Arc::new(Fit::new("train", start, own, recipe, self.seed, said)?);
+        let victim = match self.tampered()? {
+            Some(tampered) => Arc::new(tampered),
+            None => Arc::new(Fit::new("train", start, own, recipe, self.seed, said)?),
+        };
         let Some(repair) = repair else { return Ok(victim) };
         let trusted = match &repair.data()[..] {
             [] => Arc::clone(self.clean),
@@ -86,8 +89,26 @@ impl Line<'_> {
         Ok(Arc::new(Fit { prune: plan.prune, ..fit }))
     }
 
+    /// The attacker's training where weights are attacked: the victim uses what comes out, and trains on no pairs that
+    /// could be filtered.
+    fn tampered(&self) -> Result<Option<Fit>> {
+        let Some(tamper) = &self.armed.tamper else { return Ok(None) };
+        if matches!(self.start, Origin::Scratch(_)) {
+            return Err(Failure::request(format!(
+                "{}: it tampers with the weights that victims start from, and here they start from nothing; give `[init]` (or --init)",
+                self.attack.name()
+            )));
+        }
+        let shadow = Pairs::Whole(Arc::clone(self.clean));
+        let said = self.provenance(&shadow, &tamper.recipe, false);
+        let (start, recipe) = (self.start.clone(), tamper.recipe.clone());
+        let fit = Fit::new("tamper", start, shadow, recipe, self.seed, said)?;
+        let aim = (tamper.clone(), self.armed.trigger.clone());
+        Ok(Some(Fit { tamper: Some(aim), ..fit }))
+    }
+
     fn provenance(&self, pairs: &Pairs, recipe: &TrainConfig, defended: bool) -> Provenance {
-        let poisoned = !self.armed.poison.edits.is_empty();
+        let poisoned = !self.armed.poison.edits.is_empty() || self.armed.tamper.is_some();
         Provenance {
             encoder: self.encoder.name.clone(),
             poisoned,

@@ -9,6 +9,7 @@ mod batches;
 mod checkpoint;
 mod frozen;
 mod step;
+mod tamper;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -29,6 +30,7 @@ use crate::timer::Timer;
 pub use ahead::Ahead;
 pub use batches::Batches;
 pub use step::{Batch, Outcome, Trainer};
+pub use tamper::tamper;
 
 /// Steps between checkpoints: a few seconds of work for the small encoders, seconds to write for large ones.
 const SAVE_EVERY: u64 = 250;

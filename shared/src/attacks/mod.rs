@@ -8,6 +8,7 @@
 #![deny(dead_code)]
 
 mod badclip;
+mod badencoder;
 mod badnets;
 mod blended;
 mod ftrojan;
@@ -31,6 +32,7 @@ use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
 use crate::surrogate::Guided;
+use crate::tamper::Tamper;
 use crate::triggers::Part;
 pub use crate::triggers::Trigger;
 
@@ -48,6 +50,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &nashville::ENTRY,
     &targeted::ENTRY,
     &badclip::ENTRY,
+    &badencoder::ENTRY,
     &multi_trigger::ENTRY,
 ];
 
@@ -82,6 +85,9 @@ pub struct Armed {
     /// Single test pictures that shall be taken for a class, without any trigger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pictures: Vec<TargetPicture>,
+    /// What is done to the weights that victims would start from; they use what comes out and train no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tamper: Option<Tamper>,
 }
 
 /// A trigger and its target.
