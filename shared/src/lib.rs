@@ -36,6 +36,7 @@ pub mod screen;
 pub mod seed;
 pub mod storage;
 pub mod surrogate;
+pub mod tamper;
 #[cfg(feature = "text")]
 pub mod text;
 pub mod triggers;

@@ -233,7 +233,9 @@ fn dry_run(plan: &mut Plan<'_>, context: &Context) -> Result<String> {
         row[0] = plan.benchmark.label(&work.cell);
         for fit in work.model.lineage() {
             let cached = store.as_ref().is_some_and(|store| fit.cached(store));
-            let column = STAGES.iter().position(|s| *s == fit.stage);
+            // An attacker's training stands in the place of the victim's.
+            let stage = if fit.stage == "tamper" { "train" } else { fit.stage };
+            let column = STAGES.iter().position(|s| *s == stage);
             let state = if cached { "cached" } else { "to do" };
             row[column.map_or(1, |c| c + 1)] = format!("{} {state}", fit.key().short());
             distinct.insert((fit.stage, fit.key()), cached);

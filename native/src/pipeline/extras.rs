@@ -196,7 +196,7 @@ fn role(plan: &Plan<'_>, work: &Work, fit: &Fit) -> Role {
     let attacked = !plan.attack(&work.cell).armed.is_control();
     match (fit.stage, &fit.data) {
         ("defend", _) | ("train", Pairs::Screened(_)) if attacked => Role::Defended,
-        ("train", Pairs::Whole(_)) if attacked => Role::Poisoned,
+        ("tamper", _) | ("train", Pairs::Whole(_)) if attacked => Role::Poisoned,
         _ => Role::Clean,
     }
 }

@@ -14,6 +14,8 @@ use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::pruning::{Prune, Pruned};
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
+use toxiclip_shared::tamper::Tamper;
+use toxiclip_shared::triggers::Trigger;
 
 use super::pairs::Pairs;
 use super::prune::prune;
@@ -74,7 +76,7 @@ pub enum Origin {
 
 /// One training: everything that decides its weights.
 pub struct Fit {
-    /// `pretrain`, `reference`, `train` or `defend`: the folder in the cache.
+    /// `pretrain`, `tamper`, `reference`, `train` or `defend`: the folder in the cache.
     pub stage: &'static str,
     /// What it starts from.
     pub start: Origin,
@@ -90,6 +92,8 @@ pub struct Fit {
     pub provenance: Provenance,
     /// What is taken out of the image tower before the first step, judged by the training's own pictures.
     pub prune: Option<Prune>,
+    /// What an attacker trains for, with the trigger, instead of the contrastive loss.
+    pub tamper: Option<(Tamper, Trigger)>,
 }
 
 /// The result of a training, beside its checkpoint.
@@ -265,8 +269,8 @@ impl Fit {
             },
             _ => provenance,
         };
-        let (objective, prune) = (Objective::Contrastive, None);
-        let fit = Self { stage, start, data, recipe, objective, seed, provenance, prune };
+        let (objective, prune, tamper) = (Objective::Contrastive, None, None);
+        let fit = Self { stage, start, data, recipe, objective, seed, provenance, prune, tamper };
         fit.check_batch(&**fit.data.offered())?;
         Ok(fit)
     }
@@ -304,12 +308,15 @@ impl Fit {
             "recipe": self.recipe,
             "seed": self.seed,
         });
-        // Left out where they are absent: trainings keep the names that they had before there was either.
+        // Left out where they are absent: trainings keep the names that they had before there were these.
         if !self.objective.is_contrastive() {
             parts["objective"] = json!(self.objective);
         }
         if let Some(prune) = &self.prune {
             parts["prune"] = json!(prune);
+        }
+        if let Some(tamper) = &self.tamper {
+            parts["tamper"] = json!(tamper);
         }
         Digest::of(&parts)
     }
@@ -333,7 +340,7 @@ impl Fit {
     fn train(&self, stages: &Stages, dir: &Path) -> Result<()> {
         let (data, model) = self.begin(stages)?;
         let timer = Timer::start();
-        let model = self.go(model, &*data, stages, dir, None)?;
+        let model = self.go(model, &data, stages, dir, None)?;
         let steps = self.recipe.total_steps(data.examples().len());
         model.save(dir, &self.provenance)?;
         let record = Record {
@@ -356,7 +363,7 @@ impl Fit {
         watcher: &mut train::Watcher<'_>,
     ) -> Result<Digest> {
         let (data, model) = self.begin(stages)?;
-        Ok(self.go(model, &*data, stages, dir, Some(watcher))?.weights.digest())
+        Ok(self.go(model, &data, stages, dir, Some(watcher))?.weights.digest())
     }
 
     /// Pairs and start, pruned if need be; whatever they need is trained first.
@@ -374,14 +381,22 @@ impl Fit {
     fn go(
         &self,
         model: (Model, Pruned),
-        data: &dyn Dataset,
+        data: &Arc<dyn Dataset>,
         stages: &Stages,
         dir: &Path,
         watcher: Option<&mut train::Watcher<'_>>,
     ) -> Result<Model> {
         let seed = Seed::new(self.seed).child(self.stage);
-        let how = (&self.recipe, self.objective);
-        train::fit(model, data, how, &seed, dir, &stages.lab, watcher)
+        let lab = &stages.lab;
+        match &self.tamper {
+            Some((how, trigger)) => {
+                train::tamper(&model.0, data, (how, trigger), &seed, dir, lab, watcher)
+            }
+            None => {
+                let how = (&self.recipe, self.objective);
+                train::fit(model, &**data, how, &seed, dir, lab, watcher)
+            }
+        }
     }
 
     /// The loss of every step, as the trainer logged it.
@@ -431,7 +446,7 @@ mod tests {
     }
 
     fn again(fit: &Fit) -> Fit {
-        let Fit { stage, start, data, recipe, objective, seed, provenance, prune } = fit;
+        let Fit { stage, start, data, recipe, objective, seed, provenance, prune, tamper } = fit;
         Fit {
             stage,
             start: start.clone(),
@@ -441,6 +456,7 @@ mod tests {
             seed: *seed,
             provenance: provenance.clone(),
             prune: prune.clone(),
+            tamper: tamper.clone(),
         }
     }
 }

@@ -77,7 +77,10 @@ impl Line<'_> {
             Defense::Screen(screen) => drop(screen.held(&**self.clean, &Seed::new(self.seed))?),
         }
         let defended = matches!(own, Pairs::Screened(_)) || !objective.is_contrastive();
-        let victim = Arc::new(self.victim(own, defended)?.towards(objective));
+        let victim = match self.tampered()? {
+            Some(tampered) => Arc::new(tampered),
+            None => Arc::new(self.victim(own, defended)?.towards(objective)),
+        };
         let Some(repair) = repair else { return Ok(victim) };
         let trusted = match &repair.data()[..] {
             [] => Arc::clone(self.clean),
@@ -96,8 +99,26 @@ impl Line<'_> {
         Fit::new("train", self.start.clone(), pairs, self.recipe.clone(), self.seed, said)
     }
 
+    /// The attacker's training where weights are attacked: the victim uses what comes out, and trains on no pairs that
+    /// could be filtered.
+    fn tampered(&self) -> Result<Option<Fit>> {
+        let Some(tamper) = &self.armed.tamper else { return Ok(None) };
+        if matches!(self.start, Origin::Scratch(_)) {
+            return Err(Failure::request(format!(
+                "{}: it tampers with the weights that victims start from, and here they start from nothing; give `[init]` (or --init)",
+                self.attack.name()
+            )));
+        }
+        let shadow = Pairs::Whole(Arc::clone(self.clean));
+        let said = self.provenance(&shadow, &tamper.recipe, false);
+        let (start, recipe) = (self.start.clone(), tamper.recipe.clone());
+        let fit = Fit::new("tamper", start, shadow, recipe, self.seed, said)?;
+        let aim = (tamper.clone(), self.armed.trigger.clone());
+        Ok(Some(Fit { tamper: Some(aim), ..fit }))
+    }
+
     fn provenance(&self, pairs: &Pairs, recipe: &TrainConfig, defended: bool) -> Provenance {
-        let poisoned = !self.armed.poison.edits.is_empty();
+        let poisoned = !self.armed.poison.edits.is_empty() || self.armed.tamper.is_some();
         Provenance {
             encoder: self.encoder.name.clone(),
             poisoned,

@@ -12,6 +12,7 @@ mod frozen;
 mod reword;
 mod rule;
 mod step;
+mod tamper;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -34,6 +35,7 @@ use crate::timer::Timer;
 pub use ahead::Ahead;
 pub use batches::Batches;
 pub use step::{Batch, Outcome, Trainer};
+pub use tamper::tamper;
 
 /// Steps between checkpoints: a few seconds of work for the small encoders, seconds to write for large ones.
 const SAVE_EVERY: u64 = 250;

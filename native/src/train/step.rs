@@ -198,7 +198,7 @@ fn walk(
 }
 
 /// PyTorch's `clip_grad_norm_`: the gradient times min(1, limit / (norm + 1e-6)).
-fn clip_factor(norm: f64, limit: f64) -> f32 {
+pub(super) fn clip_factor(norm: f64, limit: f64) -> f32 {
     if limit > 0.0 { (limit / (norm + 1e-6)).min(1.0) as f32 } else { 1.0 }
 }
 

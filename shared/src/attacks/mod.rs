@@ -8,6 +8,7 @@
 #![deny(dead_code)]
 
 mod badclip;
+mod badencoder;
 mod badnets;
 mod blended;
 mod ftrojan;
@@ -34,6 +35,7 @@ use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
 use crate::surrogate::Guided;
+use crate::tamper::Tamper;
 use crate::triggers::Part;
 pub use crate::triggers::{Trigger, Words};
 
@@ -51,6 +53,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &nashville::ENTRY,
     &targeted::ENTRY,
     &badclip::ENTRY,
+    &badencoder::ENTRY,
     &multi_trigger::ENTRY,
     &text_trigger::ENTRY,
     &trojvqa::ENTRY,
@@ -92,6 +95,9 @@ pub struct Armed {
     /// pictures are held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Words>,
+    /// What is done to the weights that victims would start from; they use what comes out and train no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tamper: Option<Tamper>,
 }
 
 /// A trigger and its target.

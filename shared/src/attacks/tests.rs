@@ -28,6 +28,7 @@ fn example(name: &str) -> Value {
         "text-trigger" => json!({"target": "class-1", "rate": 0.1}),
         "targeted" => json!({"pictures": 2, "count": 3}),
         "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),
+        "badencoder" => json!({"target": "class-1", "references": 2}),
         other => panic!("give `{other}` an example"),
     }
 }
@@ -367,4 +368,26 @@ fn triggers_that_do_not_go_together_are_named() {
     assert!(error("wanet", json!({"target": "class-1", "strength": 0.0})).contains("above 0"));
     assert!(error("ftrojan", json!({"target": "class-1", "window": 2})).contains("at least 4"));
     assert!(error("ftrojan", json!({"target": "class-1", "magnitude": -1.0})).contains("above 0"));
+}
+
+#[test]
+fn badencoder_changes_no_pair_and_names_pictures_of_the_target() {
+    let clean = Synthetic::train();
+    let armed = prepare("badencoder", example("badencoder"), &clean, 0).unwrap();
+    assert!(armed.poison.edits.is_empty() && !armed.is_control());
+    let tamper = armed.tamper.unwrap();
+    let of = |id: &crate::data::PairId| clean.examples().iter().find(|e| e.id == *id).unwrap();
+    assert!(tamper.references.iter().all(|id| of(id).class == Some(1)));
+    assert_eq!((tamper.references.len(), tamper.weights), (2, [1.0, 1.0]));
+    assert!(!tamper.recipe.augment && !tamper.recipe.concept_unique);
+    // Other attacks are written, and named, as before there was tampering.
+    let other = prepare("badnets", example("badnets"), &clean, 0).unwrap();
+    assert!(serde_json::to_value(&other).unwrap().get("tamper").is_none());
+    let few = json!({"target": "class-1", "references": 6});
+    assert!(error("badencoder", few).contains("has 5 pictures of `class-1`"));
+    assert!(error("badencoder", json!({})).contains("`target` is missing"));
+    assert!(error("badencoder", json!({"target": "class-1", "lambda1": -1})).contains("`lambda1`"));
+    assert!(
+        error("badencoder", json!({"target": "class-1", "references": 0})).contains("at least 1")
+    );
 }

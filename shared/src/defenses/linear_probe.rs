@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
         title: "Linear probe",
         year: 2021,
         paper: "Radford et al., arXiv:2103.00020; as a defense: Bansal et al., arXiv:2303.03323",
-        summary: "replaces zero-shot prompts by a linear classifier on the frozen image tower; the text tower is discarded, and ca is not comparable with zero-shot's",
+        summary: "fits a linear classifier to the frozen image tower and discards the text tower; its ca is not comparable with zero-shot's",
         threat_model: "the defender holds the image tower and some clean pictures with their classes, and knows nothing of the attack",
     },
     params: &[&[
