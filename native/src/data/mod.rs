@@ -1,7 +1,11 @@
 //! Data sets by name: where pairs come from, and the prompts that go with them.
 
+mod brought;
+mod devkit;
 mod folder;
+mod imagenet;
 mod photographs;
+mod published;
 mod retrieval;
 
 use std::path::Path;
@@ -9,12 +13,14 @@ use std::sync::Arc;
 
 use toxiclip_shared::data::{Dataset, Splits, emoji};
 
+pub use brought::{BROUGHT, Brought};
 pub use folder::Folder;
 pub use retrieval::{RETRIEVAL, RetrievalSet};
 
 use toxiclip_shared::registry::unknown;
 
 use crate::argument::Source;
+use crate::benchmark::Utility;
 use crate::failure::{Failure, Result};
 
 /// The splits of a registered data set: an embedded one, or one that lies below `root`.
@@ -25,20 +31,41 @@ pub fn named(name: &str, root: Option<&Path>) -> Result<Splits> {
     if let Some(known) = RETRIEVAL.iter().find(|set| set.name == name) {
         return known.open(root);
     }
+    if let Some(known) = BROUGHT.iter().find(|set| set.name == name) {
+        return known.open(root);
+    }
     if emoji::DATASETS.iter().any(|set| set.name == name) {
         return Ok(emoji::open(name)?);
     }
     let embedded = emoji::DATASETS.iter().map(|set| set.name);
-    let names: Vec<&str> = embedded.chain(RETRIEVAL.iter().map(|set| set.name)).collect();
+    let theirs = BROUGHT.iter().map(|set| set.name);
+    let names: Vec<&str> =
+        embedded.chain(RETRIEVAL.iter().map(|set| set.name)).chain(theirs).collect();
     Err(Failure::request(unknown("data set", name, &names)))
 }
 
 /// The zero-shot prompts of a data set, with `{}` for the class name.
-pub fn templates(name: &str) -> Vec<String> {
-    if name.starts_with("emoji") {
-        return emoji::captions::PROMPTS.map(str::to_owned).to_vec();
+///
+/// # Errors
+/// Never for a program whose published prompts were tested.
+pub fn templates(name: &str) -> Result<Vec<String>> {
+    if let Some(known) = BROUGHT.iter().find(|set| set.name == name) {
+        return known.templates();
     }
-    vec!["a photo of a {}.".to_owned()]
+    if name.starts_with("emoji") {
+        return Ok(emoji::captions::PROMPTS.map(str::to_owned).to_vec());
+    }
+    Ok(vec!["a photo of a {}.".to_owned()])
+}
+
+/// Whether a task makes sense there: pictures that have labels alone have no captions to search with, and pairs without
+/// classes nothing to classify.
+pub fn answers(name: &str, task: Utility) -> bool {
+    BROUGHT.iter().find(|set| set.name == name).is_none_or(|set| match task {
+        Utility::ZeroShot => set.tasks.0,
+        Utility::Retrieval => set.tasks.1,
+        Utility::Shift => true,
+    })
 }
 
 /// Pairs that a defender has beside the victim's: several data sets as one.

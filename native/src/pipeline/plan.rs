@@ -371,7 +371,7 @@ fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {
         Failure::request(format!("dataset {name} has no training split; it is for evaluation"))
     })?;
     let own = benchmark.eval.templates.clone();
-    let templates = if own.is_empty() { data::templates(name) } else { own };
+    let templates = if own.is_empty() { data::templates(name)? } else { own };
     let utility = splits.utility.unwrap_or_else(|| Arc::clone(&splits.test));
     Ok(Set { train, test: splits.test, utility, templates })
 }
