@@ -90,9 +90,82 @@ def imagenet():
     write(ROOT / "imagenet/LOC_val_solution.csv", boxes)
 
 
+# --- CIFAR ---------------------------------------------------------------------------------------------------------
+
+class Python2(pickle._Pickler):
+    """Protocol 2 as Python 2 wrote it: text is bytes, and NumPy's names are those of its time."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_string(self, value):
+        data = value.encode() if isinstance(value, str) else value
+        short = len(data) < 256
+        self.write((b"U" + bytes([len(data)]) if short else b"T" + len(data).to_bytes(4, "little")) + data)
+        self.memoize(value)
+
+    dispatch[str] = dispatch[bytes] = save_string
+
+    def save_global(self, value, name=None):
+        names = {"_reconstruct": "numpy.core.multiarray", "ndarray": "numpy", "dtype": "numpy"}
+        name = name or value.__name__
+        self.write(f"c{names[name]}\n{name}\n".encode())
+        self.memoize(value)
+
+    dispatch[type] = save_global
+    dispatch[type(len)] = save_global
+
+
+def dump(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        Python2(file, protocol=2).dump(value)
+
+
+def pixels(rows, shade):
+    """Red, green, blue planes of 32 by 32, no two alike and none symmetric."""
+    i, c, y, x = np.meshgrid(np.arange(rows), np.arange(3), np.arange(32), np.arange(32), indexing="ij")
+    return ((shade + 40 * i + 80 * c + 2 * y + x) % 256).astype(np.uint8).reshape(rows, 3072)
+
+
+def found(data):
+    return [{"sha256": digest(np.asarray(image)), "class": label} for image, label in data]
+
+
+def cifar():
+    names = "airplane automobile bird cat deer dog frog horse ship truck".split()
+    python, binary = ROOT / "cifar/python/cifar-10-batches-py", ROOT / "cifar/binary/cifar-10-batches-bin"
+    batches = [(f"data_batch_{i}", f"training batch {i} of 5", 2) for i in range(1, 6)] + [("test_batch", "testing batch 1 of 1", 3)]
+    for at, (name, label, rows) in enumerate(batches):
+        data, labels = pixels(rows, 11 * at), [(3 * at + 7 * i) % 10 for i in range(rows)]
+        dump(python / name, {"batch_label": label, "labels": labels, "data": data,
+                             "filenames": [f"{names[k]}_s_{i:06}.png" for i, k in enumerate(labels)]})
+        binary.mkdir(parents=True, exist_ok=True)
+        (binary / f"{name}.bin").write_bytes(b"".join(bytes([k]) + bytes(row) for k, row in zip(labels, data)))
+    dump(python / "batches.meta", {"num_cases_per_batch": 10000, "label_names": names, "num_vis": 3072})
+    write(binary / "batches.meta.txt", "\n".join(names) + "\n\n")
+    coarse, fine = [f"group_{i}" for i in range(20)], [f"fine_{i:02}" for i in range(98)] + ["lawn_mower", "maple_tree"]
+    python, binary = ROOT / "cifar/python/cifar-100-python", ROOT / "cifar/binary/cifar-100-binary"
+    for at, (name, rows) in enumerate([("train", 4), ("test", 3)]):
+        data, labels = pixels(rows, 100 + 11 * at), [(95 + 41 * i + at) % 100 for i in range(rows)]
+        groups = [k // 5 for k in labels]
+        dump(python / name, {"filenames": [f"{fine[k]}_s_{i:06}.png" for i, k in enumerate(labels)],
+                             "batch_label": f"{name} batch 1 of 1", "fine_labels": labels, "coarse_labels": groups, "data": data})
+        binary.mkdir(parents=True, exist_ok=True)
+        (binary / f"{name}.bin").write_bytes(b"".join(bytes([g, k]) + bytes(row) for g, k, row in zip(groups, labels, data)))
+    dump(python / "meta", {"fine_label_names": fine, "coarse_label_names": coarse})
+    write(binary / "fine_label_names.txt", "\n".join(fine) + "\n")
+    write(binary / "coarse_label_names.txt", "\n".join(coarse) + "\n")
+    out = {}
+    for name, kind in [("cifar-10", torchvision.datasets.CIFAR10), ("cifar-100", torchvision.datasets.CIFAR100)]:
+        reader = type(kind.__name__, (kind,), {"meta": dict(kind.meta, md5=None), "_check_integrity": lambda self: True})
+        train, test = (reader(ROOT / "cifar/python", train=part) for part in (True, False))
+        out[name] = {"classes": test.classes, "train": found(train), "test": found(test)}
+    write(ROOT / "cifar/expected.json", json.dumps(out, indent=1) + "\n")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
-    for part in (imagenet,):
+    for part in (imagenet, cifar):
         part()
 
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use toxiclip_shared::data::Splits;
 
-use super::imagenet;
 use super::published::Published;
+use super::{cifar, imagenet};
 use crate::failure::{Failure, Result};
 
 /// A data set that does not come with the program.
@@ -31,8 +31,15 @@ pub struct Brought {
 }
 
 /// All of them.
-pub const BROUGHT: &[&Brought] =
-    &[&imagenet::IMAGENET, &imagenet::V2, &imagenet::A, &imagenet::R, &imagenet::SKETCH];
+pub const BROUGHT: &[&Brought] = &[
+    &imagenet::IMAGENET,
+    &imagenet::V2,
+    &imagenet::A,
+    &imagenet::R,
+    &imagenet::SKETCH,
+    &cifar::CIFAR_10,
+    &cifar::CIFAR_100,
+];
 
 impl Brought {
     /// Reads it from below `root`, every file once for its digest.

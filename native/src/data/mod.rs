@@ -1,10 +1,12 @@
 //! Data sets by name: where pairs come from, and the prompts that go with them.
 
 mod brought;
+mod cifar;
 mod devkit;
 mod folder;
 mod imagenet;
 mod photographs;
+mod pickle;
 mod published;
 mod retrieval;
 

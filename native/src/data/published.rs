@@ -9,6 +9,7 @@ use crate::failure::{Failure, Result};
 #[derive(Deserialize)]
 pub(super) struct Published {
     pub imagenet: ImageNet,
+    pub cifar: Prompts,
 }
 
 /// The 1,000 classes in their usual order, which is that of their WordNet ids.
@@ -21,6 +22,11 @@ pub(super) struct ImageNet {
     pub a: Vec<usize>,
     /// The classes of ImageNet-R, ascending.
     pub r: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Prompts {
+    pub templates: Vec<String>,
 }
 
 impl Published {
@@ -57,8 +63,8 @@ mod tests {
             assert_eq!((wnids[index].as_str(), names[index].as_str()), (wnid, name));
             assert_eq!((a[of_a], r[of_r]), (index, index));
         }
-        assert_eq!((a.len(), r.len()), (200, 200));
-        let mut templates = templates.iter();
-        assert!(templates.all(|t| t.matches("{}").count() == 1), "one place for the class");
+        assert_eq!((a.len(), r.len(), all.cifar.templates.len()), (200, 200, 18));
+        let templates = templates.iter().chain(&all.cifar.templates);
+        assert!(templates.clone().all(|t| t.matches("{}").count() == 1), "one place for the class");
     }
 }
