@@ -163,9 +163,39 @@ def cifar():
     write(ROOT / "cifar/expected.json", json.dumps(out, indent=1) + "\n")
 
 
+# --- Oxford-IIIT Pet -----------------------------------------------------------------------------------------------
+
+CATS = "Abyssinian Bengal Birman Bombay British_Shorthair Egyptian_Mau Maine_Coon Persian Ragdoll Russian_Blue Siamese Sphynx"
+DOGS = """american_bulldog american_pit_bull_terrier basset_hound beagle boxer chihuahua english_cocker_spaniel english_setter
+german_shorthaired great_pyrenees havanese japanese_chin keeshond leonberger miniature_pinscher newfoundland pomeranian pug
+saint_bernard samoyed scottish_terrier shiba_inu staffordshire_bull_terrier wheaten_terrier yorkshire_terrier"""
+
+
+def pets():
+    cats, dogs = CATS.split(), DOGS.split()
+    folder = ROOT / "pets/oxford-iiit-pet"
+    lines = {"test": [], "trainval": []}
+    for label, breed in enumerate(sorted(cats + dogs, key=str.lower), 1):
+        species, all_of_it = (1, cats) if breed in cats else (2, dogs)
+        for split, first in [("test", 201), ("trainval", 34)]:
+            for i in range(1 + (label == 3)):
+                lines[split].append(f"{breed}_{first + i} {label} {species} {all_of_it.index(breed) + 1}\n")
+    for split, text in lines.items():
+        write(folder / f"annotations/{split}.txt", "".join(text))
+    (folder / "images").mkdir()
+    picture = Image.fromarray(pixels(1, 5).reshape(3, 32, 32).transpose(1, 2, 0)).quantize(16)
+    picture.save(folder / "images/Abyssinian_34.jpg", format="gif")  # as the real one
+    out = {"gif": digest(np.asarray(Image.open(folder / "images/Abyssinian_34.jpg").convert("RGB")))}
+    for split in lines:
+        data = torchvision.datasets.OxfordIIITPet(ROOT / "pets", split=split)
+        out["classes"] = data.classes
+        out[split] = [[path.name, label] for path, label in zip(data._images, data._labels)]
+    write(ROOT / "pets/expected.json", json.dumps(out, indent=1) + "\n")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
-    for part in (imagenet, cifar):
+    for part in (imagenet, cifar, pets):
         part()
 
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toxiclip_shared::data::Splits;
 
 use super::published::Published;
-use super::{cifar, imagenet};
+use super::{cifar, imagenet, oxford_pets};
 use crate::failure::{Failure, Result};
 
 /// A data set that does not come with the program.
@@ -39,6 +39,7 @@ pub const BROUGHT: &[&Brought] = &[
     &imagenet::SKETCH,
     &cifar::CIFAR_10,
     &cifar::CIFAR_100,
+    &oxford_pets::OXFORD_PETS,
 ];
 
 impl Brought {

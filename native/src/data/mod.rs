@@ -5,6 +5,7 @@ mod cifar;
 mod devkit;
 mod folder;
 mod imagenet;
+mod oxford_pets;
 mod photographs;
 mod pickle;
 mod published;

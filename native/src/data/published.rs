@@ -10,6 +10,7 @@ use crate::failure::{Failure, Result};
 pub(super) struct Published {
     pub imagenet: ImageNet,
     pub cifar: Prompts,
+    pub pets: Pets,
 }
 
 /// The 1,000 classes in their usual order, which is that of their WordNet ids.
@@ -26,6 +27,12 @@ pub(super) struct ImageNet {
 
 #[derive(Deserialize)]
 pub(super) struct Prompts {
+    pub templates: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Pets {
+    pub names: Vec<String>,
     pub templates: Vec<String>,
 }
 
@@ -64,7 +71,9 @@ mod tests {
             assert_eq!((a[of_a], r[of_r]), (index, index));
         }
         assert_eq!((a.len(), r.len(), all.cifar.templates.len()), (200, 200, 18));
-        let templates = templates.iter().chain(&all.cifar.templates);
+        assert_eq!(all.pets.templates, ["a photo of a {}, a type of pet."]);
+        let templates = templates.iter().chain(&all.cifar.templates).chain(&all.pets.templates);
         assert!(templates.clone().all(|t| t.matches("{}").count() == 1), "one place for the class");
+        assert_eq!(all.pets.names.len(), 37);
     }
 }
