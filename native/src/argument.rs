@@ -81,6 +81,8 @@ pub enum Source {
     Named(String),
     /// One folder per class.
     Folder(PathBuf),
+    /// A CSV file with the columns `image` and `caption`.
+    Table(PathBuf),
 }
 
 impl FromStr for Source {
@@ -90,10 +92,8 @@ impl FromStr for Source {
         match text.split_once(':') {
             None if !text.is_empty() => Ok(Self::Named(text.to_owned())),
             Some(("folder", dir)) if !dir.is_empty() => Ok(Self::Folder(dir.into())),
-            Some((format @ ("csv" | "wds"), _)) => Err(format!(
-                "this build does not read {format}; use a data set's name or folder:DIR"
-            )),
-            _ => Err("expected a data set's name or folder:DIR".to_owned()),
+            Some(("csv", file)) if !file.is_empty() => Ok(Self::Table(file.into())),
+            _ => Err("expected a data set's name, folder:DIR, or csv:FILE".to_owned()),
         }
     }
 }
@@ -148,8 +148,10 @@ mod tests {
         assert!("cpu:1".parse::<Device>().is_err() && "tpu".parse::<Device>().is_err());
         assert_eq!("emoji".parse(), Ok(Source::Named("emoji".into())));
         assert_eq!("folder:a/b".parse(), Ok(Source::Folder("a/b".into())));
-        assert!("wds:x.tar".parse::<Source>().unwrap_err().contains("does not read wds"));
-        assert!("".parse::<Source>().is_err() && "folder:".parse::<Source>().is_err());
+        assert_eq!("csv:a/b.csv".parse(), Ok(Source::Table("a/b.csv".into())));
+        for bad in ["", "folder:", "csv:", "wds:", "zip:x"] {
+            assert!(bad.parse::<Source>().unwrap_err().contains("csv:FILE"), "{bad}");
+        }
     }
 
     #[test]

@@ -193,9 +193,34 @@ def pets():
     write(ROOT / "pets/expected.json", json.dumps(out, indent=1) + "\n")
 
 
+# --- Tables of pairs -----------------------------------------------------------------------------------------------
+
+def flat(path, colour, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 3), colour).save(path, **options)
+
+
+def pairs():
+    folder = ROOT / "pairs/cc3m"
+    captions = ["a banana on a table", "Two \"ripe\" bananas, yellow", "a line\nbreak", "Käse, naïve — 猫", "plain", "a second one"]
+    images = [f"images/{i % 5:05}.png" for i in range(6)]
+    for i in range(5):
+        flat(folder / images[i], (40 * i, 9, 200))
+    table = pandas.DataFrame({"image": images, "caption": captions, "is_backdoor": [0] * 6})
+    table.to_csv(folder / "train.csv")  # with the index, as CleanCLIP does
+    poisoned = table.assign(is_backdoor=[0, 0, 1, 0, 0, 0])
+    poisoned.to_csv(folder / "poisoned.csv")
+    table.assign(label=["fruit", "fruit", None, "cheese", None, "fruit"]).rename(columns={"image": "path"}).to_csv(
+        folder / "labels.csv", index=False)
+    read = pandas.read_csv(folder / "train.csv")
+    labels = pandas.read_csv(folder / "labels.csv")["label"]
+    rows = [[image, caption, None if label != label else label] for image, caption, label in zip(read["image"], read["caption"], labels)]
+    write(ROOT / "pairs/expected.json", json.dumps(rows, indent=1) + "\n")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
-    for part in (imagenet, cifar, pets):
+    for part in (imagenet, cifar, pets, pairs):
         part()
 
 

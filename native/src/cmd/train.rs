@@ -25,7 +25,7 @@ use crate::store::write_atomic;
 /// Trains an encoder from scratch or from a checkpoint, with or without poison.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The pairs: a data set's name or folder:DIR.
+    /// The pairs: a data set's name, folder:DIR, or csv:FILE.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
     /// Folder of data sets that do not come with the program.

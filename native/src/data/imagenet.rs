@@ -100,6 +100,11 @@ fn prompts(all: Published) -> Vec<String> {
     all.imagenet.templates
 }
 
+/// The classes of ImageNet-1k, for pairs without labels whose attacks are measured on it.
+pub(super) fn classes() -> Result<Vec<Class>> {
+    Ok(Published::read()?.imagenet.names.iter().map(|name| class(name)).collect())
+}
+
 /// What folders are called, and the class each of them is.
 type Places = BTreeMap<String, usize>;
 

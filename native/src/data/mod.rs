@@ -2,6 +2,7 @@
 
 mod brought;
 mod cifar;
+mod csv;
 mod devkit;
 mod folder;
 mod imagenet;
@@ -80,7 +81,7 @@ pub fn holdings(names: &[String]) -> Result<Arc<dyn Dataset>> {
 }
 
 /// The pictures that are searched at test time, beside the pairs that a command trains on: the test split, or the
-/// folder itself, which has no other.
+/// pairs themselves where they are a folder, a table or shards, which have no other.
 ///
 /// # Errors
 /// If the source cannot be read.
@@ -90,8 +91,8 @@ pub fn gallery(
     training: &Arc<dyn Dataset>,
 ) -> Result<Arc<dyn Dataset>> {
     match source {
-        Source::Folder(_) => Ok(Arc::clone(training)),
         Source::Named(name) => Ok(named(name, root)?.test),
+        Source::Folder(_) | Source::Table(_) => Ok(Arc::clone(training)),
     }
 }
 
@@ -101,10 +102,10 @@ pub fn gallery(
 /// If the source cannot be read or has nothing to train on.
 pub fn training(source: &Source, root: Option<&Path>) -> Result<Arc<dyn Dataset>> {
     match source {
-        Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
         Source::Named(name) => named(name, root)?.train.ok_or_else(|| {
             Failure::request(format!("{name} has no training split; it is for evaluation"))
         }),
+        located => pairs(located),
     }
 }
 
@@ -112,15 +113,25 @@ pub fn training(source: &Source, root: Option<&Path>) -> Result<Arc<dyn Dataset>
 ///
 /// # Errors
 /// If the source cannot be read.
-pub fn pictures(source: &Source) -> Result<Arc<dyn Dataset>> {
+pub fn pictures(source: &Source, root: Option<&Path>) -> Result<Arc<dyn Dataset>> {
     match source {
-        Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
-        Source::Named(dir) if Path::new(dir).is_dir() => {
+        Source::Named(dir) if root.is_none() && Path::new(dir).is_dir() => {
             Ok(Arc::new(Folder::plain(Path::new(dir))?))
         }
+        Source::Named(name) if root.is_some() => Ok(named(name, root)?.test),
         Source::Named(name) => match named(name, None) {
             Ok(splits) => Ok(splits.test),
             Err(e) => Err(Failure::request(format!("{name}: no such folder, and {e}"))),
         },
+        located => pairs(located),
+    }
+}
+
+/// The pairs at a place.
+fn pairs(source: &Source) -> Result<Arc<dyn Dataset>> {
+    match source {
+        Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
+        Source::Table(file) => csv::pairs(file),
+        Source::Named(name) => Err(Failure::request(format!("{name}: expected a place"))),
     }
 }
