@@ -83,6 +83,8 @@ pub enum Source {
     Folder(PathBuf),
     /// A CSV file with the columns `image` and `caption`.
     Table(PathBuf),
+    /// Tar shards in WebDataset's form; the pattern may have brace ranges.
+    Shards(String),
 }
 
 impl FromStr for Source {
@@ -93,7 +95,8 @@ impl FromStr for Source {
             None if !text.is_empty() => Ok(Self::Named(text.to_owned())),
             Some(("folder", dir)) if !dir.is_empty() => Ok(Self::Folder(dir.into())),
             Some(("csv", file)) if !file.is_empty() => Ok(Self::Table(file.into())),
-            _ => Err("expected a data set's name, folder:DIR, or csv:FILE".to_owned()),
+            Some(("wds", pattern)) if !pattern.is_empty() => Ok(Self::Shards(pattern.to_owned())),
+            _ => Err("expected a data set's name, folder:DIR, csv:FILE or wds:PATTERN".to_owned()),
         }
     }
 }
@@ -149,8 +152,9 @@ mod tests {
         assert_eq!("emoji".parse(), Ok(Source::Named("emoji".into())));
         assert_eq!("folder:a/b".parse(), Ok(Source::Folder("a/b".into())));
         assert_eq!("csv:a/b.csv".parse(), Ok(Source::Table("a/b.csv".into())));
+        assert_eq!("wds:x-{0..1}.tar".parse(), Ok(Source::Shards("x-{0..1}.tar".into())));
         for bad in ["", "folder:", "csv:", "wds:", "zip:x"] {
-            assert!(bad.parse::<Source>().unwrap_err().contains("csv:FILE"), "{bad}");
+            assert!(bad.parse::<Source>().unwrap_err().contains("wds:PATTERN"), "{bad}");
         }
     }
 

@@ -218,9 +218,70 @@ def pairs():
     write(ROOT / "pairs/expected.json", json.dumps(rows, indent=1) + "\n")
 
 
+# --- WebDataset ----------------------------------------------------------------------------------------------------
+
+def encoded(colour, kind, **options):
+    out = io.BytesIO()
+    Image.new("RGB", (4, 3), colour).save(out, kind, **options)
+    return out.getvalue()
+
+
+def archive(path, members):
+    """A tar whose members have exactly these names."""
+    with tarfile.open(path, "w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def shards():
+    folder = ROOT / "shards/img2dataset"
+    folder.mkdir(parents=True)
+    for shard in range(2):  # img2dataset writes with webdataset's TarWriter
+        with webdataset.TarWriter(str(folder / f"{shard:05}.tar")) as writer:
+            for i in range(4):
+                key, caption = f"{shard:05}{i:04}", f"picture {i} of shard {shard}: ö\nsecond line"
+                sample = {"__key__": key, "jpg": encoded((60 * i, 90 * shard, 7), "jpeg", quality=95), "txt": caption,
+                          "json": json.dumps({"caption": caption, "key": key, "status": "success", "sha256": "0" * 64})}
+                if (shard, i) == (0, 1):
+                    del sample["txt"]  # the record has the caption too
+                if (shard, i) == (0, 2):
+                    sample["jpg"] = b"no picture"
+                if (shard, i) == (1, 3):
+                    sample["__key__"] = "long/" + "k" * 150
+                writer.write(sample)
+    png = encoded((1, 2, 3), "png")
+    archive(folder / "leaving.tar", [("../a.jpg", png), ("../a.txt", b"x")])
+    archive(folder / "absolute.tar", [("/a.jpg", png), ("/a.txt", b"x")])
+    archive(folder / "twice.tar", [("a.jpg", png), ("a.txt", b"x"), ("b.jpg", png), ("b.txt", b"y"), ("a.jpg", png), ("a.txt", b"z")])
+    archive(folder / "doubled.tar", [("a.jpg", png), ("a.jpg", png), ("a.txt", b"x")])
+    for kind in ("labels", "retrieval"):
+        root = ROOT / "shards" / kind
+        write(root / "test/nshards.txt", "1")
+        if kind == "labels":
+            write(root / "classnames.txt", "cat\nstriped dog")
+        else:
+            write(root / "dataset_type.txt", "retrieval")
+        with webdataset.TarWriter(str(root / "test/0.tar")) as writer:
+            for i in range(3):
+                more = {"cls": i % 2} if kind == "labels" else {"txt": f"first {i}\nsecond {i}"}
+                writer.write({"__key__": f"s{i:07}", "webp": encoded((80 * i, 3, 200), "webp", lossless=True), **more})
+    def read(pattern):
+        urls = [str(ROOT / "shards" / url) for url in braceexpand.braceexpand(pattern)]
+        for sample in webdataset.WebDataset(urls, shardshuffle=False, empty_check=False):
+            picture = next(sample[kind] for kind in ("jpg", "webp") if kind in sample)
+            text, record = sample.get("txt"), sample.get("json")
+            caption = text.decode() if text else json.loads(record)["caption"] if record else None
+            yield [sample["__key__"], digest(picture), caption, sample["cls"].decode() if "cls" in sample else None]
+    patterns = ["img2dataset/{00000..00001}.tar", "labels/test/0.tar", "retrieval/test/0.tar"]
+    expected = {pattern: list(read(pattern)) for pattern in patterns}
+    write(ROOT / "shards/expected.json", json.dumps(expected, indent=1) + "\n")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
-    for part in (imagenet, cifar, pets, pairs):
+    for part in (imagenet, cifar, pets, pairs, shards):
         part()
 
 

@@ -11,6 +11,7 @@ mod photographs;
 mod pickle;
 mod published;
 mod retrieval;
+mod shards;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ pub fn gallery(
 ) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Named(name) => Ok(named(name, root)?.test),
-        Source::Folder(_) | Source::Table(_) => Ok(Arc::clone(training)),
+        Source::Folder(_) | Source::Table(_) | Source::Shards(_) => Ok(Arc::clone(training)),
     }
 }
 
@@ -132,6 +133,7 @@ fn pairs(source: &Source) -> Result<Arc<dyn Dataset>> {
     match source {
         Source::Folder(dir) => Ok(Arc::new(Folder::classes(dir)?)),
         Source::Table(file) => csv::pairs(file),
+        Source::Shards(pattern) => Ok(Arc::new(shards::Shards::open(pattern)?)),
         Source::Named(name) => Err(Failure::request(format!("{name}: expected a place"))),
     }
 }
