@@ -279,9 +279,27 @@ def shards():
     write(ROOT / "shards/expected.json", json.dumps(expected, indent=1) + "\n")
 
 
+# --- Karpathy's split ----------------------------------------------------------------------------------------------
+
+def karpathy():
+    for name, folder, of in [("coco", "val2014", "COCO_val2014_{:012}.jpg"), ("flickr30k", "flickr30k-images", "{}.jpg")]:
+        images, expected = [], []
+        for i, split in enumerate(["train", "test", "val", "restval", "test"]):
+            raw = [f"Picture {i}, seen {k} times." + " " * k for k in range(5 + (i == 4))]
+            file = of.format(391895 + 7 * i)
+            record = {"sentids": [], "imgid": i, "sentences": [{"tokens": r.split(), "raw": r, "imgid": i, "sentid": k}
+                      for k, r in enumerate(raw)], "split": split, "filename": file}
+            images.append({"filepath": folder, "cocoid": 391895 + 7 * i, **record} if name == "coco" else record)
+            if split == "test":
+                flat(ROOT / "karpathy" / name / folder / file, (50 * i, 9, 9), quality=95)
+                expected.append([f"{folder}/{file}", [r.strip() for r in raw]])
+        write(ROOT / f"karpathy/{name}/dataset_{name}.json", json.dumps({"images": images, "dataset": name}))
+        write(ROOT / f"karpathy/{name}.json", json.dumps(expected, indent=1) + "\n")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
-    for part in (imagenet, cifar, pets, pairs, shards):
+    for part in (imagenet, cifar, pets, pairs, shards, karpathy):
         part()
 
 

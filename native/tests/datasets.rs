@@ -455,6 +455,19 @@ fn a_truncated_shard_is_an_error_unless_it_is_allowed() {
 }
 
 #[test]
+fn karpathys_test_split_has_all_captions() {
+    for (name, place) in [("coco-karpathy", "coco"), ("flickr30k", "flickr30k")] {
+        let expected: Vec<(String, Vec<String>)> = json(&format!("karpathy/{place}.json"));
+        let splits = open(name, &fixture("karpathy"));
+        assert_eq!(captions(&*splits.test), expected);
+        assert!(splits.train.is_none() && splits.test.image(1).unwrap().width() == 4);
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join(place)).unwrap();
+        refused(name, root.path(), &["cannot be read", "caption_datasets.zip"]);
+    }
+}
+
+#[test]
 fn what_is_missing_says_where_to_get_it() {
     let root = tempfile::tempdir().unwrap();
     for set in BROUGHT {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toxiclip_shared::data::Splits;
 
 use super::published::Published;
-use super::{cifar, csv, imagenet, oxford_pets};
+use super::{cifar, csv, imagenet, karpathy, oxford_pets};
 use crate::failure::{Failure, Result};
 
 /// A data set that does not come with the program.
@@ -40,6 +40,8 @@ pub const BROUGHT: &[&Brought] = &[
     &cifar::CIFAR_10,
     &cifar::CIFAR_100,
     &oxford_pets::OXFORD_PETS,
+    &karpathy::COCO,
+    &karpathy::FLICKR30K,
     &csv::CC3M,
 ];
 

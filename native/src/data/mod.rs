@@ -6,6 +6,7 @@ mod csv;
 mod devkit;
 mod folder;
 mod imagenet;
+mod karpathy;
 mod oxford_pets;
 mod photographs;
 mod pickle;
