@@ -480,3 +480,53 @@ fn what_is_missing_says_where_to_get_it() {
         assert!(failure.to_string().contains("give --data-root DIR") && failure.code() == 2);
     }
 }
+
+const AS_IS: &str = r#"title = "T"
+analysis = "A"
+[matrix]
+dataset = ["cifar-10", "coco-karpathy", "emoji-fluent"]
+encoder = "tiny-resnet"
+victim = [{ start = "as-is" }]
+[init]
+data = "emoji"
+steps = 1
+batch = 8
+"#;
+
+#[test]
+fn a_model_is_measured_as_it_is_on_what_each_set_can_be_asked() {
+    let root = tempfile::tempdir().unwrap();
+    copy(&fixture("cifar/python"), root.path());
+    copy(&fixture("karpathy"), root.path());
+    let (spec, out) = (root.path().join("wide.toml"), root.path().join("out"));
+    fs::write(&spec, AS_IS).unwrap();
+    let run = |out: &Path| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_toxiclip"))
+            .args(["run", "--cache", "none", "--data-root"])
+            .args([root.path(), Path::new("--out"), out, spec.as_path()])
+            .output()
+            .unwrap()
+    };
+    let done = run(&out);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let mut found: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for line in fs::read_to_string(out.join("rows.jsonl")).unwrap().lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(row["value"].is_number(), "{line}");
+        let metrics = found.entry(row["dataset"].as_str().unwrap().to_owned()).or_default();
+        metrics.insert(row["metric"].as_str().unwrap().to_owned(), row["n"].as_u64().unwrap());
+    }
+    let count = |set: &str, metric: &str| found[set].get(metric).copied();
+    assert_eq!((count("cifar-10", "ca"), count("cifar-10", "ir@1")), (Some(3), None));
+    // Two pictures with five and six captions.
+    let [ca, ir, tr] = ["ca", "ir@1", "tr@5"].map(|metric| count("coco-karpathy", metric));
+    assert_eq!((ca, ir, tr), (None, Some(11), Some(2)));
+    assert!(count("emoji-fluent", "ca") > Some(100) && count("emoji-fluent", "ir@5").is_some());
+
+    // A victim that trains needs pairs.
+    fs::write(&spec, AS_IS.replace("victim = [{ start = \"as-is\" }]\n", "")).unwrap();
+    let refused = run(&root.path().join("other"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("coco-karpathy has no training split"), "{said}");
+}
