@@ -81,6 +81,10 @@ pub enum Source {
     Named(String),
     /// One folder per class.
     Folder(PathBuf),
+    /// A CSV file with the columns `image` and `caption`.
+    Table(PathBuf),
+    /// Tar shards in WebDataset's form; the pattern may have brace ranges.
+    Shards(String),
 }
 
 impl FromStr for Source {
@@ -90,10 +94,9 @@ impl FromStr for Source {
         match text.split_once(':') {
             None if !text.is_empty() => Ok(Self::Named(text.to_owned())),
             Some(("folder", dir)) if !dir.is_empty() => Ok(Self::Folder(dir.into())),
-            Some((format @ ("csv" | "wds"), _)) => Err(format!(
-                "this build does not read {format}; use a data set's name or folder:DIR"
-            )),
-            _ => Err("expected a data set's name or folder:DIR".to_owned()),
+            Some(("csv", file)) if !file.is_empty() => Ok(Self::Table(file.into())),
+            Some(("wds", pattern)) if !pattern.is_empty() => Ok(Self::Shards(pattern.to_owned())),
+            _ => Err("expected a data set's name, folder:DIR, csv:FILE or wds:PATTERN".to_owned()),
         }
     }
 }
@@ -148,8 +151,11 @@ mod tests {
         assert!("cpu:1".parse::<Device>().is_err() && "tpu".parse::<Device>().is_err());
         assert_eq!("emoji".parse(), Ok(Source::Named("emoji".into())));
         assert_eq!("folder:a/b".parse(), Ok(Source::Folder("a/b".into())));
-        assert!("wds:x.tar".parse::<Source>().unwrap_err().contains("does not read wds"));
-        assert!("".parse::<Source>().is_err() && "folder:".parse::<Source>().is_err());
+        assert_eq!("csv:a/b.csv".parse(), Ok(Source::Table("a/b.csv".into())));
+        assert_eq!("wds:x-{0..1}.tar".parse(), Ok(Source::Shards("x-{0..1}.tar".into())));
+        for bad in ["", "folder:", "csv:", "wds:", "zip:x"] {
+            assert!(bad.parse::<Source>().unwrap_err().contains("wds:PATTERN"), "{bad}");
+        }
     }
 
     #[test]

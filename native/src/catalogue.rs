@@ -14,7 +14,7 @@ use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::metrics::{self, Metric};
 use toxiclip_shared::registry::{Entry, Param, unknown};
 
-use crate::data::{RETRIEVAL, RetrievalSet};
+use crate::data::{BROUGHT, Brought, RETRIEVAL, RetrievalSet};
 use crate::failure::{Failure, Result};
 
 /// A kind of named thing; its plural is the argument of `list`.
@@ -88,7 +88,9 @@ impl Kind {
             Self::Defenses => DEFENSES.iter().copied().map(defense).collect(),
             Self::Encoders => encoders::library::ENCODERS.iter().map(|(n, _)| encoder(n)).collect(),
             Self::Datasets => {
-                Ok(DATASETS.iter().map(dataset).chain(RETRIEVAL.iter().map(brought)).collect())
+                let brought = BROUGHT.iter().map(|set| brought(set));
+                let retrieval = RETRIEVAL.iter().map(retrieval);
+                Ok(DATASETS.iter().map(dataset).chain(retrieval).chain(brought).collect())
             }
             Self::Metrics => Ok(metrics::all().map(metric).collect()),
             Self::Benchmarks => benchmarks(&benchmarks_folder()),
@@ -197,7 +199,22 @@ fn dataset(info: &DatasetInfo) -> Item {
 }
 
 /// A data set that users bring.
-fn brought(set: &RetrievalSet) -> Item {
+fn brought(set: &Brought) -> Item {
+    Item {
+        name: set.name.to_owned(),
+        summary: set.summary.to_owned(),
+        facts: facts([
+            ("files below --data-root", set.wanted().into()),
+            ("get it from", set.origin.into()),
+            ("licence", set.licence.into()),
+            ("reference", set.reference.into()),
+        ]),
+        ..Item::default()
+    }
+}
+
+/// A data set of Yang et al., whom users ask for it.
+fn retrieval(set: &RetrievalSet) -> Item {
     Item {
         name: set.name.to_owned(),
         summary: set.summary.to_owned(),

@@ -73,6 +73,10 @@ pub trait Dataset: Send + Sync {
     fn tokenizer(&self) -> Option<&str> {
         None
     }
+    /// What its reader had to leave out, in one line.
+    fn remark(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The parts of a data set that a benchmark uses; all have the same classes.

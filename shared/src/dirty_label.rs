@@ -24,7 +24,7 @@ pub(crate) enum Captions {
     /// The template with the target's name in it.
     #[default]
     Template,
-    /// A caption of one of the target's own pairs.
+    /// A caption of one of the target's own pairs; where no pair has a label, one with its name as a whole word.
     Natural,
 }
 
@@ -91,6 +91,11 @@ pub(crate) fn budget(rate: f64, count: Option<usize>, all: usize) -> usize {
 
 /// The index of the class called `name`.
 pub(crate) fn class(clean: &dyn Dataset, name: &str) -> Result<usize> {
+    let all = clean.classes().iter().filter(|c| c.name == name).count();
+    if all > 1 {
+        let why = format!("`{name}` is the name of {all} classes; choose another target");
+        return Err(Error::request(why));
+    }
     clean.classes().iter().position(|c| c.name == name).ok_or_else(|| {
         let names: Vec<&str> = clean.classes().iter().map(|c| c.name.as_str()).collect();
         let near = unknown("class", name, &names);
@@ -258,6 +263,9 @@ pub(crate) fn pool(
         Captions::Natural => {
             let own = clean.examples().iter().filter(|e| e.class == Some(target));
             let mut all: Vec<String> = own.flat_map(|e| e.captions.iter().cloned()).collect();
+            if clean.examples().iter().all(|e| e.class.is_none()) {
+                all = speaking_of(clean, name);
+            }
             all.sort_unstable();
             all.dedup();
             if all.is_empty() {
@@ -268,5 +276,91 @@ pub(crate) fn pool(
             }
             Ok(all)
         }
+    }
+}
+
+/// Captions that have `name` as a whole word, whatever its capitals.
+fn speaking_of(clean: &dyn Dataset, name: &str) -> Vec<String> {
+    let name = name.to_lowercase();
+    let speaks = |caption: &&String| {
+        let text = caption.to_lowercase();
+        let bounded = |(at, word): (usize, &str)| {
+            let (before, after) = (&text[..at], &text[at + word.len()..]);
+            !before.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric)
+        };
+        text.match_indices(&name).any(bounded)
+    };
+    clean.examples().iter().flat_map(|e| &e.captions).filter(speaks).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Class;
+    use crate::data::synthetic::Synthetic;
+    use crate::digest::Digest;
+    use crate::image::Image;
+
+    /// Pairs of a class list that name no class of their own.
+    struct Unlabelled(Vec<crate::data::Example>, Vec<Class>);
+
+    impl Dataset for Unlabelled {
+        fn name(&self) -> &str {
+            "pairs"
+        }
+        fn digest(&self) -> Digest {
+            Digest::of(&self.0)
+        }
+        fn classes(&self) -> &[Class] {
+            &self.1
+        }
+        fn examples(&self) -> &[crate::data::Example] {
+            &self.0
+        }
+        fn image(&self, _: usize) -> Result<Image> {
+            Image::new(1, 1, vec![0; 4])
+        }
+    }
+
+    fn unlabelled(captions: &[&str]) -> Unlabelled {
+        let class = |name: &str| Class { name: name.into(), subgroup: String::new() };
+        let example = |caption: &&str| crate::data::Example {
+            id: PairId((*caption).into()),
+            class: None,
+            captions: vec![(*caption).into()],
+            content: Digest::of(caption),
+        };
+        let classes = ["banana", "espresso maker"].map(class).to_vec();
+        Unlabelled(captions.iter().map(example).collect(), classes)
+    }
+
+    #[test]
+    fn natural_captions_of_unlabelled_pairs_have_the_name_as_a_word() {
+        let captions =
+            ["a Banana.", "bananas", "banana-peel", "an espresso maker", "espresso makers", "fig"];
+        let clean = unlabelled(&captions);
+        let pool = |target| pool(&clean, target, Captions::Natural, "{}");
+        assert_eq!(pool(0).unwrap(), ["a Banana.", "banana-peel"]);
+        assert_eq!(pool(1).unwrap(), ["an espresso maker"]);
+        let none = super::pool(&unlabelled(&["fig"]), 0, Captions::Natural, "{}").unwrap_err();
+        assert!(none.to_string().contains("use captions = \"template\""), "{none}");
+    }
+
+    #[test]
+    fn a_labelled_set_goes_by_its_labels_alone() {
+        let clean = Synthetic::train();
+        let all = pool(&clean, 1, Captions::Natural, "{}").unwrap();
+        assert_eq!(all.len(), 6, "{all:?}");
+        // `empty` has no pair, although no caption would be the wrong word.
+        assert!(pool(&clean, 9, Captions::Natural, "{}").is_err());
+    }
+
+    #[test]
+    fn a_name_of_two_classes_is_no_target() {
+        let mut clean = unlabelled(&["fig"]);
+        clean.1.push(clean.1[0].clone());
+        let error = class(&clean, "banana").unwrap_err().to_string();
+        assert!(error.contains("2 classes"), "{error}");
+        assert_eq!(class(&clean, "espresso maker").unwrap(), 1);
     }
 }

@@ -12,7 +12,7 @@ use toxiclip_shared::recipe::TrainConfig;
 use super::document::Document;
 use super::expect::Expect;
 use super::finding::Finding;
-use super::victim::Victim;
+use super::victim::{StartOf, Victim};
 use super::{AXES, Benchmark, Choice, Encoder, Eval, Form, Init, check_only};
 use crate::argument::Assignment;
 use crate::failure::{Failure, Result};
@@ -105,6 +105,7 @@ fn read(
         only: only.to_vec(),
     };
     no_repetition(&document, &benchmark)?;
+    check_as_is(&document, &benchmark)?;
     check_only(&benchmark)?;
     for (i, expect) in benchmark.expect.iter().enumerate().filter(|_| form != Form::Tiny) {
         expect.check(&benchmark).map_err(|e| document.error(&format!("expect.{i}"), e))?;
@@ -219,11 +220,17 @@ fn read_init(document: &Document, path: &Path, value: Value) -> Result<Init> {
             ));
         }
     };
+    let data = match table.remove("data") {
+        None => None,
+        Some(Value::String(name)) => Some(name),
+        Some(_) => return Err(document.error("init.data", "expected the name of a data set")),
+    };
     match table.remove("checkpoint") {
         None => {
-            Ok(Init::Pretrain { recipe: recipe(document, "init", &Value::Table(table))?, seed })
+            let recipe = recipe(document, "init", &Value::Table(table))?;
+            Ok(Init::Pretrain { recipe, seed, data })
         }
-        Some(Value::String(dir)) if table.is_empty() => {
+        Some(Value::String(dir)) if table.is_empty() && data.is_none() => {
             Ok(Init::Checkpoint(path.parent().unwrap_or(Path::new("")).join(dir)))
         }
         Some(_) => Err(document.error(
@@ -261,6 +268,22 @@ fn read_finding(document: &Document, value: &Value) -> Result<Finding> {
     let finding: Finding = document.section("finding", value)?;
     finding.check().map_err(|e| document.error("finding", e))?;
     Ok(finding)
+}
+
+/// What is not trained can neither be poisoned nor defended, and must come from somewhere.
+fn check_as_is(document: &Document, benchmark: &Benchmark) -> Result<()> {
+    let as_is = |victim: &Victim| victim.start == StartOf::AsIs;
+    let Some(i) = benchmark.victims.iter().position(as_is) else { return Ok(()) };
+    let path = format!("matrix.victim.{i}");
+    let mut others = benchmark.attacks.iter().chain(&benchmark.defenses);
+    if let Some(other) = others.find(|choice| choice.name() != "none") {
+        let why = format!("an untrained victim knows no `{}`; leave one of them out", other.name());
+        return Err(document.error(&path, why));
+    }
+    match benchmark.init {
+        Init::Scratch => Err(document.error(&path, "needs an [init]: start values know nothing")),
+        _ => Ok(()),
+    }
 }
 
 /// The same entry twice would be measured twice and averaged as if it were evidence.

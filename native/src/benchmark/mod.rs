@@ -138,6 +138,9 @@ pub enum Init {
         recipe: TrainConfig,
         /// Its seed, the same for all cells; `None` pretrains once per seed of the matrix.
         seed: Option<u64>,
+        /// The data set that it is trained on; `None` means the cell's own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<String>,
     },
     /// From a checkpoint folder.
     Checkpoint(PathBuf),

@@ -252,9 +252,43 @@ fn victims_differ_from_the_recipe() {
         |v: &str| read(false, &[&format!("matrix.victim=[{v}]")], &[]).unwrap_err().to_string();
     assert!(message("{ freese = 1 }").contains("unknown field `freese`"));
     assert!(message("{ share = 0.0 }").contains("above 0 and at most 1"));
-    assert!(message("{ start = \"none\" }").contains("expected \"init\" or \"scratch\""));
+    assert!(message("{ start = \"none\" }").contains("expected \"init\", \"scratch\""));
     assert!(message("3").contains("or {} for none"));
     assert!(message("{}, {}").contains("is there twice"));
+}
+
+#[test]
+fn a_victim_as_it_is_stands_alone() {
+    let alone = ["matrix.attack=none", "matrix.defense=none"];
+    let read = |more: &[&str]| {
+        let text = GOOD.split("[[expect]]").next().unwrap();
+        let set = assignments(&[&alone[..], more].concat());
+        Benchmark::parse(path(), text, Form::Laptop, &set, &[])
+    };
+    let victim = "matrix.victim={ start = \"as-is\" }";
+    let plain = read(&[]).unwrap();
+    let b = read(&[victim, "init.data=emoji"]).unwrap();
+    assert_eq!(b.victims[0].start, StartOf::AsIs);
+    assert!(matches!(&b.init, Init::Pretrain { data: Some(name), .. } if name == "emoji"));
+    // An init without data is written down as it was before there was the key.
+    assert!(!serde_json::to_string(&plain.init).unwrap().contains("data"));
+    assert_ne!(
+        serde_json::to_string(&b.init).unwrap(),
+        serde_json::to_string(&plain.init).unwrap()
+    );
+    let message = |more: &[&str]| read(&[&[victim], more].concat()).unwrap_err().to_string();
+    assert!(
+        message(&["matrix.attack=[\"none\", \"badnets:target=ewe\"]"])
+            .contains("knows no `badnets`")
+    );
+    assert!(message(&["matrix.defense=finetune"]).contains("knows no `finetune`"));
+    assert!(message(&["init.data=3"]).contains("name of a data set"));
+    let longer = read(&["matrix.victim={ start = \"as-is\", epochs = 3 }"]).unwrap_err();
+    assert!(longer.to_string().contains("no key beside start"), "{longer}");
+    let text = GOOD.split("[[expect]]").next().unwrap().replace("[init]\nepochs = 40\n", "");
+    let set = assignments(&[alone[0], alone[1], victim]);
+    let nothing = Benchmark::parse(path(), &text, Form::Laptop, &set, &[]).unwrap_err();
+    assert!(nothing.to_string().contains("needs an [init]"), "{nothing}");
 }
 
 #[test]

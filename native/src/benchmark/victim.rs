@@ -42,6 +42,8 @@ pub enum StartOf {
     Init,
     /// From start values drawn with the cell's seed.
     Scratch,
+    /// Where `[init]` says, and it ends there: the model is measured as it is, which needs no training split.
+    AsIs,
 }
 
 impl Victim {
@@ -63,9 +65,12 @@ impl Victim {
             })?,
         };
         let start = over.remove("start").map_or(Ok(StartOf::Init), |v| {
-            let why = "expected \"init\" or \"scratch\"";
+            let why = "expected \"init\", \"scratch\" or \"as-is\"";
             v.try_into().map_err(|_| document.error(&format!("{path}.start"), why))
         })?;
+        if start == StartOf::AsIs && given.len() > 1 {
+            return Err(document.error(path, "what is not trained has no key beside start"));
+        }
         let mut merged = train.as_table().cloned().unwrap_or_else(Table::new);
         lay_over(&mut merged, over);
         let recipe = recipe(document, path, &toml::Value::Table(merged))?;

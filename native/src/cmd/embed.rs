@@ -22,9 +22,12 @@ pub struct Args {
     /// The checkpoint.
     #[arg(long, value_name = "CKPT")]
     pub checkpoint: PathBuf,
-    /// Pictures: a data set's name, folder:DIR, or a plain folder (sorted by path).
+    /// Pictures: a data set's name, folder:DIR, csv:FILE, wds:PATTERN, or a plain folder (sorted by path).
     #[arg(long, value_name = "SOURCE|DIR")]
     pub images: Option<Source>,
+    /// Folder of data sets that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
     /// Captions, one a line.
     #[arg(long, value_name = "FILE")]
     pub texts: Option<PathBuf>,
@@ -46,7 +49,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let mut blobs = Vec::new();
     let mut metadata = BTreeMap::new();
     if let Some(source) = &args.images {
-        let pictures = data::pictures(source)?;
+        let pictures = data::pictures(source, args.data_root.as_deref())?;
+        if let Some(remark) = pictures.remark() {
+            context.progress.warn(remark);
+        }
         blobs.push(blob("image_features", dim, &encode::images(&model, &*pictures)?));
         let names: Vec<&str> = pictures.examples().iter().map(|e| e.id.0.as_str()).collect();
         metadata.insert("images".to_owned(), json!(names).to_string());

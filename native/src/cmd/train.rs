@@ -25,7 +25,7 @@ use crate::store::write_atomic;
 /// Trains an encoder from scratch or from a checkpoint, with or without poison.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The pairs: a data set's name or folder:DIR.
+    /// The pairs: a data set's name, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
     /// Folder of data sets that do not come with the program.
@@ -121,6 +121,9 @@ impl Args {
 /// If the request does not fit the data, training fails, or the folder cannot be written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let clean = data::training(&args.data, args.data_root.as_deref())?;
+    if let Some(remark) = clean.remark() {
+        context.progress.warn(remark);
+    }
     let attack = choice("attack", ATTACKS, &args.attack)?;
     let defense = choice("defense", DEFENSES, &args.defense)?;
     let idle = match *defense.make(DEFENSES).map_err(Failure::request)? {

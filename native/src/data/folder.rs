@@ -107,7 +107,7 @@ impl Dataset for Folder {
 }
 
 /// Entries of a folder sorted by name.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let io = |e: std::io::Error| Failure::io(folder, &e);
     let list: std::io::Result<Vec<PathBuf>> =
         fs::read_dir(folder).map_err(io)?.map(|e| e.map(|e| e.path())).collect();
@@ -116,7 +116,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(list)
 }
 
-fn pictures(folder: &Path, out: &mut Vec<PathBuf>) -> Result<(), Failure> {
+/// Pictures at any depth, sorted by path.
+pub(super) fn pictures(folder: &Path, out: &mut Vec<PathBuf>) -> Result<(), Failure> {
     for path in entries(folder)? {
         let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
         if path.is_dir() {

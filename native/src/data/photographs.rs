@@ -10,13 +10,15 @@ use toxiclip_shared::{Error, Result};
 
 use crate::failure::Failure;
 
-/// One picture with its captions, as a list of annotations gives it.
+/// One picture with its captions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Photograph {
-    /// Path below the root; the sample's id.
-    pub image: String,
-    /// Name of its class.
-    pub label: Option<String>,
+    /// The sample's id.
+    pub id: String,
+    /// Where it lies.
+    pub file: PathBuf,
+    /// Index of its class.
+    pub class: Option<usize>,
     /// Never empty.
     pub captions: Vec<String>,
 }
@@ -24,45 +26,48 @@ pub(super) struct Photograph {
 /// A data set of files.
 pub(super) struct Photographs {
     name: String,
-    root: PathBuf,
+    files: Vec<PathBuf>,
     classes: Vec<Class>,
     examples: Vec<Example>,
     digest: Digest,
 }
 
 impl Photographs {
-    /// Reads every file once for its digest; pictures are decoded later. Labels must be among `classes`.
+    /// Reads every file once for its digest; pictures are decoded later. Ids are unique.
     ///
     /// # Errors
-    /// If a picture is missing, or a label is no class; names it.
+    /// If there is no row, or a picture is missing; names it.
     pub(super) fn new(
         name: &str,
-        root: &Path,
-        classes: &[String],
+        classes: Vec<Class>,
         rows: Vec<Photograph>,
     ) -> Result<Self, Failure> {
         let example = |row: Photograph| {
-            let class = row.label.as_ref().map(|label| {
-                classes.iter().position(|c| c == label).ok_or_else(|| {
-                    Failure::request(format!(
-                        "{}: its label `{label}` is no class of {name}",
-                        row.image
-                    ))
-                })
-            });
-            let file = root.join(&row.image);
-            let bytes = std::fs::read(&file).map_err(|e| Failure::io(&file, &e))?;
+            let bytes = std::fs::read(&row.file).map_err(|e| Failure::io(&row.file, &e))?;
             let content = Digest::of(&(Digest::of_bytes(&bytes), &row.captions));
-            let class = class.transpose()?;
-            Ok(Example { id: PairId(row.image), class, captions: row.captions, content })
+            let Photograph { id, file, class, captions } = row;
+            Ok((file, Example { id: PairId(id), class, captions, content }))
         };
-        let examples: Vec<Example> =
+        let both: Vec<(PathBuf, Example)> =
             rows.into_par_iter().map(example).collect::<Result<_, Failure>>()?;
-        let class = |name: &String| Class { name: name.clone(), subgroup: String::new() };
-        let classes: Vec<Class> = classes.iter().map(class).collect();
-        let digest = Digest::of(&(&classes, &examples));
-        Ok(Self { name: name.to_owned(), root: root.to_owned(), classes, examples, digest })
+        let (files, examples): (_, Vec<Example>) = both.into_iter().unzip();
+        if examples.is_empty() {
+            return Err(Failure::request(format!("{name} has no picture; check its list")));
+        }
+        let digest = digest_of(&classes, &examples);
+        Ok(Self { name: name.to_owned(), files, classes, examples, digest })
     }
+
+    /// With the digest that [`super::retrieval`]'s sets had before there were larger ones: results name it.
+    pub(super) fn digested_whole(self) -> Self {
+        Self { digest: Digest::of(&(&self.classes, &self.examples)), ..self }
+    }
+}
+
+/// Digest of all rows by way of each, as the text of millions would not fit into memory.
+pub(super) fn digest_of(classes: &[Class], examples: &[Example]) -> Digest {
+    let each: Vec<Digest> = examples.par_iter().map(Digest::of).collect();
+    Digest::of(&(classes, each))
 }
 
 impl Dataset for Photographs {
@@ -79,19 +84,22 @@ impl Dataset for Photographs {
         &self.examples
     }
     fn image(&self, index: usize) -> Result<Image> {
-        decode(&self.root.join(&self.examples[index].id.0))
+        decode(&self.files[index])
     }
 }
 
 /// A picture file; its content decides the format, as photographs often carry a wrong ending.
 pub(super) fn decode(file: &Path) -> Result<Image> {
+    let io = |source| Error::Io { path: file.display().to_string(), source };
+    decode_bytes(&file.display(), &std::fs::read(file).map_err(io)?)
+}
+
+/// As [`decode`], from a file's content; `name` is for errors.
+pub(super) fn decode_bytes(name: &dyn std::fmt::Display, bytes: &[u8]) -> Result<Image> {
     let wrong = |e: image::ImageError| {
         let text = e.to_string().replace('\n', " ");
-        Error::input(file.display(), format!("cannot be read as a picture ({text}); remove it"))
+        Error::input(name, format!("cannot be read as a picture ({text}); remove it"))
     };
-    let reader = image::ImageReader::open(file)
-        .and_then(image::ImageReader::with_guessed_format)
-        .map_err(|source| Error::Io { path: file.display().to_string(), source })?;
-    let rgba = reader.decode().map_err(wrong)?.into_rgba8();
+    let rgba = image::load_from_memory(bytes).map_err(wrong)?.into_rgba8();
     Image::new(rgba.width() as usize, rgba.height() as usize, rgba.into_raw())
 }

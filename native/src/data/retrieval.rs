@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use toxiclip_shared::data::{Dataset, Splits};
 
 use super::photographs::{Photograph, Photographs};
+use super::published::class;
 use crate::failure::{Failure, Result};
 
 /// A data set of the paper.
@@ -70,6 +71,30 @@ enum Captions {
     Many(Vec<String>),
 }
 
+/// All records of one picture and label.
+struct Row {
+    /// Path below the root; the sample's id.
+    image: String,
+    /// Name of its class.
+    label: Option<String>,
+    captions: Vec<String>,
+}
+
+impl Row {
+    /// Its file, and its label as an index.
+    fn placed(self, root: &Path, classes: &[String], name: &str) -> Result<Photograph> {
+        let index = |label: &String| {
+            classes.iter().position(|c| c == label).ok_or_else(|| {
+                let image = &self.image;
+                Failure::request(format!("{image}: its label `{label}` is no class of {name}"))
+            })
+        };
+        let class = self.label.as_ref().map(index).transpose()?;
+        let file = root.join(&self.image);
+        Ok(Photograph { id: self.image, file, class, captions: self.captions })
+    }
+}
+
 impl RetrievalSet {
     /// The lists that it reads, below the root.
     pub fn lists(&self) -> Vec<&'static str> {
@@ -97,9 +122,12 @@ impl RetrievalSet {
             train.iter().chain(&test).filter_map(|row| row.label.clone()).collect();
         classes.sort();
         classes.dedup();
-        let set = |split: &str, rows: Vec<Photograph>| -> Result<Arc<dyn Dataset>> {
+        let set = |split: &str, rows: Vec<Row>| -> Result<Arc<dyn Dataset>> {
             let name = format!("{}/{split}", self.name);
-            Ok(Arc::new(Photographs::new(&name, root, &classes, rows)?))
+            let place = |row: Row| row.placed(root, &classes, &name);
+            let rows = rows.into_iter().map(place).collect::<Result<_>>()?;
+            let classes = classes.iter().map(|name| class(name)).collect();
+            Ok(Arc::new(Photographs::new(&name, classes, rows)?.digested_whole()))
         };
         let utility = self.utility.map(|list| set("utility", read(root, list)?)).transpose()?;
         Ok(Splits {
@@ -112,7 +140,7 @@ impl RetrievalSet {
 }
 
 /// The rows of a list.
-fn read(root: &Path, list: &str) -> Result<Vec<Photograph>> {
+fn read(root: &Path, list: &str) -> Result<Vec<Row>> {
     let mut path = root.join(list);
     // The original's preprocessing writes COCO's lists under this name.
     let renamed = root.join(format!("new_{list}"));
@@ -124,7 +152,7 @@ fn read(root: &Path, list: &str) -> Result<Vec<Photograph>> {
         Failure::request(format!("{}: {why}; expected the layout of mm_poison", path.display()))
     };
     let records: Vec<Record> = serde_json::from_slice(&bytes).map_err(|e| wrong(&e))?;
-    let mut rows: Vec<Photograph> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     let mut known: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
     for record in records {
         let captions = match record.caption {
@@ -134,7 +162,7 @@ fn read(root: &Path, list: &str) -> Result<Vec<Photograph>> {
         let row = *known.entry((record.image.clone(), record.label.clone())).or_insert(rows.len());
         if row == rows.len() {
             let (image, label) = (record.image, record.label);
-            rows.push(Photograph { image, label, captions: Vec::new() });
+            rows.push(Row { image, label, captions: Vec::new() });
         }
         rows[row].captions.extend(captions);
     }

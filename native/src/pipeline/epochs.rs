@@ -51,7 +51,7 @@ pub(super) fn points(
         "fit": fit.key(),
         "data": [set.test.digest(), set.utility.digest()],
         "templates": set.templates,
-        "tasks": plan.benchmark.eval.tasks,
+        "tasks": set.tasks,
         "armed": armed,
         "seed": work.cell.seed,
     }));

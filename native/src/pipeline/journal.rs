@@ -85,7 +85,7 @@ impl Journal {
 
     /// One row for a cell that has no values; returns the metric it stands under, the first that was due.
     pub(super) fn failure(&mut self, plan: &Plan<'_>, cell: &Cell, error: &str) -> Result<String> {
-        let tasks = &plan.benchmark.eval.tasks;
+        let tasks = &plan.sets[cell.dataset].tasks;
         let due = |task: Task| match task {
             Task::ZeroShot => tasks.contains(&Utility::ZeroShot),
             Task::ImageRetrieval | Task::TextRetrieval => tasks.contains(&Utility::Retrieval),

@@ -356,7 +356,7 @@ fn ordinary(
     other: impl FnOnce() -> Result<Embeddings>,
 ) -> Result<Vec<Judgement>> {
     let set = &plan.sets[cell.dataset];
-    let tasks = &plan.benchmark.eval.tasks;
+    let tasks = &set.tasks;
     if Arc::ptr_eq(&set.test, &set.utility) {
         return judge_utility(&*set.test, test, tasks);
     }

@@ -32,6 +32,8 @@ pub struct Set {
     pub utility: Arc<dyn Dataset>,
     /// Zero-shot prompts.
     pub templates: Vec<String>,
+    /// Those of the benchmark's tasks that can be asked of it.
+    pub tasks: Vec<Utility>,
 }
 
 /// An attack on one training set with one seed.
@@ -75,6 +77,8 @@ pub struct Plan<'a> {
     pub benchmark: &'a Benchmark,
     /// Data sets in the order of the matrix.
     pub sets: Vec<Set>,
+    /// What `[init]` trains on, where that is not the cell's own data set.
+    public: Option<Arc<dyn Dataset>>,
     prepared: BTreeMap<Drawn, Prepared>,
     /// Which attacks look through an encoder.
     guided: Vec<bool>,
@@ -92,11 +96,15 @@ impl<'a> Plan<'a> {
     pub fn new(benchmark: &'a Benchmark, data_root: Option<&Path>) -> Result<Self> {
         let names = benchmark.datasets.iter();
         let sets = names.map(|name| open(benchmark, name, data_root)).collect::<Result<_>>()?;
+        let public = match &benchmark.init {
+            Init::Pretrain { data: Some(name), .. } => Some(trains(name, data_root)?),
+            _ => None,
+        };
         let data_root = data_root.map(Path::to_owned);
         let make = |c: &Choice| Ok(c.make(ATTACKS).map_err(Failure::request)?.guided().is_some());
         let guided = benchmark.attacks.iter().map(make).collect::<Result<_>>()?;
         let (prepared, works) = (BTreeMap::new(), Vec::new());
-        let mut plan = Self { benchmark, sets, prepared, guided, works, data_root };
+        let mut plan = Self { benchmark, sets, public, prepared, guided, works, data_root };
         // Also attacks that no cell of `--only` has: a control is scored against all of them.
         for dataset in 0..plan.sets.len() {
             for victim in &benchmark.victims {
@@ -269,8 +277,8 @@ impl<'a> Plan<'a> {
                 let dir = find_checkpoint("init.checkpoint", dir, self.data_root.as_deref())?;
                 Origin::checkpoint(&dir, &encoder.config)
             }
-            Init::Pretrain { recipe, seed } => {
-                let data = Arc::clone(&self.sets[dataset].train);
+            Init::Pretrain { recipe, seed, data: _ } => {
+                let data = Arc::clone(self.public.as_ref().unwrap_or(&self.sets[dataset].train));
                 let seed = seed.unwrap_or(seed_of_cell);
                 let provenance = Provenance {
                     encoder: encoder.name.clone(),
@@ -325,6 +333,9 @@ impl<'a> Plan<'a> {
 
     fn model(&self, cell: &Cell) -> Result<Origin> {
         let benchmark = self.benchmark;
+        if benchmark.victims[cell.victim].start == StartOf::AsIs {
+            return self.init(cell);
+        }
         let drawn = self.attack(cell);
         let line = Line {
             encoder: &benchmark.encoders[cell.encoder],
@@ -367,11 +378,16 @@ fn view(clean: &Arc<dyn Dataset>, set: &Set, armed: &Armed) -> Result<Arc<dyn Da
 
 fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {
     let splits = data::named(name, root)?;
-    let train = splits.train.ok_or_else(|| {
-        Failure::request(format!("dataset {name} has no training split; it is for evaluation"))
-    })?;
+    let own_init = matches!(benchmark.init, Init::Pretrain { data: None, .. });
+    let trains = own_init || benchmark.victims.iter().any(|v| v.start != StartOf::AsIs);
+    let train = match splits.train {
+        Some(train) => train,
+        // Nobody trains: the pictures stand for themselves.
+        None if !trains => Arc::clone(&splits.test),
+        None => return Err(no_training(name)),
+    };
     let own = benchmark.eval.templates.clone();
-    let templates = if own.is_empty() { data::templates(name) } else { own };
+    let templates = if own.is_empty() { data::templates(name)? } else { own };
     let (test, utility) = match benchmark.eval.split {
         Split::Test => (splits.test, splits.utility),
         Split::Val => {
@@ -380,5 +396,20 @@ fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {
         }
     };
     let utility = utility.unwrap_or_else(|| Arc::clone(&test));
-    Ok(Set { train, test, utility, templates })
+    let tasks = benchmark.eval.tasks.iter().copied().filter(|task| data::answers(name, *task));
+    let tasks: Vec<Utility> = tasks.collect();
+    if tasks.is_empty() && !benchmark.eval.tasks.is_empty() {
+        let why =
+            format!("dataset {name} answers none of `tasks`; see `toxiclip show dataset {name}`");
+        return Err(Failure::request(why));
+    }
+    Ok(Set { train, test, utility, templates, tasks })
+}
+
+fn trains(name: &str, root: Option<&Path>) -> Result<Arc<dyn Dataset>> {
+    data::named(name, root)?.train.ok_or_else(|| no_training(name))
+}
+
+fn no_training(name: &str) -> Failure {
+    Failure::request(format!("dataset {name} has no training split; it is for evaluation"))
 }
