@@ -59,13 +59,13 @@ fn so_does_one_with_a_bank_of_captions() {
 #[test]
 fn so_does_one_with_two_views() {
     let defense = "cleanclip:epochs=1,share=0.6,batch=4";
-    kill_and_go_on(&["--steps", "1", "--defense", defense], 289);
+    kill_and_go_on(&["--steps", "1", "--defense", defense], 291);
 }
 
 #[test]
 fn so_does_one_that_looks_back_at_its_start() {
     let defense = "par:epochs=1,share=0.6,batch=4";
-    kill_and_go_on(&["--steps", "1", "--defense", defense], 289);
+    kill_and_go_on(&["--steps", "1", "--defense", defense], 291);
 }
 
 /// Kills a training of `count` steps after its first checkpoint, which comes after 250, and goes on with it in one thread.

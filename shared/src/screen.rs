@@ -3,7 +3,7 @@
 //!
 //! The defender holds clean pictures of the training set, in two halves that share no picture: references to compare inputs
 //! with, and pictures that are scored as inputs are, from which the threshold follows. The model has trained on them, and
-//! may find inputs that it has never seen more suspicious: the rate of false alarms is measured, not taken from `fpr`.
+//! scores inputs that it has never seen otherwise: the rate of false alarms is measured, not taken from `fpr`.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Serialize};

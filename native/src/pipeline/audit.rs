@@ -163,10 +163,11 @@ fn look(
 pub(super) fn pixels(data: &dyn Dataset, size: usize) -> Result<Vec<f32>> {
     let rows = (0..data.examples().len()).into_par_iter();
     let one = |row: usize| picture(&data.image(row)?, size);
-    let pictures: Vec<Image> = rows.map(one).collect::<Result<_>>()?;
-    let colours = |image: &Image| -> Vec<f32> {
-        let opaque = image.rgba().chunks_exact(4);
-        opaque.flat_map(|p| [p[0], p[1], p[2]]).map(|v| f32::from(v) / 255.0).collect()
-    };
-    Ok(pictures.iter().flat_map(colours).collect())
+    Ok(colours(&rows.map(one).collect::<Result<Vec<_>>>()?))
+}
+
+/// Colours of opaque pictures of one size, (N, S, S, 3) in [0, 1].
+pub(super) fn colours(pictures: &[Image]) -> Vec<f32> {
+    let opaque = pictures.iter().flat_map(|image| image.rgba().chunks_exact(4));
+    opaque.flat_map(|p| [p[0], p[1], p[2]]).map(|v| f32::from(v) / 255.0).collect()
 }

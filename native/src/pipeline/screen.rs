@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use toxiclip_shared::attacks::Aim;
 use toxiclip_shared::data::{Dataset, Subset, Triggered};
 use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::digest::Digest;
@@ -17,7 +18,7 @@ use toxiclip_shared::seed::Seed;
 use toxiclip_shared::{Error, Result as Shared};
 
 use super::Plan;
-use super::audit::pixels;
+use super::audit::{colours, pixels};
 use super::fit::{Origin, Stages};
 use super::plan::Set;
 use crate::benchmark::Cell;
@@ -25,6 +26,7 @@ use crate::encode;
 use crate::evaluate::{Embeddings, judge_screened};
 use crate::failure::{Failure, Result};
 use crate::model::Model;
+use crate::prepared::picture;
 use crate::store::write_atomic;
 use crate::timer::Timer;
 
@@ -110,9 +112,8 @@ pub(super) fn run(
     let rivals = plan.attack(cell).armed.is_control().then(|| plan.known_rivals(cell));
     for attack in std::iter::once(cell.attack).chain(rivals.into_iter().flatten()) {
         let aims = plan.drawn(cell, attack).armed.aims();
-        let one = |aim: &toxiclip_shared::attacks::Aim<'_>| {
-            score(&Triggered::new(Arc::clone(&set.test), aim.trigger.clone()))
-        };
+        let one =
+            |aim: &Aim<'_>| score(&Triggered::new(Arc::clone(&set.test), aim.trigger.clone()));
         stamped.insert(attack, aims.iter().map(one).collect::<Result<_>>()?);
     }
     Ok(Some(Scored { threshold, clean: plain, stamped, seconds }))
@@ -179,7 +180,7 @@ impl Guard<'_> {
             stages.lab.progress.stage(format!("screen {}", self.name), rows as u64, "pictures");
         let deployed =
             Live { model: &model, tower: Frozen::new(&model.clip.image, &model.weights), stages };
-        let (references, pictures) = (pixels(&self.references, edge)?, pixels(data, edge)?);
+        let references = pixels(&self.references, edge)?;
         let scene = Scene {
             model: &deployed,
             edge,
@@ -188,11 +189,18 @@ impl Guard<'_> {
             scale: model.weights.data(LOGIT_SCALE)[0].exp(),
             references: &references,
         };
-        let scored = (|| -> Shared<Vec<f32>> {
+        let ready = stages.prepared.pictures(data, edge)?;
+        let load = |row: usize| picture(&data.image(row)?, edge);
+        let scored = (|| -> Result<Vec<f32>> {
             let scorer = self.screen.look(&scene, &Seed::new(self.seed))?;
             let mut scores = Vec::with_capacity(rows);
-            for part in pictures.chunks(PART * edge * edge * 3) {
-                scores.extend(scorer(part)?);
+            for first in (0..rows).step_by(PART) {
+                let part = first..rows.min(first + PART);
+                let part = match &ready {
+                    Some(all) => colours(&all[part]),
+                    None => colours(&part.map(load).collect::<Result<Vec<_>>>()?),
+                };
+                scores.extend(scorer(&part)?);
                 bar.resume_at(scores.len() as u64);
             }
             Ok(scores)

@@ -17,7 +17,7 @@ use crate::pca;
 use crate::registry::{Card, Entry, Param};
 use crate::seed::{Seed, Stream};
 
-const STARTS: usize = 10;
+const STARTS: usize = 100;
 const ROUNDS: usize = 300;
 
 #[derive(Debug, Serialize, Deserialize)]
