@@ -1,6 +1,6 @@
 """Small trees in the layouts of the standard data sets, and what the field's readers find in them.
 
-Run:  python3 native/tests/datasets.py   (datasets.requirements.txt beside it says what must be installed)
+Run:  python3 native/tests/datasets.py   (requirements.txt beside it says what must be installed)
 
 Writes native/tests/datasets/. Layouts are those of the data sets' own documentation; what is expected is what torchvision,
 pandas and webdataset read. Pictures are made up: only their place, their number and their bytes matter.

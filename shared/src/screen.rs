@@ -348,6 +348,8 @@ mod tests {
     #[test]
     fn cosines_are_products_of_rows() {
         let got = cosines(&[1.0, 0.0, 0.6, 0.8], &[0.0, 1.0, 1.0, 0.0, 0.8, 0.6], 2);
-        assert_eq!(got, [0.0, 1.0, 0.8, 0.8, 0.6, 0.96]);
+        let near =
+            got.iter().zip([0.0, 1.0, 0.8, 0.8, 0.6, 0.96]).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near, "{got:?}");
     }
 }

@@ -81,7 +81,7 @@ fn broken_links(path: &Path, text: &str) -> Vec<String> {
 }
 
 /// What Python scripts here use of its standard library.
-const STANDARD: [&str; 24] = [
+const STANDARD: [&str; 27] = [
     "argparse",
     "collections",
     "dataclasses",
@@ -94,14 +94,17 @@ const STANDARD: [&str; 24] = [
     "math",
     "os",
     "pathlib",
+    "pickle",
     "platform",
     "random",
     "re",
     "resource",
+    "shutil",
     "statistics",
     "struct",
     "subprocess",
     "sys",
+    "tarfile",
     "tempfile",
     "time",
     "warnings",
