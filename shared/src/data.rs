@@ -9,12 +9,14 @@ use crate::image::Image;
 use crate::{Error, Result};
 
 pub mod emoji;
+mod mix;
 mod poison;
 #[cfg(test)]
 pub(crate) mod synthetic;
 mod triggered;
 mod worded;
 
+pub use mix::Mix;
 pub use poison::{Edit, ImageEdit, Poison, Poisoned};
 pub use triggered::Triggered;
 pub use worded::Worded;

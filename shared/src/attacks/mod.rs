@@ -11,6 +11,7 @@ mod badclip;
 mod badnets;
 mod blended;
 mod ftrojan;
+mod label_consistent;
 mod multi_label;
 mod multi_trigger;
 mod nashville;
@@ -55,6 +56,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &text_trigger::ENTRY,
     &trojvqa::ENTRY,
     &natural::ENTRY,
+    &label_consistent::ENTRY,
 ];
 
 /// One attack with its parameters.
