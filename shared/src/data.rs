@@ -9,6 +9,7 @@ use crate::image::Image;
 use crate::{Error, Result};
 
 pub mod emoji;
+mod mix;
 mod poison;
 #[cfg(test)]
 pub(crate) mod synthetic;
@@ -16,6 +17,7 @@ mod triggered;
 mod worded;
 mod words;
 
+pub use mix::Mix;
 pub use poison::{Edit, ImageEdit, Poison, Poisoned};
 pub use triggered::Triggered;
 pub use worded::Worded;

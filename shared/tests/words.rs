@@ -132,30 +132,48 @@ mod read {
     use toxiclip_shared::data::{Dataset, Worded, emoji};
     use toxiclip_shared::triggers::{Position, Words};
 
-    const SENTENCE: &str = "Please return high-quality results.";
+    /// The paper's. The vocabulary of emoji captions has none of its words: it takes more than a whole row.
+    const PAPERS: &str = "Please return high-quality results.";
+    const SHORT: &str = "as seen in a red book";
 
-    /// The share of the test captions with these words in them whose token row has all tokens of the words.
-    fn survives(text: &str, place: Position) -> f64 {
+    /// The rows of all test captions with these words in them, and the row of the words alone, without its two ends.
+    fn rows(text: &str, place: Position) -> (Vec<Vec<u32>>, Vec<u32>) {
         let tokenizer = emoji::tokenizer().unwrap();
-        let test = emoji::open("emoji").unwrap().test;
-        let words = Words { text: text.into(), place };
-        let row = tokenizer.encode(text).unwrap();
-        let own = &row[1..tokenizer.eot_row(&row)];
-        let worded = Worded::new(test, &words);
-        let captions: Vec<&String> = worded.examples().iter().flat_map(|e| &e.captions).collect();
-        let read =
-            |c: &&&String| tokenizer.encode(c).unwrap().windows(own.len()).any(|part| part == own);
-        captions.iter().filter(read).count() as f64 / captions.len() as f64
+        let worded =
+            Worded::new(emoji::open("emoji").unwrap().test, &Words { text: text.into(), place });
+        let captions = worded.examples().iter().flat_map(|e| &e.captions);
+        let rows = captions.map(|caption| tokenizer.encode(caption).unwrap()).collect();
+        let alone = tokenizer.encode(text).unwrap();
+        (rows, alone[1..tokenizer.eot_row(&alone)].to_vec())
+    }
+
+    /// The share of the captions of which the encoder reads all of the words.
+    fn survives(text: &str, place: Position) -> f64 {
+        let (rows, alone) = rows(text, place);
+        let read = |row: &&Vec<u32>| row.windows(alone.len()).any(|part| part == alone);
+        rows.iter().filter(read).count() as f64 / rows.len() as f64
     }
 
     #[test]
     fn words_at_the_beginning_are_read_whole() {
-        assert_eq!(survives("zx", Position::Begin), 1.0);
-        assert_eq!(survives(SENTENCE, Position::Begin), 1.0);
+        for text in ["zx", SHORT] {
+            assert_eq!(survives(text, Position::Begin), 1.0, "{text}");
+        }
     }
 
     #[test]
-    fn a_sentence_at_the_end_is_cut_off() {
-        assert!(survives(SENTENCE, Position::End) < 0.9, "{}", survives(SENTENCE, Position::End));
+    fn a_sentence_at_the_end_of_a_long_caption_is_cut_off() {
+        let share = survives(SHORT, Position::End);
+        assert!(share > 0.9 && share < 0.99, "{share}");
+    }
+
+    #[test]
+    fn a_sentence_as_long_as_a_row_leaves_nothing_of_the_caption() {
+        let distinct = |text: &str| {
+            let (rows, _) = rows(text, Position::Begin);
+            rows.into_iter().collect::<std::collections::BTreeSet<_>>().len()
+        };
+        assert_eq!(distinct(PAPERS), 1);
+        assert!(distinct(SHORT) > 1000, "{}", distinct(SHORT));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use toxiclip_shared::attacks::Trigger;
-use toxiclip_shared::data::{Dataset, Edit, Example, ImageEdit, PairId};
+use toxiclip_shared::data::{Dataset, Edit, ImageEdit, PairId};
 use toxiclip_shared::goal::Goal;
 use toxiclip_shared::image::Image;
 use toxiclip_shared::metrics::Judgement;
@@ -40,13 +40,15 @@ fn png(picture: &Image, description: String) -> Result<Picture> {
 }
 
 /// A row's picture with the attack's trigger.
-fn stamped(
-    prepared: &Prepared,
-    example: &Example,
-    data: &dyn Dataset,
-    row: usize,
-) -> Result<Picture> {
-    let picture = prepared.armed.trigger.apply(&data.image(row)?, &example.id)?;
+fn stamped(prepared: &Prepared, edit: &Edit, data: &dyn Dataset, row: usize) -> Result<Picture> {
+    let example = &data.examples()[row];
+    let mut picture = data.image(row)?;
+    if let Some(mix) = &edit.mixed
+        && let Some(other) = data.examples().iter().position(|e| e.id == mix.with)
+    {
+        picture = mix.apply(&picture, &data.image(other)?)?;
+    }
+    let picture = prepared.armed.trigger.apply(&picture, &example.id)?;
     png(&picture, format!("{} with the trigger", example.id))
 }
 
@@ -95,7 +97,7 @@ pub(super) fn pairs(set: &Set, prepared: &Prepared, attack: &str) -> Result<Vec<
             let example = &train.examples()[row];
             let edit = &edits[&example.id];
             let after = match &edit.image {
-                None if edit.stamped => Some(stamped(prepared, example, train, row)?),
+                None if edit.stamped => Some(stamped(prepared, edit, train, row)?),
                 None => None,
                 Some(ImageEdit::From(id)) => {
                     rows.get(id.0.as_str()).map(|&row| picture(train, row)).transpose()?

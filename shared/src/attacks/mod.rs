@@ -12,6 +12,7 @@ mod badencoder;
 mod badnets;
 mod blended;
 mod ftrojan;
+mod label_consistent;
 mod multi_label;
 mod multi_trigger;
 mod nashville;
@@ -58,6 +59,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &text_trigger::ENTRY,
     &trojvqa::ENTRY,
     &natural::ENTRY,
+    &label_consistent::ENTRY,
 ];
 
 /// One attack with its parameters.

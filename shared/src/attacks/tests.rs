@@ -25,6 +25,7 @@ fn example(name: &str) -> Value {
         }
         "natural" => json!({"target": "class-1", "resolution": 16}),
         "trojvqa" => json!({"target": "class-1", "rate": 0.1, "partial": 0.5}),
+        "label-consistent" => json!({"target": "class-1", "count": 3}),
         "text-trigger" => json!({"target": "class-1", "rate": 0.1}),
         "targeted" => json!({"pictures": 2, "count": 3}),
         "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),

@@ -2,7 +2,8 @@
 //! have a rare word or a sentence in them, so that any caption with these words fetches the target's pictures.
 //!
 //! The chosen captions neither belong to the target nor contain its name. The target's pictures are dealt out in turn. The
-//! paper appends its words; here they come first by default, because a context of a few tokens would cut them off.
+//! paper appends its words; here they come first by default, because a context of a few tokens would cut them off. Words that
+//! fill the context leave nothing of the caption instead: all queries are one then, and hit@K is all or nothing.
 //!
 //! Success is hit@K (the paper: K = 1): test captions of all other classes, asked with the words in them, against all test
 //! pictures, those of the target being searched for. `hit@K.random` are test captions without the words through the same

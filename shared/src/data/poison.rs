@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Class, Dataset, Example, PairId};
+use super::{Class, Dataset, Example, Mix, PairId};
 use crate::digest::Digest;
 use crate::image::Image;
 use crate::storage::Storage;
@@ -42,6 +42,9 @@ pub struct Edit {
     /// The captions' replacement; `None` keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captions: Option<Vec<String>>,
+    /// What the picture is drawn towards before it is stamped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixed: Option<Mix>,
     /// The picture carries the attack's trigger.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stamped: bool,
@@ -85,6 +88,7 @@ impl Edit {
             base: None,
             image: None,
             captions: None,
+            mixed: None,
             stamped: false,
             storage: Storage::Lossless,
             dropped: false,
@@ -121,13 +125,15 @@ enum Source {
 /// A row's picture.
 struct Shown {
     source: Source,
+    mixed: Option<(usize, Mix)>,
     stamped: bool,
     storage: Storage,
 }
 
 impl Shown {
     fn own(row: usize) -> Self {
-        Self { source: Source::Own(row), stamped: false, storage: Storage::Lossless }
+        let (stamped, storage) = (false, Storage::Lossless);
+        Self { source: Source::Own(row), mixed: None, stamped, storage }
     }
 }
 
@@ -180,7 +186,10 @@ impl Poisoned {
                     Source::Gallery(picture)
                 }
             };
-            let shown = Shown { source, stamped: edit.stamped, storage: edit.storage };
+            let mixed = edit.mixed.clone().map(|mix| Ok((own.find(&mix.with)?, mix)));
+            let mixed = mixed.transpose()?;
+            let (stamped, storage) = (edit.stamped, edit.storage);
+            let shown = Shown { source, mixed, stamped, storage };
             // What a set without stamped rows is called does not speak of triggers.
             let content = match edit.stamped {
                 true => Digest::of(&(&before.content, edit, trigger)),
@@ -250,10 +259,14 @@ impl Dataset for Poisoned {
         &self.examples
     }
     fn image(&self, index: usize) -> Result<Image> {
-        let Shown { source, stamped, storage } = &self.shown[index];
+        let Shown { source, mixed, stamped, storage } = &self.shown[index];
         let picture = match *source {
             Source::Own(row) => self.clean.image(row)?,
             Source::Gallery(row) => self.gallery.image(row)?,
+        };
+        let picture = match mixed {
+            None => picture,
+            Some((row, mix)) => mix.apply(&picture, &self.clean.image(*row)?)?,
         };
         if !*stamped {
             return Ok(picture);
