@@ -3,7 +3,8 @@
 
 use serde_json::json;
 use toxiclip::data;
-use toxiclip::pipeline::fit::{Fit, Origin};
+use toxiclip::pipeline::fit::Fit;
+use toxiclip::pipeline::origin::Origin;
 use toxiclip::pipeline::pairs::Pairs;
 use toxiclip::train::{Batch, Outcome, Trainer};
 use toxiclip_shared::checkpoint::Provenance;

@@ -17,9 +17,11 @@ use crate::cli::Context;
 use crate::data;
 use crate::failure::{Failure, Result};
 use crate::output;
+use crate::pipeline::Stages;
 use crate::pipeline::arm::Arming;
-use crate::pipeline::fit::{Fit, Origin, Stages};
+use crate::pipeline::fit::Fit;
 use crate::pipeline::line::Line;
+use crate::pipeline::origin::Origin;
 use crate::store::write_atomic;
 
 /// Trains an encoder from scratch or from a checkpoint, with or without poison.

@@ -12,7 +12,8 @@ use toxiclip_shared::image::Image;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::surrogate::Surrogate;
 
-use super::fit::{Origin, Stages};
+use super::origin::Origin;
+use super::stages::Stages;
 use crate::benchmark::Choice;
 use crate::encode;
 use crate::failure::{Failure, Result};

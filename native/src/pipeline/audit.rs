@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use toxiclip_shared::audit::{Audit, ClassVerdict, Subject, Verdict};
 use toxiclip_shared::data::{Dataset, PairId, Subset};
-use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::digest::Digest;
+use toxiclip_shared::image::Image;
 use toxiclip_shared::metrics::{Judgement, Task};
 use toxiclip_shared::seed::Seed;
-use toxiclip_shared::{Error, image::Image};
 
 use super::Plan;
-use super::fit::{Origin, Stages};
+use super::look::watched;
+use super::origin::Origin;
+use super::stages::Stages;
 use crate::benchmark::Cell;
 use crate::failure::Result;
 use crate::prepared::picture;
@@ -33,14 +34,6 @@ pub(super) struct Record {
     verdict: Verdict,
     /// Wall seconds when it ran.
     pub(super) seconds: f64,
-}
-
-/// The audit that is a cell's defense; `None` where it has another.
-pub(super) fn of(plan: &Plan<'_>, cell: &Cell) -> Option<Box<dyn Audit>> {
-    match plan.benchmark.defenses[cell.defense].make(DEFENSES).map(|defense| *defense) {
-        Ok(Defense::Audit(audit)) => Some(audit),
-        _ => None,
-    }
 }
 
 /// One judgement on the model with these weights, and one per class looked at.
@@ -90,17 +83,17 @@ fn one(task: Task, sample: &str, weights: Digest, score: f64, flagged: bool) -> 
     }
 }
 
-/// What the cell's audit says of its model: found in the cache, or looked at now; `None` where the defense is no audit.
+/// What the cell's audit says of its model: found in the cache, or looked at now.
 ///
 /// # Errors
 /// Those of the audit and of the cache.
 pub(super) fn run(
+    audit: &dyn Audit,
     plan: &Plan<'_>,
     cell: &Cell,
     model: &Origin,
     stages: &Stages,
-) -> Result<Option<Record>> {
-    let Some(audit) = of(plan, cell) else { return Ok(None) };
+) -> Result<Record> {
     let choice = &plan.benchmark.defenses[cell.defense];
     let set = &plan.sets[cell.dataset];
     let clean = &plan.attack(cell).clean;
@@ -118,9 +111,9 @@ pub(super) fn run(
     let dir = stages.store.stage("audit", key, VERSION, |dir| {
         let classes = model.embeddings(stages, &*set.test, &set.templates)?.classes;
         let name = choice.name();
-        look(&*audit, name, (model, &held, &classes), &seed.child("audit").child(name), dir, stages)
+        look(audit, name, (model, &held, &classes), &seed.child("audit").child(name), dir, stages)
     })?;
-    read_json(&dir.join(FILE)).map(Some)
+    read_json(&dir.join(FILE))
 }
 
 fn look(
@@ -131,30 +124,13 @@ fn look(
     dir: &Path,
     stages: &Stages,
 ) -> Result<()> {
-    const PARTS: u64 = 1000;
     let timer = Timer::start();
     let model = model.open(stages, held, 0)?;
     let pictures = pixels(held, model.clip.config.vision_cfg.image_size)?;
-    let bar = stages.lab.progress.stage(format!("audit {name}"), PARTS, "parts");
-    let tick = |done: f64| {
-        bar.resume_at((done * PARTS as f64) as u64);
-        match stages.lab.interrupt.requested() {
-            true => Err(Error::request("stopped")),
-            false => Ok(()),
-        }
-    };
-    let subject = Subject {
-        clip: &model.clip,
-        weights: &model.weights,
-        pictures: &pictures,
-        classes,
-        tick: &tick,
-    };
-    let verdict = audit.look(&subject, seed);
-    // Who stopped is not who failed.
-    stages.lab.interrupt.check()?;
-    let verdict = verdict?;
-    bar.finish();
+    let verdict = watched(stages, format!("audit {name}"), |tick| {
+        let (clip, weights) = (&model.clip, &model.weights);
+        audit.look(&Subject { clip, weights, pictures: &pictures, classes, tick }, seed)
+    })?;
     let record = Record { verdict, seconds: timer.seconds() };
     write_atomic(&dir.join(FILE), json!(record).to_string().as_bytes())
 }

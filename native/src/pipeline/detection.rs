@@ -4,8 +4,9 @@ use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::data::{ImageEdit, PairId};
 use toxiclip_shared::metrics::{Judgement, Task};
 
-use super::fit::{Origin, Stages};
+use super::origin::Origin;
 use super::pairs::{Pairs, Screening};
+use super::stages::Stages;
 use crate::failure::Result;
 
 /// One judgement per offered pair if a filter stood before the model's training, else none.

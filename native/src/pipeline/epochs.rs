@@ -16,8 +16,10 @@ use toxiclip_shared::metrics::{self, Judgement};
 use toxiclip_shared::seed::Seed;
 
 use super::Plan;
-use super::fit::{Fit, Stages};
-use super::plan::{Set, Work};
+use super::fit::Fit;
+use super::plan::Work;
+use super::set::Set;
+use super::stages::Stages;
 use crate::evaluate::{self, Embeddings, judge_goals, judge_worded};
 use crate::failure::{Failure, Result};
 use crate::files::write_whole;
@@ -78,7 +80,7 @@ fn watch(
     let mut points = if path.exists() { read_json(&path)? } else { Vec::new() };
     let mut look = |epoch: u64, model: &Model| -> Result<()> {
         let embeddings = evaluate::embed(model, &*set.test, &set.templates, &stages.prepared)?;
-        let mut evidence = super::ordinary(plan, &work.cell, &embeddings, || {
+        let mut evidence = super::answers::ordinary(plan, &work.cell, &embeddings, || {
             evaluate::embed(model, &*set.utility, &set.templates, &stages.prepared)
         })?;
         let seed = Seed::new(work.cell.seed);

@@ -10,9 +10,10 @@ use toxiclip_shared::defenses::DEFENSES;
 use toxiclip_shared::metrics;
 use toxiclip_shared::registry::{self, Entry};
 
-use super::fit::{Fit, Stages};
+use super::fit::Fit;
 use super::pairs::Pairs;
 use super::plan::Work;
+use super::stages::Stages;
 use super::{Kept, Plan, epochs, map, strips};
 use crate::benchmark::{Cell, Choice};
 use crate::failure::Result;
@@ -130,13 +131,13 @@ fn pretrained(plan: &Plan<'_>, cell: &Cell, stages: &Stages) -> Result<Vec<Fact>
     let Some(model) = plan.clean_start(cell)? else { return Ok(Vec::new()) };
     let set = &plan.sets[cell.dataset];
     let embeddings = model.embeddings(stages, &*set.test, &set.templates)?;
-    let mut evidence = super::ordinary(plan, cell, &embeddings, || {
+    let mut evidence = super::answers::ordinary(plan, cell, &embeddings, || {
         model.embeddings(stages, &*set.utility, &set.templates)
     })?;
     let mut facts = values("pretrained model", &evidence)?;
     for attack in plan.rivals(cell) {
         let armed = &plan.drawn(cell, attack).armed;
-        evidence = super::fetched(plan, cell, armed, &model, &embeddings, stages)?;
+        evidence = super::answers::fetched(plan, cell, armed, &model, &embeddings, stages)?;
         let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
         facts.extend(values(&format!("pretrained model on {label}"), &evidence)?);
     }

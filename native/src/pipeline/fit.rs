@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use toxiclip_shared::checkpoint::{self, Provenance};
+use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::encoders::ClipConfig;
 use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::pruning::{Prune, Pruned};
 use toxiclip_shared::recipe::TrainConfig;
@@ -17,14 +16,12 @@ use toxiclip_shared::seed::Seed;
 use toxiclip_shared::tamper::Tamper;
 use toxiclip_shared::triggers::Trigger;
 
+use super::origin::Origin;
 use super::pairs::Pairs;
 use super::prune::prune;
-use crate::cli::Context;
-use crate::evaluate::{self, Embeddings};
+use super::stages::Stages;
 use crate::failure::{Failure, Result};
-use crate::lab::Lab;
-use crate::model::{self, Model};
-use crate::prepared::Prepared;
+use crate::model::Model;
 use crate::store::{Store, read_json, write_atomic};
 use crate::timer::Timer;
 use crate::train;
@@ -35,46 +32,8 @@ pub const VERSION: u32 = 2;
 /// What a finished training says about itself, in `fit.json`.
 const RECORD: &str = "fit.json";
 
-/// Where stages run: their cache, and the lab of the work inside them.
-pub struct Stages {
-    /// Finished stages.
-    pub store: Store,
-    /// Bars, and the flag of Ctrl-C.
-    pub lab: Lab,
-    /// Test pictures and texts, ready for any model.
-    pub prepared: Prepared,
-}
-
-impl Stages {
-    /// Those of a command: its cache, its terminal, Ctrl-C taken over.
-    ///
-    /// # Errors
-    /// If the cache folder cannot be made.
-    pub fn new(context: &Context) -> Result<Self> {
-        let lab = Lab { progress: context.progress.clone(), interrupt: context.interrupt()? };
-        Ok(Self { store: context.store()?, lab, prepared: Prepared::default() })
-    }
-}
-
-/// Where a model comes from.
-#[derive(Clone)]
-pub enum Origin {
-    /// Start values.
-    Scratch(ClipConfig),
-    /// A checkpoint of somebody's.
-    Checkpoint {
-        /// Its folder.
-        dir: PathBuf,
-        /// Its weights.
-        weights: Digest,
-        /// What it says of itself.
-        provenance: Option<Provenance>,
-    },
-    /// A training.
-    Fit(Arc<Fit>),
-}
-
 /// One training: everything that decides its weights.
+#[derive(Clone)]
 pub struct Fit {
     /// `pretrain`, `tamper`, `reference`, `train` or `defend`: the folder in the cache.
     pub stage: &'static str,
@@ -108,142 +67,6 @@ pub struct Record {
     pub steps: usize,
     /// Pairs that went through the trainer, every view of one counted.
     pub pairs: usize,
-}
-
-impl Origin {
-    /// The model in a checkpoint folder, which must be of the given architecture.
-    ///
-    /// # Errors
-    /// If it cannot be read or is of another.
-    pub fn checkpoint(dir: &Path, config: &ClipConfig) -> Result<Self> {
-        let loaded = checkpoint::load_dir(dir)?;
-        if loaded.clip.config != *config {
-            return Err(Failure::request(format!(
-                "{}: its architecture is not that of the encoder asked for",
-                dir.display()
-            )));
-        }
-        Ok(Self::Checkpoint {
-            dir: dir.to_owned(),
-            weights: loaded.weights.digest(),
-            provenance: loaded.provenance,
-        })
-    }
-
-    /// What the model says of itself.
-    fn provenance(&self) -> Option<&Provenance> {
-        match self {
-            Self::Scratch(_) => None,
-            Self::Checkpoint { provenance, .. } => provenance.as_ref(),
-            Self::Fit(fit) => Some(&fit.provenance),
-        }
-    }
-
-    /// The banner of the checkpoint that everything here started from, if it is poisoned.
-    pub fn banner(&self) -> Option<String> {
-        match self {
-            Self::Scratch(_) => None,
-            Self::Checkpoint { dir, provenance, .. } => model::banner(dir, provenance.as_ref()),
-            Self::Fit(fit) => fit.start.banner(),
-        }
-    }
-
-    /// Names the model by how it comes about.
-    pub fn key(&self) -> Digest {
-        match self {
-            Self::Scratch(config) => Digest::of(&("scratch", config)),
-            Self::Checkpoint { weights, .. } => Digest::of(&("checkpoint", weights)),
-            Self::Fit(fit) => Digest::of(&(fit.stage, VERSION, fit.key())),
-        }
-    }
-
-    /// The trainings that lead here, the oldest first.
-    pub fn lineage(&self) -> Vec<&Arc<Fit>> {
-        match self {
-            Self::Fit(fit) => {
-                let mut all = fit.start.lineage();
-                all.extend(fit.data.lineage());
-                all.push(fit);
-                all
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// Digest of the weights; trains what has not been trained yet.
-    ///
-    /// # Errors
-    /// Those of training.
-    pub fn weights(&self, stages: &Stages) -> Result<Digest> {
-        match self {
-            Self::Scratch(_) => {
-                Err(Failure::request("a model that nobody trained is not measured"))
-            }
-            Self::Checkpoint { weights, .. } => Ok(*weights),
-            Self::Fit(fit) => Ok(fit.run(stages)?.1.weights),
-        }
-    }
-
-    /// The model in memory; trains what has not been trained yet.
-    ///
-    /// # Errors
-    /// Those of training; or the checkpoint cannot be read.
-    pub(super) fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
-        match self {
-            Self::Scratch(config) => Model::scratch(config, data, &Seed::new(seed)),
-            Self::Checkpoint { dir, .. } => Ok(Model::load(dir)?.0),
-            Self::Fit(fit) => Ok(Model::load(&fit.run(stages)?.0)?.0),
-        }
-    }
-
-    /// Embeddings of a split, cached beside the trainings.
-    ///
-    /// # Errors
-    /// Those of training and embedding.
-    pub fn embeddings(
-        &self,
-        stages: &Stages,
-        data: &dyn Dataset,
-        templates: &[String],
-    ) -> Result<Embeddings> {
-        let key = self.embedding_key(data, templates);
-        self.embedded(stages, data, key, |m| evaluate::embed(m, data, templates, &stages.prepared))
-    }
-
-    /// The same with other pictures: those of `stamped`, whose texts are the ones that `plain` has embedded.
-    ///
-    /// # Errors
-    /// Those of training and embedding.
-    pub fn stamped(
-        &self,
-        stages: &Stages,
-        stamped: &dyn Dataset,
-        plain: &Embeddings,
-    ) -> Result<Embeddings> {
-        let key = Digest::of(&("pictures", self.key(), stamped.digest()));
-        let look = |m: &Model| evaluate::embed_pictures(m, stamped, &stages.prepared);
-        let Embeddings { dim, images, .. } = self.embedded(stages, stamped, key, look)?;
-        Ok(Embeddings { dim, images, ..plain.clone() })
-    }
-
-    fn embedded(
-        &self,
-        stages: &Stages,
-        data: &dyn Dataset,
-        key: Digest,
-        look: impl FnOnce(&Model) -> Result<Embeddings>,
-    ) -> Result<Embeddings> {
-        const FILE: &str = "embeddings.safetensors";
-        let dir = stages.store.stage("embed", key, evaluate::VERSION, |dir| {
-            look(&self.open(stages, data, 0)?)?.write(&dir.join(FILE))
-        })?;
-        Embeddings::read(&dir.join(FILE))
-    }
-
-    /// Names the embeddings of a split.
-    pub fn embedding_key(&self, data: &dyn Dataset, templates: &[String]) -> Digest {
-        Digest::of(&(self.key(), data.digest(), templates))
-    }
 }
 
 impl Fit {
@@ -440,23 +263,8 @@ mod tests {
             "seed": 3,
         });
         assert_eq!(fit.key(), Digest::of(&known));
-        let pruned = |share| Fit { prune: Some(Prune { share }), ..again(&fit) };
+        let pruned = |share| Fit { prune: Some(Prune { share }), ..fit.clone() };
         let keys = [fit.key(), pruned(0.5).key(), pruned(0.25).key()];
         assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
-    }
-
-    fn again(fit: &Fit) -> Fit {
-        let Fit { stage, start, data, recipe, objective, seed, provenance, prune, tamper } = fit;
-        Fit {
-            stage,
-            start: start.clone(),
-            data: data.clone(),
-            recipe: recipe.clone(),
-            objective: *objective,
-            seed: *seed,
-            provenance: provenance.clone(),
-            prune: prune.clone(),
-            tamper: tamper.clone(),
-        }
     }
 }

@@ -184,14 +184,8 @@ impl Plan<'_> {
         if self.guided(against.unwrap_or(cell.attack)) {
             known["arm"] = super::arm::VERSION.into();
         }
-        if super::audit::of(self, cell).is_some() {
-            known["audit"] = super::audit::VERSION.into();
-        }
-        if super::probe::of(self, cell).is_some() {
-            known["probe"] = super::probe::VERSION.into();
-        }
-        if super::screen::of(self, cell).is_some() {
-            known["screen"] = super::screen::VERSION.into();
+        if let Some((stage, version)) = super::look::version(self, cell) {
+            known[stage] = version.into();
         }
         Digest::of(&known)
     }

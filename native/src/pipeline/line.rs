@@ -14,7 +14,8 @@ use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
-use super::fit::{Fit, Origin};
+use super::fit::Fit;
+use super::origin::Origin;
 use super::pairs::{self, Pairs, Screening};
 use crate::benchmark::{Choice, Encoder};
 use crate::data;

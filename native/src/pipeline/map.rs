@@ -3,7 +3,7 @@
 use toxiclip_shared::goal::Goal;
 use toxiclip_shared::pca;
 
-use super::fit::Stages;
+use super::stages::Stages;
 use super::strips::model_name;
 use super::{Kept, Plan};
 use crate::evaluate::{Embeddings, captions};

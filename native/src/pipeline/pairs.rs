@@ -13,7 +13,9 @@ use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::library;
 use toxiclip_shared::seed::Seed;
 
-use super::fit::{Fit, Origin, Stages};
+use super::fit::Fit;
+use super::origin::Origin;
+use super::stages::Stages;
 use crate::benchmark::Encoder;
 use crate::data;
 use crate::evaluate::{self, Embeddings};

@@ -10,31 +10,20 @@ use std::sync::Arc;
 use serde_json::json;
 use toxiclip_shared::attacks::{ATTACKS, Armed};
 use toxiclip_shared::checkpoint::Provenance;
-use toxiclip_shared::data::{Dataset, Poisoned, Subset};
+use toxiclip_shared::data::{Dataset, Poisoned};
+use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::seed::Seed;
 
 use super::arm::Arming;
-use super::fit::{Fit, Origin, Stages};
+use super::fit::Fit;
 use super::line::Line;
+use super::origin::Origin;
 use super::pairs::{Pairs, find_checkpoint};
-use crate::benchmark::{Benchmark, Cell, Choice, Init, Split, StartOf, Utility};
-use crate::data;
+use super::set::{self, Set};
+use super::stages::Stages;
+use crate::benchmark::{Benchmark, Cell, Choice, Init, StartOf, Utility};
 use crate::failure::{Failure, Result};
 use crate::store::Store;
-
-/// A data set of the matrix.
-pub struct Set {
-    /// What the victim trains on before poisoning; also what a defender trusts.
-    pub train: Arc<dyn Dataset>,
-    /// What attacks are measured on.
-    pub test: Arc<dyn Dataset>,
-    /// What utility is measured on; the same but for sets whose paper has another.
-    pub utility: Arc<dyn Dataset>,
-    /// Zero-shot prompts.
-    pub templates: Vec<String>,
-    /// Those of the benchmark's tasks that can be asked of it.
-    pub tasks: Vec<Utility>,
-}
 
 /// An attack on one training set with one seed.
 pub struct Prepared {
@@ -82,6 +71,8 @@ pub struct Plan<'a> {
     prepared: BTreeMap<Drawn, Prepared>,
     /// Which attacks look through an encoder.
     guided: Vec<bool>,
+    /// Defenses in the order of the matrix.
+    pub(super) defenses: Vec<Defense>,
     /// Cells in the order of running.
     pub works: Vec<Work>,
     data_root: Option<PathBuf>,
@@ -95,16 +86,20 @@ impl<'a> Plan<'a> {
     /// If a name, class, rate or recipe does not fit the data.
     pub fn new(benchmark: &'a Benchmark, data_root: Option<&Path>) -> Result<Self> {
         let names = benchmark.datasets.iter();
-        let sets = names.map(|name| open(benchmark, name, data_root)).collect::<Result<_>>()?;
+        let sets =
+            names.map(|name| set::open(benchmark, name, data_root)).collect::<Result<_>>()?;
         let public = match &benchmark.init {
-            Init::Pretrain { data: Some(name), .. } => Some(trains(name, data_root)?),
+            Init::Pretrain { data: Some(name), .. } => Some(set::training(name, data_root)?),
             _ => None,
         };
         let data_root = data_root.map(Path::to_owned);
         let make = |c: &Choice| Ok(c.make(ATTACKS).map_err(Failure::request)?.guided().is_some());
         let guided = benchmark.attacks.iter().map(make).collect::<Result<_>>()?;
+        let make = |c: &Choice| Ok(*c.make(DEFENSES).map_err(Failure::request)?);
+        let defenses = benchmark.defenses.iter().map(make).collect::<Result<_>>()?;
         let (prepared, works) = (BTreeMap::new(), Vec::new());
-        let mut plan = Self { benchmark, sets, public, prepared, guided, works, data_root };
+        let mut plan =
+            Self { benchmark, sets, public, prepared, guided, defenses, works, data_root };
         // Also attacks that no cell of `--only` has: a control is scored against all of them.
         for dataset in 0..plan.sets.len() {
             for victim in &benchmark.victims {
@@ -353,20 +348,6 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl Set {
-    /// The training pairs of a victim that has only some of them.
-    fn part(&self, share: f64, seed: u64) -> Result<Arc<dyn Dataset>> {
-        if share >= 1.0 {
-            return Ok(Arc::clone(&self.train));
-        }
-        let all = self.train.examples().len();
-        let wanted = (share * all as f64).round() as usize;
-        let mut rows = Seed::new(seed).child("victim/share").stream().sample(all, wanted);
-        rows.sort_unstable();
-        Ok(Arc::new(Subset::new(Arc::clone(&self.train), &format!("share {share}"), rows)?))
-    }
-}
-
 /// The training set under an attack. The control trains on the clean set itself, so that its key does not speak of poison.
 fn view(clean: &Arc<dyn Dataset>, set: &Set, armed: &Armed) -> Result<Arc<dyn Dataset>> {
     if armed.poison.edits.is_empty() {
@@ -374,42 +355,4 @@ fn view(clean: &Arc<dyn Dataset>, set: &Set, armed: &Armed) -> Result<Arc<dyn Da
     }
     let view = Poisoned::new(Arc::clone(clean), &set.test, &armed.poison, &armed.trigger)?;
     Ok(Arc::new(view))
-}
-
-fn open(benchmark: &Benchmark, name: &str, root: Option<&Path>) -> Result<Set> {
-    let splits = data::named(name, root)?;
-    let own_init = matches!(benchmark.init, Init::Pretrain { data: None, .. });
-    let trains = own_init || benchmark.victims.iter().any(|v| v.start != StartOf::AsIs);
-    let train = match splits.train {
-        Some(train) => train,
-        // Nobody trains: the pictures stand for themselves.
-        None if !trains => Arc::clone(&splits.test),
-        None => return Err(no_training(name)),
-    };
-    let own = benchmark.eval.templates.clone();
-    let templates = if own.is_empty() { data::templates(name)? } else { own };
-    let (test, utility) = match benchmark.eval.split {
-        Split::Test => (splits.test, splits.utility),
-        Split::Val => {
-            let why = format!("dataset {name} has no validation split; measure on `test`");
-            (splits.val.ok_or_else(|| Failure::request(why))?, None)
-        }
-    };
-    let utility = utility.unwrap_or_else(|| Arc::clone(&test));
-    let tasks = benchmark.eval.tasks.iter().copied().filter(|task| data::answers(name, *task));
-    let tasks: Vec<Utility> = tasks.collect();
-    if tasks.is_empty() && !benchmark.eval.tasks.is_empty() {
-        let why =
-            format!("dataset {name} answers none of `tasks`; see `toxiclip show dataset {name}`");
-        return Err(Failure::request(why));
-    }
-    Ok(Set { train, test, utility, templates, tasks })
-}
-
-fn trains(name: &str, root: Option<&Path>) -> Result<Arc<dyn Dataset>> {
-    data::named(name, root)?.train.ok_or_else(|| no_training(name))
-}
-
-fn no_training(name: &str) -> Failure {
-    Failure::request(format!("dataset {name} has no training split; it is for evaluation"))
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use toxiclip_shared::Error;
 use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 use toxiclip_shared::data::{Dataset, Subset};
-use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::probe::{Head, Probe};
 use toxiclip_shared::seed::Seed;
 
 use super::Plan;
-use super::fit::{Origin, Stages};
+use super::look::watched;
+use super::origin::Origin;
+use super::stages::Stages;
 use crate::benchmark::Cell;
 use crate::encode;
 use crate::evaluate::Embeddings;
@@ -43,25 +43,17 @@ struct Record {
     losses: Vec<f64>,
 }
 
-/// The probe that is a cell's defense; `None` where it has another.
-pub(super) fn of(plan: &Plan<'_>, cell: &Cell) -> Option<Box<dyn Probe>> {
-    match plan.benchmark.defenses[cell.defense].make(DEFENSES).map(|defense| *defense) {
-        Ok(Defense::Probe(probe)) => Some(probe),
-        _ => None,
-    }
-}
-
-/// The classifier of a cell's probe: found in the cache, or fitted now; `None` where the defense is none.
+/// The classifier of a cell's probe: found in the cache, or fitted now.
 ///
 /// # Errors
 /// Those of embedding, of fitting and of the cache.
 pub(super) fn run(
+    probe: &dyn Probe,
     plan: &Plan<'_>,
     cell: &Cell,
     model: &Origin,
     stages: &Stages,
-) -> Result<Option<Fitted>> {
-    let Some(probe) = of(plan, cell) else { return Ok(None) };
+) -> Result<Fitted> {
     let clean = &plan.attack(cell).clean;
     let held =
         Subset::new(Arc::clone(clean), "held", probe.rows(&**clean, &Seed::new(cell.seed))?)?;
@@ -71,8 +63,8 @@ pub(super) fn run(
         "pictures": held.digest(),
         "probe": choice.spec(),
     }));
-    let work = |dir: &Path| fit(&*probe, choice.name(), model, &held, dir, stages);
-    read(&stages.store.stage("probe", key, VERSION, work)?).map(Some)
+    let work = |dir: &Path| fit(probe, choice.name(), model, &held, dir, stages);
+    read(&stages.store.stage("probe", key, VERSION, work)?)
 }
 
 fn fit(
@@ -83,25 +75,14 @@ fn fit(
     dir: &Path,
     stages: &Stages,
 ) -> Result<()> {
-    const PARTS: u64 = 1000;
     let timer = Timer::start();
     let model = model.open(stages, held, 0)?;
     let unit = encode::images(&model, held)?;
     let labels: Vec<usize> = held.examples().iter().filter_map(|e| e.class).collect();
-    let bar = stages.lab.progress.stage(format!("probe {name}"), PARTS, "parts");
-    let tick = |done: f64| {
-        bar.resume_at((done * PARTS as f64) as u64);
-        match stages.lab.interrupt.requested() {
-            true => Err(Error::request("stopped")),
-            false => Ok(()),
-        }
-    };
     let (width, classes) = (model.clip.config.embed_dim, held.classes().len());
-    let fitted = probe.logistic().fit(&unit, width, (&labels, classes), &tick);
-    // Who stopped is not who failed.
-    stages.lab.interrupt.check()?;
-    let fitted = fitted?;
-    bar.finish();
+    let fitted = watched(stages, format!("probe {name}"), |tick| {
+        probe.logistic().fit(&unit, width, (&labels, classes), tick)
+    })?;
     let blob = Blob {
         name: "head".into(),
         dtype: Dtype::F32,

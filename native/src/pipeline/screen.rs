@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use toxiclip_shared::attacks::Aim;
 use toxiclip_shared::data::{Dataset, Subset, Triggered};
-use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::LOGIT_SCALE;
 use toxiclip_shared::exec::cpu::Frozen;
@@ -19,15 +18,16 @@ use toxiclip_shared::{Error, Result as Shared};
 
 use super::Plan;
 use super::audit::{colours, pixels};
-use super::fit::{Origin, Stages};
-use super::plan::Set;
+use super::origin::Origin;
+use super::set::Set;
+use super::stages::Stages;
 use crate::benchmark::Cell;
 use crate::encode;
 use crate::evaluate::{Embeddings, judge_screened};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::model::Model;
 use crate::prepared::picture;
-use crate::store::write_atomic;
+use crate::store::{read_json, write_atomic};
 use crate::timer::Timer;
 
 /// Raised when a screen of the same model gives other scores.
@@ -67,32 +67,24 @@ struct Guard<'a> {
     seed: u64,
 }
 
-/// The screen that is a cell's defense; `None` where it has another.
-pub(super) fn of(plan: &Plan<'_>, cell: &Cell) -> Option<Box<dyn Screen>> {
-    match plan.benchmark.defenses[cell.defense].make(DEFENSES).map(|defense| *defense) {
-        Ok(Defense::Screen(screen)) => Some(screen),
-        _ => None,
-    }
-}
-
-/// Scores from the cache, or made now; `None` where the defense is no screen.
+/// Scores from the cache, or made now.
 ///
 /// # Errors
 /// Those of the screen and of the cache.
 pub(super) fn run(
+    screen: &dyn Screen,
     plan: &Plan<'_>,
     cell: &Cell,
     model: &Origin,
     stages: &Stages,
-) -> Result<Option<Scored>> {
-    let Some(screen) = of(plan, cell) else { return Ok(None) };
+) -> Result<Scored> {
     let choice = &plan.benchmark.defenses[cell.defense];
     let set = &plan.sets[cell.dataset];
     let clean = &plan.attack(cell).clean;
     let held = screen.held(&**clean, &Seed::new(cell.seed))?;
     let part = |name, rows| Subset::new(Arc::clone(clean), name, rows);
     let guard = Guard {
-        screen: &*screen,
+        screen,
         spec: choice.spec(),
         name: choice.name(),
         model,
@@ -116,7 +108,7 @@ pub(super) fn run(
             |aim: &Aim<'_>| score(&Triggered::new(Arc::clone(&set.test), aim.trigger.clone()));
         stamped.insert(attack, aims.iter().map(one).collect::<Result<_>>()?);
     }
-    Ok(Some(Scored { threshold, clean: plain, stamped, seconds }))
+    Ok(Scored { threshold, clean: plain, stamped, seconds })
 }
 
 impl Scored {
@@ -129,14 +121,15 @@ impl Scored {
         plan: &Plan<'_>,
         (cell, attack): (&Cell, usize),
         plain: &Embeddings,
-        embed: impl Fn(&dyn Dataset) -> Result<Embeddings>,
+        embed: impl Fn(&dyn Dataset, &[String]) -> Result<Embeddings>,
     ) -> Result<Vec<Judgement>> {
-        let test = &plan.sets[cell.dataset].test;
+        let Set { test, templates, .. } = &plan.sets[cell.dataset];
         let mut all = judge_screened(&**test, plain, None, &self.clean, self.threshold)?;
         let aims = plan.drawn(cell, attack).armed.aims();
         for (aim, scores) in aims.iter().zip(self.stamped.get(&attack).into_iter().flatten()) {
             let data = Triggered::new(Arc::clone(test), aim.trigger.clone());
-            all.extend(judge_screened(&data, &embed(&data)?, Some(aim), scores, self.threshold)?);
+            let seen = embed(&data, &aim.prompts(templates))?;
+            all.extend(judge_screened(&data, &seen, Some(aim), scores, self.threshold)?);
         }
         Ok(all)
     }
@@ -158,10 +151,7 @@ impl Guard<'_> {
         let dir = stages
             .store
             .stage("screen", key, VERSION, |dir| self.look(data, &names, dir, stages))?;
-        let path = dir.join(FILE);
-        let bytes = std::fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|e| Failure::failed(format!("{}: {e}; delete its folder", path.display())))
+        read_json(&dir.join(FILE))
     }
 
     fn look(

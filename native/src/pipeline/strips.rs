@@ -8,7 +8,8 @@ use toxiclip_shared::goal::Goal;
 use toxiclip_shared::image::Image;
 use toxiclip_shared::metrics::Judgement;
 
-use super::plan::{Prepared, Set};
+use super::plan::Prepared;
+use super::set::Set;
 use super::{Kept, Plan};
 use crate::failure::{Failure, Result};
 use crate::report::extras::{Picture, PoisonedPair, Ranking, Retrieval, Retrieved, Role};

@@ -1,0 +1,170 @@
+//! Where a model comes from, and what it makes of data; whatever is missing on the way is trained first.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toxiclip_shared::checkpoint::{self, Provenance};
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::encoders::ClipConfig;
+use toxiclip_shared::seed::Seed;
+
+use super::fit::{Fit, VERSION};
+use super::stages::Stages;
+use crate::evaluate::{self, Embeddings};
+use crate::failure::{Failure, Result};
+use crate::model::{self, Model};
+
+/// Where a model comes from.
+#[derive(Clone)]
+pub enum Origin {
+    /// Start values.
+    Scratch(ClipConfig),
+    /// A checkpoint of somebody's.
+    Checkpoint {
+        /// Its folder.
+        dir: PathBuf,
+        /// Its weights.
+        weights: Digest,
+        /// What it says of itself.
+        provenance: Option<Provenance>,
+    },
+    /// A training.
+    Fit(Arc<Fit>),
+}
+
+impl Origin {
+    /// The model in a checkpoint folder, which must be of the given architecture.
+    ///
+    /// # Errors
+    /// If it cannot be read or is of another.
+    pub fn checkpoint(dir: &Path, config: &ClipConfig) -> Result<Self> {
+        let loaded = checkpoint::load_dir(dir)?;
+        if loaded.clip.config != *config {
+            return Err(Failure::request(format!(
+                "{}: its architecture is not that of the encoder asked for",
+                dir.display()
+            )));
+        }
+        Ok(Self::Checkpoint {
+            dir: dir.to_owned(),
+            weights: loaded.weights.digest(),
+            provenance: loaded.provenance,
+        })
+    }
+
+    /// What the model says of itself.
+    pub(super) fn provenance(&self) -> Option<&Provenance> {
+        match self {
+            Self::Scratch(_) => None,
+            Self::Checkpoint { provenance, .. } => provenance.as_ref(),
+            Self::Fit(fit) => Some(&fit.provenance),
+        }
+    }
+
+    /// The banner of the checkpoint that everything here started from, if it is poisoned.
+    pub fn banner(&self) -> Option<String> {
+        match self {
+            Self::Scratch(_) => None,
+            Self::Checkpoint { dir, provenance, .. } => model::banner(dir, provenance.as_ref()),
+            Self::Fit(fit) => fit.start.banner(),
+        }
+    }
+
+    /// Names the model by how it comes about.
+    pub fn key(&self) -> Digest {
+        match self {
+            Self::Scratch(config) => Digest::of(&("scratch", config)),
+            Self::Checkpoint { weights, .. } => Digest::of(&("checkpoint", weights)),
+            Self::Fit(fit) => Digest::of(&(fit.stage, VERSION, fit.key())),
+        }
+    }
+
+    /// The trainings that lead here, the oldest first.
+    pub fn lineage(&self) -> Vec<&Arc<Fit>> {
+        match self {
+            Self::Fit(fit) => {
+                let mut all = fit.start.lineage();
+                all.extend(fit.data.lineage());
+                all.push(fit);
+                all
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Digest of the weights; trains what has not been trained yet.
+    ///
+    /// # Errors
+    /// Those of training.
+    pub fn weights(&self, stages: &Stages) -> Result<Digest> {
+        match self {
+            Self::Scratch(_) => {
+                Err(Failure::request("a model that nobody trained is not measured"))
+            }
+            Self::Checkpoint { weights, .. } => Ok(*weights),
+            Self::Fit(fit) => Ok(fit.run(stages)?.1.weights),
+        }
+    }
+
+    /// The model in memory; trains what has not been trained yet.
+    ///
+    /// # Errors
+    /// Those of training; or the checkpoint cannot be read.
+    pub(super) fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
+        match self {
+            Self::Scratch(config) => Model::scratch(config, data, &Seed::new(seed)),
+            Self::Checkpoint { dir, .. } => Ok(Model::load(dir)?.0),
+            Self::Fit(fit) => Ok(Model::load(&fit.run(stages)?.0)?.0),
+        }
+    }
+
+    /// Embeddings of a split, cached beside the trainings.
+    ///
+    /// # Errors
+    /// Those of training and embedding.
+    pub fn embeddings(
+        &self,
+        stages: &Stages,
+        data: &dyn Dataset,
+        templates: &[String],
+    ) -> Result<Embeddings> {
+        let key = self.embedding_key(data, templates);
+        self.embedded(stages, data, key, |m| evaluate::embed(m, data, templates, &stages.prepared))
+    }
+
+    /// The same with other pictures: those of `stamped`, whose texts are the ones that `plain` has embedded.
+    ///
+    /// # Errors
+    /// Those of training and embedding.
+    pub fn stamped(
+        &self,
+        stages: &Stages,
+        stamped: &dyn Dataset,
+        plain: &Embeddings,
+    ) -> Result<Embeddings> {
+        let key = Digest::of(&("pictures", self.key(), stamped.digest()));
+        let look = |m: &Model| evaluate::embed_pictures(m, stamped, &stages.prepared);
+        let Embeddings { dim, images, .. } = self.embedded(stages, stamped, key, look)?;
+        Ok(Embeddings { dim, images, ..plain.clone() })
+    }
+
+    fn embedded(
+        &self,
+        stages: &Stages,
+        data: &dyn Dataset,
+        key: Digest,
+        look: impl FnOnce(&Model) -> Result<Embeddings>,
+    ) -> Result<Embeddings> {
+        const FILE: &str = "embeddings.safetensors";
+        let dir = stages.store.stage("embed", key, evaluate::VERSION, |dir| {
+            look(&self.open(stages, data, 0)?)?.write(&dir.join(FILE))
+        })?;
+        Embeddings::read(&dir.join(FILE))
+    }
+
+    /// Names the embeddings of a split.
+    pub fn embedding_key(&self, data: &dyn Dataset, templates: &[String]) -> Digest {
+        Digest::of(&(self.key(), data.digest(), templates))
+    }
+}
