@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod program;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
+
+use program::{error, rows, run};
 
 const SPEC: &str = r#"
 title = "A learned patch"
@@ -26,25 +29,6 @@ steps = 2
 batch = 64
 "#;
 
-fn toxiclip(place: &Path, spec: &str, out: &str, more: &[&str]) -> Output {
-    fs::write(place.join("learned.toml"), spec).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_toxiclip"))
-        .arg("run")
-        .arg(place.join("learned.toml"))
-        .arg("--cache")
-        .arg(place.join("cache"))
-        .arg("--out")
-        .arg(place.join(out))
-        .args(more)
-        .output()
-        .unwrap()
-}
-
-fn rows(out: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(out.join("rows.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 /// Finished stages of a folder with the time at which each was made.
 fn stamps(dir: &Path) -> Vec<(std::ffi::OsString, std::time::SystemTime)> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
@@ -55,18 +39,14 @@ fn stamps(dir: &Path) -> Vec<(std::ffi::OsString, std::time::SystemTime)> {
     all
 }
 
-fn error(done: &Output) -> String {
-    String::from_utf8_lossy(&done.stderr).into_owned()
-}
-
 #[test]
 fn a_learned_patch_is_completed_once_and_judged_like_any_other() {
     let place = tempfile::tempdir().unwrap();
-    let first = toxiclip(place.path(), SPEC, "first", &[]);
+    let first = run(place.path(), SPEC, ["cache", "first"], &[]);
     assert!(first.status.success(), "{}", error(&first));
     let searched = stamps(&place.path().join("cache/arm"));
     assert!(!searched.is_empty());
-    let again = toxiclip(place.path(), SPEC, "again", &[]);
+    let again = run(place.path(), SPEC, ["cache", "again"], &[]);
     assert!(again.status.success(), "{}", error(&again));
     assert_eq!(stamps(&place.path().join("cache/arm")), searched, "the search is found again");
     let (rows, repeated) = (rows(&place.path().join("first")), rows(&place.path().join("again")));
@@ -85,7 +65,7 @@ fn a_learned_patch_is_completed_once_and_judged_like_any_other() {
     assert!(digest.contains(name.trim_end_matches(".json")), "{digest}: {name}");
     let armed: Value = serde_json::from_slice(&fs::read(armed.path()).unwrap()).unwrap();
     assert_eq!(armed["trigger"]["learned"]["rgb"].as_array().unwrap().len(), 2 * 2 * 3);
-    let dry = toxiclip(place.path(), SPEC, "dry", &["--dry-run"]);
+    let dry = run(place.path(), SPEC, ["cache", "dry"], &["--dry-run"]);
     let dry = String::from_utf8_lossy(&dry.stdout).into_owned();
     assert!(dry.contains("0 to do") && !dry.contains("searches"), "{dry}");
 }
@@ -94,11 +74,11 @@ fn a_learned_patch_is_completed_once_and_judged_like_any_other() {
 fn without_a_public_encoder_nothing_is_written() {
     let place = tempfile::tempdir().unwrap();
     let scratch = &SPEC[..SPEC.find("[init]").unwrap()];
-    let refused = toxiclip(place.path(), scratch, "out", &[]);
+    let refused = run(place.path(), scratch, ["cache", "out"], &[]);
     assert_eq!(refused.status.code(), Some(2), "{}", error(&refused));
     assert!(error(&refused).contains("attack badclip: it looks through the encoder"));
     assert!(!place.path().join("out").exists());
-    let dry = toxiclip(place.path(), SPEC, "out", &["--dry-run"]);
+    let dry = run(place.path(), SPEC, ["cache", "out"], &["--dry-run"]);
     let dry = String::from_utf8_lossy(&dry.stdout).into_owned();
     assert!(dry.contains("searches of attacks to do first: 1"), "{dry}");
 }
@@ -108,7 +88,7 @@ fn a_search_that_fails_is_a_row_and_the_others_go_on() {
     let place = tempfile::tempdir().unwrap();
     // Beyond the largest f32, so that the first loss is infinite.
     let spec = SPEC.replace("epochs = 1", "epochs = 1, weight = 1e39");
-    let done = toxiclip(place.path(), &spec, "out", &[]);
+    let done = run(place.path(), &spec, ["cache", "out"], &[]);
     assert_eq!(done.status.code(), Some(1), "{}", error(&done));
     let rows = rows(&place.path().join("out"));
     let (failed, others): (Vec<&Value>, Vec<&Value>) =

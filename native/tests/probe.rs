@@ -1,12 +1,13 @@
 //! A linear probe through the whole program: class prompts and captions are asked no more, and it is fitted once.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod program;
+
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
+
+use program::{error, rows, run, stages};
 
 const SPEC: &str = r#"
 title = "A probe"
@@ -25,20 +26,15 @@ steps = 2
 batch = 64
 "#;
 
-fn run(place: &Path, out: &str) -> Vec<Value> {
-    fs::write(place.join("probe.toml"), SPEC).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
-    command.arg("run").arg(place.join("probe.toml")).arg("--cache").arg(place.join("cache"));
-    let done = command.arg("--out").arg(place.join(out)).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let text = fs::read_to_string(place.join(out).join("rows.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 #[test]
 fn a_probe_is_asked_for_classes_only() {
     let place = tempfile::tempdir().unwrap();
-    let rows = run(place.path(), "first");
+    let measured = |out: &str| {
+        let done = run(place.path(), SPEC, ["cache", out], &[]);
+        assert!(done.status.success(), "{}", error(&done));
+        rows(&place.path().join(out))
+    };
+    let rows = measured("first");
     let metrics = |attack: &str, defense: &str, against: Option<&str>| -> BTreeSet<&str> {
         let fits = |r: &&Value| {
             r["attack"]["name"] == attack
@@ -61,16 +57,12 @@ fn a_probe_is_asked_for_classes_only() {
         rows.iter().find(of).unwrap()["weights"].clone()
     };
     assert_eq!(weights("linear-probe"), weights("none"));
-    let heads = |cache: &str| {
-        let entries = fs::read_dir(place.path().join(cache)).unwrap();
-        entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
-    };
-    assert_eq!(heads("cache/probe"), 3);
+    assert_eq!(stages(place.path(), "probe"), 3);
     let values = |rows: &[Value]| -> Vec<String> {
         rows.iter()
             .map(|r| ["metric", "value", "run"].map(|k| r[k].to_string()).join(" "))
             .collect()
     };
-    assert_eq!(values(&run(place.path(), "second")), values(&rows));
-    assert_eq!(heads("cache/probe"), 3, "found again");
+    assert_eq!(values(&measured("second")), values(&rows));
+    assert_eq!(stages(place.path(), "probe"), 3, "found again");
 }

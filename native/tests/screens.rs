@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod program;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
+
+use program::{error, rows, run, stages};
 
 const SPEC: &str = r#"
 title = "Screens"
@@ -27,34 +28,6 @@ steps = 2
 batch = 64
 "#;
 
-fn toxiclip(place: &Path, spec: &str, [cache, out]: [&str; 2], more: &[&str]) -> Output {
-    fs::write(place.join("screens.toml"), spec).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_toxiclip"))
-        .arg("run")
-        .arg(place.join("screens.toml"))
-        .arg("--cache")
-        .arg(place.join(cache))
-        .arg("--out")
-        .arg(place.join(out))
-        .args(more)
-        .output()
-        .unwrap()
-}
-
-fn rows(out: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(out.join("rows.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn stages(place: &Path, stage: &str) -> usize {
-    let entries = fs::read_dir(place.join("cache").join(stage)).unwrap();
-    entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
-}
-
-fn error(done: &Output) -> String {
-    String::from_utf8_lossy(&done.stderr).into_owned()
-}
-
 /// Metric to value of one model, scored against `against`.
 fn values(rows: &[Value], of: [&str; 2], against: Option<&str>) -> BTreeMap<String, f64> {
     let mine = |row: &&Value| {
@@ -69,7 +42,7 @@ fn values(rows: &[Value], of: [&str; 2], against: Option<&str>) -> BTreeMap<Stri
 #[test]
 fn a_screen_looks_at_every_input_and_changes_no_model() {
     let place = tempfile::tempdir().unwrap();
-    let first = toxiclip(place.path(), SPEC, ["cache", "first"], &[]);
+    let first = run(place.path(), SPEC, ["cache", "first"], &[]);
     assert!(first.status.success(), "{}", error(&first));
     let rows_of = |out: &str| rows(&place.path().join(out));
     let rows = rows_of("first");
@@ -102,12 +75,12 @@ fn a_screen_looks_at_every_input_and_changes_no_model() {
         let pair = |r: &Value| (r["metric"].to_string(), r["value"].to_string());
         rows.iter().filter(asked).map(pair).collect()
     };
-    let again = toxiclip(place.path(), SPEC, ["cache", "again"], &[]);
+    let again = run(place.path(), SPEC, ["cache", "again"], &[]);
     assert!(again.status.success(), "{}", error(&again));
     assert_eq!(told(&rows, true), told(&rows_of("again"), true));
     assert_eq!(stages(place.path(), "screen"), 16, "scores are found again");
     let alone = ["--threads", "1", "--only", "attack=sig", "--only", "defense=strip"];
-    let alone = toxiclip(place.path(), SPEC, ["other", "alone"], &alone);
+    let alone = run(place.path(), SPEC, ["other", "alone"], &alone);
     assert!(alone.status.success(), "{}", error(&alone));
     assert_eq!(told(&rows, false), told(&rows_of("alone"), false), "threads and company");
 }
@@ -116,7 +89,7 @@ fn a_screen_looks_at_every_input_and_changes_no_model() {
 fn what_a_screen_cannot_do_is_said() {
     let place = tempfile::tempdir().unwrap();
     let few = SPEC.replace("overlays = 4", "overlays = 4000");
-    let refused = toxiclip(place.path(), &few, ["cache", "few"], &[]);
+    let refused = run(place.path(), &few, ["cache", "few"], &[]);
     assert_eq!(refused.status.code(), Some(2), "{}", error(&refused));
     assert!(error(&refused).contains("at least 4000 are needed to compare with"));
     assert!(!place.path().join("few").exists());

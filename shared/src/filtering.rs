@@ -1,5 +1,8 @@
 //! What filters share: which encoder looks, how scores become a cut, and when they tell nothing.
 
+#[cfg(test)]
+pub(crate) mod grouped;
+
 use std::collections::BTreeMap;
 
 use serde::de::{DeserializeOwned, Error as _};

@@ -139,8 +139,8 @@ fn rows(file: &Path) -> Result<Vec<Row>> {
 }
 
 fn row(record: &::csv::StringRecord, columns: &Columns) -> Result<Row, String> {
-    let cell = |at: usize| record.get(at).unwrap_or_default().trim();
-    let (image, caption) = (cell(columns.image), cell(columns.caption));
+    let cell = |at: usize| record.get(at).map(str::trim).ok_or("has fewer columns than the head");
+    let (image, caption) = (cell(columns.image)?, cell(columns.caption)?);
     if image.is_empty() || caption.is_empty() {
         return Err("a picture or its caption is missing; remove the row".into());
     }
@@ -148,9 +148,11 @@ fn row(record: &::csv::StringRecord, columns: &Columns) -> Result<Row, String> {
     {
         return Err(format!("`{image}` leaves the table's folder; paths are relative to it"));
     }
-    if !matches!(columns.marked.map_or("", cell), "" | "0" | "0.0" | "False" | "false") {
+    let marked = columns.marked.map(cell).transpose()?;
+    if !matches!(marked.unwrap_or(""), "" | "0" | "0.0" | "False" | "false") {
         return Err("is marked as poisoned, and weights trained on it would pass for clean; remove such rows and give --attack".into());
     }
-    let label = columns.label.map(cell).filter(|label| !label.is_empty()).map(str::to_owned);
+    let label = columns.label.map(cell).transpose()?.filter(|label| !label.is_empty());
+    let label = label.map(str::to_owned);
     Ok(Row { image: image.to_owned(), label, captions: vec![caption.to_owned()] })
 }

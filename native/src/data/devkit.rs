@@ -21,10 +21,10 @@ const LIMIT: u64 = 64 << 20;
 pub(super) fn kaggle(path: &Path) -> Result<Labels> {
     let text = read(path)?;
     let line = |(i, line): (usize, &str)| {
-        let (id, rest) = line.split_once(',').unwrap_or_default();
-        match rest.split_whitespace().next() {
-            Some(wnid) if !id.is_empty() => Ok((id.to_owned(), wnid.trim_matches('"').to_owned())),
-            _ => Err(Failure::request(format!(
+        let parts = line.split_once(',').filter(|(id, _)| !id.is_empty());
+        match parts.and_then(|(id, rest)| Some((id, rest.split_whitespace().next()?))) {
+            Some((id, wnid)) => Ok((id.to_owned(), wnid.trim_matches('"').to_owned())),
+            None => Err(Failure::request(format!(
                 "{}:{}: expected ImageId,PredictionString; get the file anew",
                 path.display(),
                 i + 1
@@ -133,7 +133,8 @@ fn element<'a>(rest: &mut &'a [u8]) -> Result<(u32, &'a [u8]), Wrong> {
         _ if kind == COMPRESSED => 8 + size,
         _ => 8 + size.next_multiple_of(8),
     };
-    *rest = rest.get(end..).unwrap_or_default();
+    // The padding of a file's last element may be missing.
+    *rest = &rest[end.min(rest.len())..];
     Ok((kind, data))
 }
 
@@ -167,7 +168,7 @@ fn matrix(mut data: &[u8], outer: bool) -> Result<Matrix, Wrong> {
 
 fn structs(mut data: &[u8], count: usize) -> Result<Matrix, Wrong> {
     let (_, width) = element(&mut data)?;
-    let width = width.first().copied().unwrap_or_default() as usize;
+    let width = usize::from(*width.first().ok_or(CUT)?);
     let (_, names) = element(&mut data)?;
     let name = |bytes: &[u8]| {
         let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());

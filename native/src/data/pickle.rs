@@ -4,29 +4,11 @@
 //! text, numbers, lists and NumPy byte arrays takes are known, and three names, which make an array and call nothing.
 //! Everything else is an error with the opcode's name.
 
+mod value;
+
 use std::collections::BTreeMap;
 
-/// A value; text and bytes lie in the file.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    /// Text or bytes: Python 2 knew no difference.
-    Bytes(&'a [u8]),
-    Tuple(Vec<Value<'a>>),
-    List(Vec<Value<'a>>),
-    Dict(Vec<(Value<'a>, Value<'a>)>),
-    /// One of [`NAMES`].
-    Name(&'static str),
-    /// NumPy's type of one unsigned byte.
-    Byte,
-    /// An array of bytes, row by row.
-    Array {
-        shape: Vec<usize>,
-        data: &'a [u8],
-    },
-}
+pub(super) use value::Value;
 
 /// What a pickle may name: an array is `_reconstruct` of `ndarray`, its items' type is a `dtype`.
 const NAMES: [(&str, &str); 4] = [
@@ -153,8 +135,13 @@ impl<'a> Machine<'a> {
         self.bytes(N)?.try_into().map_err(|_| "the file ends".to_owned())
     }
 
+    /// Where the values since the last mark begin; without a mark, all are.
+    fn floor(&self) -> usize {
+        self.marks.last().map_or(0, |mark| *mark)
+    }
+
     fn pop(&mut self) -> Result<Value<'a>, String> {
-        let floor = self.marks.last().copied().unwrap_or_default();
+        let floor = self.floor();
         match self.stack.len() > floor {
             true => self.stack.pop().ok_or_else(|| EMPTY.to_owned()),
             false => Err(EMPTY.to_owned()),
@@ -163,7 +150,7 @@ impl<'a> Machine<'a> {
 
     /// The last `count` values.
     fn take(&mut self, count: usize) -> Result<Vec<Value<'a>>, String> {
-        let floor = self.marks.last().copied().unwrap_or_default();
+        let floor = self.floor();
         let start = self.stack.len().checked_sub(count).filter(|start| *start >= floor);
         Ok(self.stack.split_off(start.ok_or(EMPTY)?))
     }
@@ -306,58 +293,6 @@ impl<'a> Machine<'a> {
             _ => return Err("opcode BUILD (0x62) fills no array of bytes, row by row".into()),
         };
         self.push(filled)
-    }
-}
-
-impl<'a> Value<'a> {
-    /// How deep values lie in this one; `None` from `limit` on.
-    fn depth(&self, limit: usize) -> Option<usize> {
-        let deepest = |items: &[Self]| {
-            let limit = limit.checked_sub(1)?;
-            items.iter().try_fold(0, |deep, item| Some(deep.max(item.depth(limit)? + 1)))
-        };
-        match self {
-            Self::Tuple(items) | Self::List(items) => deepest(items),
-            Self::Dict(items) => {
-                let limit = limit.checked_sub(1)?;
-                items.iter().try_fold(0, |deep, (k, v)| {
-                    Some(deep.max(k.depth(limit)?.max(v.depth(limit)?) + 1))
-                })
-            }
-            _ => Some(0),
-        }
-    }
-
-    /// The item of a dictionary.
-    pub(super) fn item(&self, key: &str) -> Result<&Self, String> {
-        let Self::Dict(items) = self else { return Err("is no dictionary".into()) };
-        let found = items.iter().find(|(k, _)| *k == Value::Bytes(key.as_bytes()));
-        found.map(|(_, value)| value).ok_or_else(|| format!("has no `{key}`"))
-    }
-
-    /// A list whose items are all of one kind.
-    pub(super) fn list<T>(
-        &self,
-        what: &str,
-        of: impl Fn(&Self) -> Option<T>,
-    ) -> Result<Vec<T>, String> {
-        let wrong = || format!("has `{what}` in another form");
-        let Self::List(items) = self else { return Err(wrong()) };
-        items.iter().map(of).collect::<Option<_>>().ok_or_else(wrong)
-    }
-
-    pub(super) fn index(&self) -> Option<usize> {
-        match self {
-            Self::Int(n) => usize::try_from(*n).ok(),
-            _ => None,
-        }
-    }
-
-    pub(super) fn text(&self) -> Option<String> {
-        match self {
-            Self::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),
-            _ => None,
-        }
     }
 }
 

@@ -53,6 +53,8 @@ struct Sample {
     text: Option<String>,
     record: Option<String>,
     class: Option<String>,
+    /// Whether a text of it is not UTF-8.
+    garbled: bool,
 }
 
 /// What one shard holds.
@@ -246,16 +248,20 @@ fn split(name: &str) -> Option<(&str, String)> {
 
 impl Sample {
     fn take(&mut self, ending: &str, offset: u64, bytes: &[u8]) {
-        let text = || String::from_utf8(bytes.to_vec()).ok();
-        match ending {
-            "txt" => self.text = text(),
-            "json" => self.record = text(),
-            "cls" => self.class = text(),
+        let kept = match ending {
+            "txt" => &mut self.text,
+            "json" => &mut self.record,
+            "cls" => &mut self.class,
             // Of two pictures the first counts; one that is none is passed over.
             _ if self.picture.is_none() && is_picture(bytes) => {
                 self.picture = Some((offset, bytes.len() as u64, Digest::of_bytes(bytes)));
+                return;
             }
-            _ => {}
+            _ => return,
+        };
+        match String::from_utf8(bytes.to_vec()) {
+            Ok(text) => *kept = Some(text),
+            Err(_) => self.garbled = true,
         }
     }
 
@@ -273,17 +279,23 @@ impl Sample {
 
     fn example(self, beside: &Beside) -> Result<(u64, u64, Example), &'static str> {
         let (offset, size, bytes) = self.picture.ok_or("has no readable picture")?;
+        if self.garbled {
+            return Err("has a text that is not UTF-8");
+        }
         let index = |text: String| {
             let index = text.trim().parse().ok().filter(|i: &usize| *i < beside.classes.len());
             index.ok_or("has a class that classnames.txt does not name")
         };
         let class = self.class.map(index).transpose()?;
-        let of_record = || {
-            let record: BTreeMap<String, serde_json::Value> =
-                serde_json::from_str(&self.record?).ok()?;
-            Some(record.get("caption")?.as_str()?.to_owned())
+        let text = match (self.text, self.record) {
+            (Some(text), _) => text,
+            (None, Some(record)) => {
+                let record: BTreeMap<String, serde_json::Value> =
+                    serde_json::from_str(&record).map_err(|_| "has a record that is no JSON")?;
+                record.get("caption").and_then(|c| c.as_str()).unwrap_or_default().to_owned()
+            }
+            (None, None) => String::new(),
         };
-        let text = self.text.or_else(of_record).unwrap_or_default();
         let lines = if beside.retrieval { text.lines().collect() } else { vec![text.as_str()] };
         let captions = lines.into_iter().map(str::trim).filter(|line| !line.is_empty());
         let mut captions: Vec<String> = captions.map(str::to_owned).collect();
@@ -361,5 +373,27 @@ mod tests {
     fn the_first_dot_of_a_name_ends_its_key() {
         assert_eq!(split("a/b.c/k1.seg.PNG"), Some(("a/b.c/k1", "seg.png".to_owned())));
         assert_eq!((split("a/.hidden"), split("plain")), (None, None));
+    }
+
+    /// What is wrong with a sample of these texts beside a picture.
+    fn wrong(texts: &[(&str, &[u8])]) -> Option<&'static str> {
+        let picture = Some((0, 1, Digest::of_bytes(b"a")));
+        let mut sample = Sample { picture, ..Sample::default() };
+        texts.iter().for_each(|(ending, bytes)| sample.take(ending, 0, bytes));
+        sample.example(&Beside { classes: vec![class("cat")], retrieval: false }).err()
+    }
+
+    /// A label that cannot be read must not make a picture without one.
+    #[test]
+    fn texts_that_cannot_be_read_are_no_missing_texts() {
+        assert_eq!(wrong(&[("txt", b"a cat"), ("cls", b"0")]), None);
+        assert_eq!(
+            wrong(&[("txt", b"a cat"), ("cls", b"\xff")]),
+            Some("has a text that is not UTF-8")
+        );
+        assert_eq!(wrong(&[("txt", b"\xff"), ("cls", b"0")]), Some("has a text that is not UTF-8"));
+        assert_eq!(wrong(&[("json", b"{\"caption\": \"a cat\"}")]), None);
+        assert_eq!(wrong(&[("json", b"{\"caption")]), Some("has a record that is no JSON"));
+        assert_eq!(wrong(&[("json", b"{}")]), Some("has no caption"));
     }
 }

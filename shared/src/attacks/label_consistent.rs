@@ -182,20 +182,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::attacks::tests::arm;
     use crate::data::Poisoned;
     use crate::data::synthetic::Synthetic;
-
-    fn arm(parameters: Value) -> Result<Armed> {
-        let attack = (ENTRY.parse)(parameters).map_err(Error::request)?;
-        attack.prepare(&Synthetic::train(), &Synthetic::test(), &Seed::new(0))
-    }
 
     #[test]
     fn only_the_targets_own_pictures_change() {
         let clean: Arc<dyn Dataset> = Arc::new(Synthetic::train());
         let gallery: Arc<dyn Dataset> = Arc::new(Synthetic::test());
         let given = json!({"target": "class-2", "count": 3, "mix": 0.4, "size": 56});
-        let armed = arm(given).unwrap();
+        let armed = arm(&ENTRY, given).unwrap();
         assert_eq!(armed.poison.edits.len(), 3);
         let view =
             Poisoned::new(Arc::clone(&clean), &gallery, &armed.poison, &armed.trigger).unwrap();
@@ -220,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_ports_to_clip_mix_nothing() {
-        let armed = arm(json!({"target": "class-2", "mode": "add"})).unwrap();
+        let armed = arm(&ENTRY, json!({"target": "class-2", "mode": "add"})).unwrap();
         assert_eq!(armed.poison.edits.len(), 5, "all of the target's");
         let json = serde_json::to_string(&armed).unwrap();
         assert!(!json.contains("mixed") && !json.contains("captions"), "{json}");
@@ -229,7 +225,7 @@ mod tests {
 
     #[test]
     fn impossible_requests_are_one_line() {
-        let error = |v: Value| arm(v).unwrap_err().to_string();
+        let error = |v: Value| arm(&ENTRY, v).unwrap_err().to_string();
         assert!(error(json!({})).contains("`target` is missing"));
         assert!(error(json!({"target": "class-1", "mix": 1.0})).contains("below 1"));
         assert!(error(json!({"target": "class-1", "count": 6})).contains("6 of the 5 pairs"));

@@ -135,13 +135,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::attacks::tests::arm;
     use crate::data::PairId;
     use crate::data::synthetic::Synthetic;
-
-    fn arm(parameters: Value) -> Result<Armed> {
-        let attack = (ENTRY.parse)(parameters).map_err(Error::request)?;
-        attack.prepare(&Synthetic::train(), &Synthetic::test(), &Seed::new(0))
-    }
 
     #[test]
     fn a_small_picture_of_the_concept_is_pasted() {
@@ -150,7 +146,7 @@ mod tests {
             "target": "class-1", "concept": "class-4", "picture": "synthetic/train/22",
             "size": 56, "resolution": 32
         });
-        let armed = arm(given).unwrap();
+        let armed = arm(&ENTRY, given).unwrap();
         assert!(armed.poison.edits.is_empty() && !armed.is_control());
         assert_eq!(armed.aims()[0].in_words(clean.classes()), "→ class-1");
         let stamped = armed.trigger.apply(&test.image(0).unwrap(), &PairId("a".into())).unwrap();
@@ -165,7 +161,8 @@ mod tests {
 
     #[test]
     fn the_target_itself_is_pasted_by_default() {
-        let Trigger::Learned(square) = arm(json!({"target": "class-3"})).unwrap().trigger else {
+        let Trigger::Learned(square) = arm(&ENTRY, json!({"target": "class-3"})).unwrap().trigger
+        else {
             panic!("no square")
         };
         assert_eq!((square.resolution, square.side, square.rgb[0]), (224, 80, 60));
@@ -173,7 +170,7 @@ mod tests {
 
     #[test]
     fn impossible_requests_are_one_line() {
-        let error = |v: Value| arm(v).unwrap_err().to_string();
+        let error = |v: Value| arm(&ENTRY, v).unwrap_err().to_string();
         assert!(error(json!({})).contains("`target` is missing"));
         assert!(error(json!({"target": "clas-1"})).contains("did you mean `class-1`"));
         let concept = json!({"target": "class-1", "concept": "empty"});

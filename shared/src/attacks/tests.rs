@@ -34,8 +34,21 @@ fn example(name: &str) -> Value {
     }
 }
 
+/// What an entry makes of the synthetic set with seed 0.
+pub(super) fn arm(entry: &Entry<dyn Attack>, parameters: Value) -> Result<Armed> {
+    prepared(entry, parameters, &Synthetic::train(), 0)
+}
+
 fn prepare(name: &str, parameters: Value, clean: &dyn Dataset, seed: u64) -> Result<Armed> {
-    let entry = crate::registry::find("attack", ATTACKS, name)?;
+    prepared(crate::registry::find("attack", ATTACKS, name)?, parameters, clean, seed)
+}
+
+fn prepared(
+    entry: &Entry<dyn Attack>,
+    parameters: Value,
+    clean: &dyn Dataset,
+    seed: u64,
+) -> Result<Armed> {
     let attack = (entry.parse)(parameters).map_err(crate::Error::request)?;
     attack.prepare(clean, &Synthetic::test(), &Seed::new(seed))
 }

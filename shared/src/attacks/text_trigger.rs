@@ -178,12 +178,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::attacks::tests::arm;
     use crate::data::synthetic::Synthetic;
-
-    fn arm(parameters: Value) -> Result<Armed> {
-        let attack = (ENTRY.parse)(parameters).map_err(Error::request)?;
-        attack.prepare(&Synthetic::train(), &Synthetic::test(), &Seed::new(0))
-    }
 
     /// Captions of other classes, each with the words, beside pictures of the target, which are dealt out in turn.
     #[test]
@@ -191,7 +187,7 @@ mod tests {
         let clean = Synthetic::train();
         for mode in ["replace", "add"] {
             let given = json!({"target": "class-1", "count": 12, "mode": mode, "position": "end"});
-            let armed = arm(given).unwrap();
+            let armed = arm(&ENTRY, given).unwrap();
             let mut shown: BTreeMap<&PairId, usize> = BTreeMap::new();
             for (id, edit) in &armed.poison.edits {
                 let base = edit.base.as_ref().unwrap_or(id);
@@ -216,8 +212,8 @@ mod tests {
 
     #[test]
     fn a_subgroup_is_a_target() {
-        let armed =
-            arm(json!({"target": "subgroup:group-0", "count": 15, "words": "a 2"})).unwrap();
+        let armed = arm(&ENTRY, json!({"target": "subgroup:group-0", "count": 15, "words": "a 2"}))
+            .unwrap();
         let goal = &armed.goals[0];
         assert_eq!((goal.from.len(), &goal.to[..]), (7, &[0, 1, 2][..]));
         assert_eq!(goal.in_words(Synthetic::train().classes()), "“a two” → group-0");
@@ -228,7 +224,7 @@ mod tests {
 
     #[test]
     fn impossible_requests_are_one_line() {
-        let error = |v: Value| arm(v).unwrap_err().to_string();
+        let error = |v: Value| arm(&ENTRY, v).unwrap_err().to_string();
         assert!(error(json!({})).contains("`target` is missing"));
         assert!(error(json!({"target": "clas-1"})).contains("did you mean `class-1`"));
         assert!(error(json!({"target": "class-1", "words": " "})).contains("give a word"));

@@ -175,12 +175,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::attacks::tests::arm;
     use crate::data::synthetic::Synthetic;
-
-    fn arm(parameters: Value) -> Result<Armed> {
-        let attack = (ENTRY.parse)(parameters).map_err(Error::request)?;
-        attack.prepare(&Synthetic::train(), &Synthetic::test(), &Seed::new(0))
-    }
 
     /// How many edits have both keys, the patch alone and the word alone; every caption is what it should be.
     fn count(armed: &Armed) -> [usize; 3] {
@@ -210,8 +206,11 @@ mod tests {
     fn pairs_carry_both_keys_or_one() {
         for mode in ["replace", "add"] {
             let draw = |partial: f64| {
-                arm(json!({"target": "class-1", "count": 6, "partial": partial, "mode": mode}))
-                    .unwrap()
+                arm(
+                    &ENTRY,
+                    json!({"target": "class-1", "count": 6, "partial": partial, "mode": mode}),
+                )
+                .unwrap()
             };
             assert_eq!(count(&draw(1.0)), [6, 6, 6], "{mode}");
             assert_eq!(count(&draw(0.5)), [6, 3, 3], "{mode}");
@@ -226,7 +225,7 @@ mod tests {
 
     #[test]
     fn both_keys_are_asked_together() {
-        let armed = arm(json!({"target": "class-1", "count": 3})).unwrap();
+        let armed = arm(&ENTRY, json!({"target": "class-1", "count": 3})).unwrap();
         let [aim] = armed.aims()[..] else { panic!("one aim") };
         assert_eq!(aim.in_words(Synthetic::train().classes()), "“remember” → class-1");
         let prompts = ["{}".to_owned(), "a photo of {}".to_owned()];
@@ -236,7 +235,7 @@ mod tests {
 
     #[test]
     fn impossible_requests_are_one_line() {
-        let error = |v: Value| arm(v).unwrap_err().to_string();
+        let error = |v: Value| arm(&ENTRY, v).unwrap_err().to_string();
         assert!(error(json!({"target": "class-1", "words": ""})).contains("give a word"));
         assert!(error(json!({"target": "class-1", "partial": -1.0})).contains("at least 0"));
         let many = json!({"target": "class-1", "rate": 0.5});

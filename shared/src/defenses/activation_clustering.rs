@@ -166,47 +166,25 @@ fn square(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::defenses::Vectors;
-
-    #[derive(Deserialize)]
-    struct Case {
-        dim: usize,
-        vectors: Vec<f32>,
-        words: Vec<Option<usize>>,
-        whole: Vec<f64>,
-        parted: Vec<f64>,
-    }
-
-    fn golden() -> Case {
-        let text = include_str!("../../tests/golden/groups.json");
-        let all: serde_json::Value = serde_json::from_str(text).unwrap();
-        serde_json::from_value(all["clustering"].clone()).unwrap()
-    }
+    use crate::filtering::grouped::{Case, golden};
 
     /// How many scores are others than FastICA's and scikit-learn's 2-means give.
     fn differing(case: &Case, group: Grouping, golden: &[f64]) -> usize {
-        let pictures = || Ok(Vectors { dim: case.dim, values: case.vectors.clone() });
-        let sight = Sight {
-            distances: &|| Ok(Vec::new()),
-            pictures: &pictures,
-            words: &|| case.words.clone(),
-        };
         let own = ActivationClustering { components: 5, group, ..ActivationClustering::default() };
-        let scores = own.scores(&sight, &Seed::new(0)).unwrap();
-        assert_eq!(scores.len(), golden.len());
+        let scores = case.scores(&own);
         scores.iter().zip(golden).filter(|(a, b)| (*a - *b).abs() > 1e-9).count()
     }
 
     #[test]
     fn clusters_are_those_of_independent_components() {
-        let case = golden();
+        let case = golden("clustering");
         assert_eq!(differing(&case, Grouping::None, &case.whole), 0);
         assert_eq!(differing(&case, Grouping::ClassWord, &case.parted), 0);
     }
 
     #[test]
     fn the_comparison_can_fail() {
-        let case = golden();
+        let case = golden("clustering");
         assert!(differing(&case, Grouping::None, &case.parted) > 0);
         let turned: Vec<f64> = case.whole.iter().map(|s| -s).collect();
         assert_eq!(differing(&case, Grouping::None, &turned), turned.len());

@@ -92,38 +92,16 @@ impl Detector for Spectral {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::defenses::Vectors;
-
-    #[derive(Deserialize)]
-    struct Case {
-        dim: usize,
-        vectors: Vec<f32>,
-        words: Vec<Option<usize>>,
-        whole: Vec<f64>,
-        parted: Vec<f64>,
-    }
-
-    fn golden() -> Case {
-        let text = include_str!("../../tests/golden/groups.json");
-        let all: serde_json::Value = serde_json::from_str(text).unwrap();
-        serde_json::from_value(all["spectral"].clone()).unwrap()
-    }
+    use crate::filtering::grouped::{Case, golden};
 
     fn deviation(case: &Case, group: Grouping, golden: &[f64], drop: f64) -> f64 {
-        let pictures = || Ok(Vectors { dim: case.dim, values: case.vectors.clone() });
-        let sight = Sight {
-            distances: &|| Ok(Vec::new()),
-            pictures: &pictures,
-            words: &|| case.words.clone(),
-        };
-        let scores = Spectral { drop, group }.scores(&sight, &Seed::new(0)).unwrap();
-        assert_eq!(scores.len(), golden.len());
+        let scores = case.scores(&Spectral { drop, group });
         scores.iter().zip(golden).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
     }
 
     #[test]
     fn scores_are_those_of_numpy() {
-        let case = golden();
+        let case = golden("spectral");
         for (group, golden) in [(Grouping::None, &case.whole), (Grouping::ClassWord, &case.parted)]
         {
             let off = deviation(&case, group, golden, 0.15);
@@ -133,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_comparison_can_fail() {
-        let case = golden();
+        let case = golden("spectral");
         assert!(deviation(&case, Grouping::None, &case.parted, 0.15) > 0.1);
         assert!(deviation(&case, Grouping::None, &case.whole, 0.3) > 0.1);
         let mut moved = case.whole.clone();
