@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::cmd;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
+use crate::lab::Lab;
 use crate::output;
 use crate::progress::Progress;
 use crate::store::Store;
@@ -34,8 +35,14 @@ enum Command {
     Doctor(cmd::doctor::Args),
     Run(cmd::run::Args),
     Train(cmd::train::Args),
+    Poison(cmd::poison::Args),
     Embed(cmd::embed::Args),
+    Eval(cmd::eval::Args),
+    Defend(cmd::defend::Args),
+    Scan(cmd::scan::Args),
     Report(cmd::report::Args),
+    Convert(cmd::convert::Args),
+    Submit(cmd::submit::Args),
     Bench(cmd::bench::Args),
 }
 
@@ -79,6 +86,14 @@ impl Context {
         Interrupt::install()
     }
 
+    /// Where long work shows itself and asks whether to stop; takes over Ctrl-C.
+    ///
+    /// # Errors
+    /// If it was taken over before.
+    pub fn lab(&self) -> Result<Lab> {
+        Ok(Lab { progress: self.progress.clone(), interrupt: self.interrupt()? })
+    }
+
     /// The cache folder, or `None` under `--cache none`.
     ///
     /// # Errors
@@ -118,7 +133,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Doctor(args) => cmd::doctor::run(args, &context),
         Command::Run(args) => cmd::run::run(args, &context),
         Command::Train(args) => cmd::train::run(args, &context),
+        Command::Poison(args) => cmd::poison::run(args, &context),
         Command::Embed(args) => cmd::embed::run(args, &context),
+        Command::Eval(args) => cmd::eval::run(args, &context),
+        Command::Defend(args) => cmd::defend::run(args, &context),
+        Command::Scan(args) => cmd::scan::run(args, &context),
+        Command::Convert(args) => cmd::convert::run(args, &context),
+        Command::Submit(args) => cmd::submit::run(args),
         Command::Report(args) => cmd::report::run(args),
         Command::Bench(args) => cmd::bench::run(args, &context),
     }

@@ -41,6 +41,19 @@ pub fn picture(image: &Image, size: usize) -> Result<Image> {
     Ok(image.over([255; 3]).resize_crop(size)?)
 }
 
+/// All pictures of a set as evaluation shows them, (N, S, S, 3) in [0, 1].
+pub fn pixels(data: &dyn Dataset, size: usize) -> Result<Vec<f32>> {
+    let rows = (0..data.examples().len()).into_par_iter();
+    let one = |row: usize| picture(&data.image(row)?, size);
+    Ok(colours(&rows.map(one).collect::<Result<Vec<_>>>()?))
+}
+
+/// Colours of opaque pictures of one size, (N, S, S, 3) in [0, 1].
+pub fn colours(pictures: &[Image]) -> Vec<f32> {
+    let opaque = pictures.iter().flat_map(|image| image.rgba().chunks_exact(4));
+    opaque.flat_map(|p| [p[0], p[1], p[2]]).map(|v| f32::from(v) / 255.0).collect()
+}
+
 impl Tokens {
     /// Tokenises.
     ///

@@ -34,7 +34,10 @@ fn refusal(arguments: &[&str]) -> String {
 fn help_and_version_are_data() {
     assert!(output(&["--help"]).contains("Usage: toxiclip"));
     assert!(output(&["--version"]).starts_with("toxiclip "));
-    for command in ["list", "show", "doctor", "run", "train", "embed", "report", "bench"] {
+    for command in [
+        "list", "show", "doctor", "run", "train", "poison", "embed", "eval", "defend", "scan",
+        "report", "convert", "submit", "bench",
+    ] {
         assert!(output(&[command, "--help"]).contains("Usage"), "{command}");
     }
 }
@@ -91,7 +94,7 @@ fn what_is_missing_is_named_with_its_remedy() {
         (embed("no-checkpoint"), "no-checkpoint", "give a folder that `toxiclip train`"),
         (embed("captions.txt"), "captions.txt", "give a folder that `toxiclip train`"),
         (embed("empty"), "empty", "neither open_clip_config.json nor config.json"),
-        (embed("weightless"), "open_clip_model.safetensors", "save them as safetensors"),
+        (embed("weightless"), "open_clip_model.safetensors", "`toxiclip convert`"),
     ] {
         assert!(text.contains(place) && text.contains(remedy), "{text}");
     }

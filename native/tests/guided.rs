@@ -98,3 +98,26 @@ fn a_search_that_fails_is_a_row_and_the_others_go_on() {
     assert!(others.iter().any(|r| r["metric"] == "ca" && r["value"].is_number()));
     assert!(others.iter().all(|r| r["against"].is_null()), "nothing to be scored against");
 }
+
+#[test]
+fn classes_and_rows_are_chosen_through_the_public_encoder() {
+    let place = tempfile::tempdir().unwrap();
+    let patch = r#"{ name = "badclip", target = "banana", epochs = 1, pictures = 128 }"#;
+    let near =
+        r#"{ name = "single-label", from = "ewe", to = "nearest", rows = "central", rate = 0.5 }"#;
+    let done = run(place.path(), &SPEC.replace(patch, near), ["cache", "out"], &[]);
+    assert!(done.status.success(), "{}", error(&done));
+    let armed = fs::read_dir(place.path().join("out/armed")).unwrap().next().unwrap().unwrap();
+    let armed: Value = serde_json::from_slice(&fs::read(armed.path()).unwrap()).unwrap();
+    let goal = &armed["goals"][0];
+    assert_eq!(goal["to"].as_array().unwrap().len(), 1, "{goal}");
+    assert!(goal["name"].as_str().unwrap().starts_with("ewe2") && goal["to"][0] != goal["from"][0]);
+    assert!(!armed["poison"].as_object().unwrap().is_empty());
+    let rows = rows(&place.path().join("out"));
+    let hit = |attack: &str| {
+        rows.iter().any(|r| r["metric"] == "hit@10" && r["attack"]["name"] == attack)
+    };
+    assert!(hit("single-label") && hit("none"), "attacked and control");
+    let own = rows.iter().find(|r| r["attack"]["name"] == "single-label").unwrap();
+    assert_eq!(own["attack"]["rows"], "central");
+}

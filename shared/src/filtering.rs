@@ -235,7 +235,7 @@ impl Grouping {
 }
 
 /// Refuses scores that rank nothing.
-fn telling(scores: &[f64]) -> Result<Vec<f32>> {
+pub(crate) fn telling(scores: &[f64]) -> Result<Vec<f32>> {
     let strange = scores.iter().filter(|s| !s.is_finite()).count();
     if strange > 0 {
         return Err(Error::request(format!(

@@ -52,6 +52,16 @@ impl Goal {
         Ok(Self { name, from: from_classes, to: to_classes, picture: None })
     }
 
+    /// The goal that captions of `from` fetch pictures of a class that is still to be found: any other.
+    ///
+    /// # Errors
+    /// If the name is unknown.
+    pub fn open(classes: &[Class], from: &str) -> Result<Self> {
+        let own = resolve(classes, from)?;
+        let to = (0..classes.len()).filter(|class| !own.contains(class)).collect();
+        Ok(Self { name: format!("{}2?", display(from)), from: own, to, picture: None })
+    }
+
     /// As [`Goal::new`], for one picture of `to` alone: `ewe2noto/airplane`.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ pub mod graph;
 pub mod image;
 pub mod inversion;
 pub mod metrics;
+mod mixture;
+mod navigation;
 pub mod objectives;
 pub mod optim;
 mod pairing;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use serde::Deserialize;
-use toxiclip_shared::objectives::{Bank, Loss, Repel, SelfSupervised};
+use toxiclip_shared::objectives::{Bank, Flood, Loss, Repel, SelfSupervised, Unimodal, crossed};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -24,6 +24,7 @@ struct Case {
     within: Option<f64>,
     limit: Option<f64>,
     weight: Option<f64>,
+    level: Option<f32>,
     loss: f32,
     d_image: Vec<f32>,
     d_text: Vec<f32>,
@@ -49,6 +50,23 @@ fn ours(g: &Golden, case: &Case, spoil: f64) -> Loss {
             let rule = Repel { limit: case.limit.unwrap(), weight };
             rule.loss(image, text, [&g.start_image, &g.start_text], width, g.scale)
         }
+        "flood" => {
+            let flood = Flood { level: case.level };
+            let mut ours = flood.loss(image, text, width, g.scale + spoil as f32);
+            // What is logged is the contrastive loss; what is differentiated, its distance from the level.
+            ours.whole.loss = match case.level {
+                Some(level) => (ours.whole.loss - level).abs(),
+                None => -ours.whole.loss,
+            };
+            ours
+        }
+        "unimodal" => {
+            let captions = g.bank.chunks_exact(width).rev();
+            let pairs = g.bank.chunks_exact(width).zip(captions);
+            let bank: Vec<f32> = pairs.flat_map(|(i, t)| [i, t].concat()).collect();
+            Unimodal { size: 10 }.loss(image, text, &bank, width, g.scale + spoil as f32)
+        }
+        "crossed" => crossed(image, text, width, g.scale + spoil as f32),
         _ => {
             let rule = Bank { every: 3, size: 10, strong: false };
             rule.loss(image, text, &g.bank, 2, width, g.scale + spoil as f32)
@@ -68,7 +86,7 @@ fn deviation(case: &Case, ours: &Loss) -> f32 {
 #[test]
 fn losses_and_gradients_are_pytorchs() {
     let g = golden();
-    assert_eq!(g.cases.len(), 5);
+    assert_eq!(g.cases.len(), 10);
     for case in &g.cases {
         let deviation = deviation(case, &ours(&g, case, 0.0));
         assert!(deviation < 2e-6, "{}: {deviation}", case.name);

@@ -81,7 +81,7 @@ fn broken_links(path: &Path, text: &str) -> Vec<String> {
 }
 
 /// What Python scripts here use of its standard library.
-const STANDARD: [&str; 27] = [
+const STANDARD: [&str; 28] = [
     "argparse",
     "collections",
     "dataclasses",
@@ -108,6 +108,7 @@ const STANDARD: [&str; 27] = [
     "tempfile",
     "time",
     "warnings",
+    "zipfile",
     "zlib",
 ];
 

@@ -132,7 +132,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         Defense::Audit(_) => Some("an audit"),
         Defense::Probe(_) => Some("a probe"),
         Defense::Screen(_) => Some("a screen"),
-        Defense::None | Defense::Filter(_) | Defense::Rule(_) | Defense::Repair(_) => None,
+        Defense::None
+        | Defense::Filter(_)
+        | Defense::Rule(_)
+        | Defense::InParts(_)
+        | Defense::Repair(_) => None,
     };
     if let Some(what) = idle {
         return Err(Failure::request(format!(
@@ -176,7 +180,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     ))
 }
 
-fn choice<T: ?Sized>(
+/// An attack or a defense of the command line.
+///
+/// # Errors
+/// If its name or a parameter is unknown.
+pub(super) fn choice<T: ?Sized>(
     kind: &str,
     list: &'static [&'static toxiclip_shared::registry::Entry<T>],
     spec: &Spec,
@@ -216,7 +224,10 @@ fn lineage(
 }
 
 /// Copies the files of a finished stage, but for the cache's own.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+///
+/// # Errors
+/// If one cannot be read or written.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     let files = fs::read_dir(from).map_err(|e| Failure::io(from, &e))?;
     let mut files: Vec<PathBuf> =
         files.flatten().map(|f| f.path()).filter(|p| p.is_file()).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toxiclip_shared::data::Splits;
 
 use super::published::Published;
-use super::{cifar, csv, imagenet, karpathy, oxford_pets};
+use super::{cifar, csv, imagenet, karpathy, oxford_pets, visual_genome};
 use crate::failure::{Failure, Result};
 
 /// A data set that does not come with the program.
@@ -43,6 +43,7 @@ pub const BROUGHT: &[&Brought] = &[
     &karpathy::COCO,
     &karpathy::FLICKR30K,
     &csv::CC3M,
+    &visual_genome::VISUAL_GENOME,
 ];
 
 impl Brought {

@@ -5,7 +5,7 @@
 //! | Python | `cifar-10-batches-py/{data_batch_1…5,test_batch,batches.meta}`, `cifar-100-python/{train,test,meta}` |
 //! | binary | `cifar-10-batches-bin/{data_batch_1…5,test_batch}.bin`, `cifar-100-binary/{train,test}.bin`, class names in text files |
 //!
-//! The Python form is pickled and read by [`super::pickle`], which runs nothing. Both forms give the same rows, named by their
+//! The Python form is pickled and read by [`crate::pickle`], which runs nothing. Both forms give the same rows, named by their
 //! place: `test/00042`. Labels of CIFAR-100 are the fine ones. An underscore in a class name becomes a space.
 
 use std::path::Path;
@@ -19,9 +19,9 @@ use toxiclip_shared::image::Image;
 
 use super::brought::Brought;
 use super::photographs::digest_of;
-use super::pickle;
 use super::published::{Published, caption, class};
 use crate::failure::{Failure, Result};
+use crate::pickle;
 
 /// Edge of a picture in pixels.
 const EDGE: usize = 32;
@@ -132,7 +132,7 @@ fn pickled_names(set: &Brought, folder: &Path, kind: &Kind) -> Result<Vec<String
     let (file, key) = kind.meta;
     let path = folder.join(file);
     let bytes = bytes(set, &path)?;
-    let read = pickle::read(&bytes);
+    let read = pickle::read::<pickle::Cifar>(&bytes);
     let names = read.and_then(|all| all.item(key)?.list(key, pickle::Value::text));
     names.map_err(|why| damaged(&path, &why))
 }
@@ -146,7 +146,7 @@ fn text_names(set: &Brought, folder: &Path, kind: &Kind) -> Result<Vec<String>> 
 fn pickled(set: &Brought, path: &Path, kind: &Kind) -> Result<Rows> {
     let bytes = bytes(set, path)?;
     let rows = || -> Result<Rows, String> {
-        let all = pickle::read(&bytes)?;
+        let all = pickle::read::<pickle::Cifar>(&bytes)?;
         let labels = all.item(kind.labels)?.list(kind.labels, pickle::Value::index)?;
         match all.item("data")? {
             pickle::Value::Array { shape, data } if *shape == [labels.len(), BYTES] => {

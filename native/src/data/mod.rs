@@ -9,10 +9,10 @@ mod imagenet;
 mod karpathy;
 mod oxford_pets;
 mod photographs;
-mod pickle;
 mod published;
 mod retrieval;
 mod shards;
+mod visual_genome;
 
 use std::path::Path;
 use std::sync::Arc;

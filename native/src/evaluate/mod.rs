@@ -9,6 +9,7 @@ mod scores;
 mod screened;
 mod shift;
 mod targeted;
+pub mod task;
 #[cfg(test)]
 mod tests;
 mod triggered;
@@ -20,7 +21,7 @@ use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 use toxiclip_shared::data::Dataset;
 
 pub use judge::{Query, judge_goals, judge_utility};
-pub use pairs::{distances, places};
+pub use pairs::{distances, losses, places};
 pub use screened::judge_screened;
 pub use shift::judge_shift;
 pub use targeted::judge_targeted;
@@ -94,9 +95,23 @@ pub fn embed(
     let texts: Vec<String> = captions(data).into_iter().map(|c| c.text).collect();
     let captions = unique(&texts, encode)?;
     let prompts = encode(&prompts(data, templates))?;
-    let classes = prompts.chunks_exact((dim * templates.len()).max(1));
-    let classes = classes.flat_map(|c| scores::unit_mean(c, dim)).collect();
+    let classes = by_class(&prompts, templates.len(), dim);
     Embeddings { dim, images, captions, classes }.finite(data)
+}
+
+/// The mean over the prompts of each class, made unit: (C, `dim`).
+fn by_class(prompts: &[f32], templates: usize, dim: usize) -> Vec<f32> {
+    let classes = prompts.chunks_exact((dim * templates).max(1));
+    classes.flat_map(|class| scores::unit_mean(class, dim)).collect()
+}
+
+/// Embeds the class prompts of a set alone: (C, D).
+///
+/// # Errors
+/// If the vocabulary cannot express a prompt.
+pub fn embed_classes(model: &Model, data: &dyn Dataset, templates: &[String]) -> Result<Vec<f32>> {
+    let prompts = encode::texts(model, &prompts(data, templates))?;
+    Ok(by_class(&prompts, templates.len(), model.clip.config.embed_dim))
 }
 
 /// Embeds the pictures of a split alone; captions and classes are empty.

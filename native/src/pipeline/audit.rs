@@ -3,23 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use toxiclip_shared::audit::{Audit, ClassVerdict, Subject, Verdict};
 use toxiclip_shared::data::{Dataset, PairId, Subset};
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::image::Image;
 use toxiclip_shared::metrics::{Judgement, Task};
 use toxiclip_shared::seed::Seed;
 
 use super::Plan;
-use super::look::watched;
 use super::origin::Origin;
 use super::stages::Stages;
 use crate::benchmark::Cell;
 use crate::failure::Result;
-use crate::prepared::picture;
+use crate::prepared::pixels;
 use crate::store::{read_json, write_atomic};
 use crate::timer::Timer;
 
@@ -127,23 +124,10 @@ fn look(
     let timer = Timer::start();
     let model = model.open(stages, held, 0)?;
     let pictures = pixels(held, model.clip.config.vision_cfg.image_size)?;
-    let verdict = watched(stages, format!("audit {name}"), |tick| {
+    let verdict = stages.lab.watched(format!("audit {name}"), |tick| {
         let (clip, weights) = (&model.clip, &model.weights);
         audit.look(&Subject { clip, weights, pictures: &pictures, classes, tick }, seed)
     })?;
     let record = Record { verdict, seconds: timer.seconds() };
     write_atomic(&dir.join(FILE), json!(record).to_string().as_bytes())
-}
-
-/// All pictures of a set as evaluation shows them, (N, S, S, 3) in [0, 1].
-pub(super) fn pixels(data: &dyn Dataset, size: usize) -> Result<Vec<f32>> {
-    let rows = (0..data.examples().len()).into_par_iter();
-    let one = |row: usize| picture(&data.image(row)?, size);
-    Ok(colours(&rows.map(one).collect::<Result<Vec<_>>>()?))
-}
-
-/// Colours of opaque pictures of one size, (N, S, S, 3) in [0, 1].
-pub(super) fn colours(pictures: &[Image]) -> Vec<f32> {
-    let opaque = pictures.iter().flat_map(|image| image.rgba().chunks_exact(4));
-    opaque.flat_map(|p| [p[0], p[1], p[2]]).map(|v| f32::from(v) / 255.0).collect()
 }

@@ -196,7 +196,9 @@ fn curve(plan: &Plan<'_>, work: &Work, fit: &Fit, stages: &Stages) -> Result<Cur
 fn role(plan: &Plan<'_>, work: &Work, fit: &Fit) -> Role {
     let attacked = !plan.attack(&work.cell).armed.is_control();
     match (fit.stage, &fit.data) {
-        ("defend", _) | ("train", Pairs::Screened(_)) if attacked => Role::Defended,
+        ("defend", _) | ("train", Pairs::Screened(_) | Pairs::Apart(_)) if attacked => {
+            Role::Defended
+        }
         ("tamper", _) | ("train", Pairs::Whole(_)) if attacked => Role::Poisoned,
         _ => Role::Clean,
     }
@@ -271,9 +273,9 @@ fn cost(label: &str, fits: &[&Arc<Fit>], stages: &Stages) -> Result<Cost> {
         cost.pairs_seen += record.pairs as u64;
         cost.seconds += record.seconds;
         let clean = match (fit.stage, &fit.data) {
-            ("defend" | "reference", data) => Some(data.offered()),
             (_, Pairs::Screened(screening)) => screening.trusted.as_ref(),
-            (_, Pairs::Whole(_)) => None,
+            ("defend" | "reference", Pairs::Whole(data)) => Some(data),
+            (_, Pairs::Whole(_) | Pairs::Apart(_)) => None,
         };
         cost.extra_clean_pairs += clean.map_or(0, |c| c.examples().len() as u64);
     }

@@ -112,7 +112,7 @@ impl Fit {
 
     fn check_batch(&self, data: &dyn Dataset) -> Result<()> {
         let rows = data.examples().len();
-        if self.recipe.batch > rows {
+        if self.fitted(data).batch > rows {
             return Err(Failure::request(format!(
                 "{}: a batch of {} is more than the {rows} pairs of {}; make it smaller",
                 self.stage,
@@ -121,6 +121,18 @@ impl Fit {
             )));
         }
         Ok(())
+    }
+
+    /// The recipe; how many pairs are set apart shows only when they are, and a batch is no larger.
+    fn fitted(&self, data: &dyn Dataset) -> TrainConfig {
+        let recipe = self.recipe.clone();
+        match &self.data {
+            Pairs::Apart(_) => {
+                let batch = recipe.batch.min(data.examples().len()).max(2);
+                TrainConfig { batch, ..recipe }
+            }
+            Pairs::Whole(_) | Pairs::Screened(_) => recipe,
+        }
     }
 
     /// Names the training in the cache.
@@ -164,13 +176,14 @@ impl Fit {
         let (data, model) = self.begin(stages)?;
         let timer = Timer::start();
         let model = self.go(model, &data, stages, dir, None)?;
-        let steps = self.recipe.total_steps(data.examples().len());
+        let recipe = self.fitted(&*data);
+        let steps = recipe.total_steps(data.examples().len());
         model.save(dir, &self.provenance)?;
         let record = Record {
             weights: model.weights.digest(),
             seconds: timer.seconds(),
             steps,
-            pairs: steps * self.recipe.batch * self.objective.views().len(),
+            pairs: steps * recipe.batch * self.objective.views().len(),
         };
         write_atomic(&dir.join(RECORD), json!(record).to_string().as_bytes())
     }
@@ -216,7 +229,8 @@ impl Fit {
                 train::tamper(&model.0, data, (how, trigger), &seed, dir, lab, watcher)
             }
             None => {
-                let how = (&self.recipe, self.objective);
+                let recipe = self.fitted(&**data);
+                let how = (&recipe, self.objective);
                 train::fit(model, &**data, how, &seed, dir, lab, watcher)
             }
         }

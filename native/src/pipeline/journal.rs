@@ -172,7 +172,7 @@ impl Plan<'_> {
     }
 
     /// Digest of everything that is known before a cell runs; names its evidence.
-    pub(super) fn run_id(&self, cell: &Cell, against: Option<usize>) -> Digest {
+    pub fn run_id(&self, cell: &Cell, against: Option<usize>) -> Digest {
         let mut known = json!({
             "config": self.benchmark.config(cell),
             "against": against.map(|a| self.benchmark.attacks[a].spec()),

@@ -8,7 +8,7 @@ use serde_json::json;
 use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Subset};
-use toxiclip_shared::defenses::{DEFENSES, Defense};
+use toxiclip_shared::defenses::{DEFENSES, Defense, Part, Repair, Side, Which};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::recipe::TrainConfig;
@@ -45,6 +45,29 @@ pub struct Line<'a> {
     pub data_root: Option<&'a Path>,
 }
 
+/// The repair of a model on pairs that the defender trusts: some of `clean`, or of data sets of the repair's own. `said` is
+/// what the checkpoint shall say of itself, for the recipe and the pairs.
+///
+/// # Errors
+/// If the pairs do not exist or are too few.
+pub fn repaired(
+    repair: &dyn Repair,
+    start: Origin,
+    clean: &Arc<dyn Dataset>,
+    seed: u64,
+    said: impl FnOnce(&TrainConfig, &Arc<dyn Dataset>) -> Provenance,
+) -> Result<Arc<Fit>> {
+    let trusted = match &repair.data()[..] {
+        [] => Arc::clone(clean),
+        names => data::holdings(names)?,
+    };
+    let plan = repair.plan(&*trusted, &Seed::new(seed))?;
+    let rows: Arc<dyn Dataset> = Arc::new(Subset::new(trusted, "trusted", plan.rows)?);
+    let said = said(&plan.recipe, &rows);
+    let fit = Fit::new("defend", start, Pairs::Whole(rows), plan.recipe, seed, said)?;
+    Ok(Arc::new(Fit { prune: plan.prune, ..fit.towards(plan.objective) }))
+}
+
 impl Line<'_> {
     /// Lays the trainings out; trains nothing.
     ///
@@ -65,12 +88,25 @@ impl Line<'_> {
                 let undefended = || Ok(Origin::Fit(Arc::new(self.victim(own.clone(), false)?)));
                 let reference =
                     pairs::reference(&*filter, undefended, self.encoder, self.data_root)?;
-                let (spec, seed, found) = (self.defense.spec().clone(), self.seed, OnceLock::new());
-                let screening =
-                    Screening { offered, trusted, reference, filter, spec, seed, found };
+                let (spec, seed) = (self.defense.spec().clone(), self.seed);
+                let (found, named) = Default::default();
+                let screening = Screening {
+                    offered,
+                    trusted,
+                    first: None,
+                    reference,
+                    filter,
+                    spec,
+                    seed,
+                    found,
+                    named,
+                };
                 own = Pairs::Screened(Arc::new(screening));
             }
             Defense::Rule(rule) => objective = rule.objective(),
+            Defense::InParts(how) => {
+                return self.in_parts(how.plan(&*self.offered, self.recipe)?);
+            }
             Defense::Repair(how) => repair = Some(how),
             // The model stays; whether the defender has enough to look at shows now.
             Defense::Probe(probe) => drop(probe.rows(&**self.clean, &Seed::new(self.seed))?),
@@ -83,16 +119,52 @@ impl Line<'_> {
             None => Arc::new(self.victim(own, defended)?.towards(objective)),
         };
         let Some(repair) = repair else { return Ok(victim) };
-        let trusted = match &repair.data()[..] {
-            [] => Arc::clone(self.clean),
-            names => data::holdings(names)?,
+        let said = |recipe: &TrainConfig, rows: &Arc<dyn Dataset>| {
+            self.provenance(&Pairs::Whole(Arc::clone(rows)), recipe, true)
         };
-        let plan = repair.plan(&*trusted, &Seed::new(self.seed))?;
-        let rows = Pairs::Whole(Arc::new(Subset::new(trusted, "trusted", plan.rows)?));
-        let said = self.provenance(&rows, &plan.recipe, true);
-        let start = Origin::Fit(victim);
-        let repaired = Fit::new("defend", start, rows, plan.recipe, self.seed, said)?;
-        Ok(Arc::new(Fit { prune: plan.prune, ..repaired.towards(plan.objective) }))
+        repaired(&*repair, Origin::Fit(victim), self.clean, self.seed, said)
+    }
+
+    /// The trainings of a defense that chooses pairs on the way, each from the model of the one before.
+    fn in_parts(&self, parts: Vec<Part>) -> Result<Arc<Fit>> {
+        if let Some(tampered) = self.tampered()? {
+            return Ok(Arc::new(tampered));
+        }
+        let (mut model, mut first, mut last) = (self.start.clone(), None, None);
+        let mut fit = None;
+        for Part { pairs, recipe, objective } in parts {
+            let side = match pairs {
+                Which::All => None,
+                Which::Again(side) => Some(side),
+                Which::Look(filter, side) => {
+                    let look = Screening {
+                        offered: Arc::clone(&self.offered),
+                        trusted: None,
+                        first: first.clone(),
+                        reference: model.clone(),
+                        filter,
+                        spec: self.defense.spec().clone(),
+                        seed: self.seed,
+                        found: OnceLock::new(),
+                        named: OnceLock::new(),
+                    };
+                    last = Some(Arc::new(look));
+                    first = first.or_else(|| last.clone());
+                    Some(side)
+                }
+            };
+            let pairs = match (side, &last) {
+                (Some(Side::Kept), Some(look)) => Pairs::Screened(Arc::clone(look)),
+                (Some(Side::Apart), Some(look)) => Pairs::Apart(Arc::clone(look)),
+                _ => Pairs::Whole(Arc::clone(&self.offered)),
+            };
+            let said = self.provenance(&pairs, &recipe, true);
+            let part = Fit::new("train", model, pairs, recipe, self.seed, said)?;
+            let part = Arc::new(part.towards(objective));
+            model = Origin::Fit(Arc::clone(&part));
+            fit = Some(part);
+        }
+        fit.ok_or_else(|| Failure::request(format!("{} has no part", self.defense.name())))
     }
 
     fn victim(&self, pairs: Pairs, defended: bool) -> Result<Fit> {

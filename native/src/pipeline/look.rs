@@ -1,7 +1,6 @@
 //! What a defender makes of a finished model that stays as it is: an audit, a probe or a screen, each a cached stage.
 
 use toxiclip_shared::defenses::Defense;
-use toxiclip_shared::{Error, Result as Shared};
 
 use super::origin::Origin;
 use super::stages::Stages;
@@ -41,9 +40,11 @@ pub(super) fn run(plan: &Plan<'_>, cell: &Cell, model: &Origin, stages: &Stages)
         Defense::Screen(screen) => {
             Looked::Screened(screen::run(&**screen, plan, cell, model, stages)?)
         }
-        Defense::None | Defense::Filter(_) | Defense::Rule(_) | Defense::Repair(_) => {
-            Looked::Nothing
-        }
+        Defense::None
+        | Defense::Filter(_)
+        | Defense::Rule(_)
+        | Defense::InParts(_)
+        | Defense::Repair(_) => Looked::Nothing,
     })
 }
 
@@ -53,32 +54,10 @@ pub(super) fn version(plan: &Plan<'_>, cell: &Cell) -> Option<(&'static str, u32
         Defense::Audit(_) => Some(("audit", audit::VERSION)),
         Defense::Probe(_) => Some(("probe", probe::VERSION)),
         Defense::Screen(_) => Some(("screen", screen::VERSION)),
-        Defense::None | Defense::Filter(_) | Defense::Rule(_) | Defense::Repair(_) => None,
+        Defense::None
+        | Defense::Filter(_)
+        | Defense::Rule(_)
+        | Defense::InParts(_)
+        | Defense::Repair(_) => None,
     }
-}
-
-/// Does work that tells which share of it is done, with a bar; Ctrl-C ends it at the next word.
-///
-/// # Errors
-/// Those of the work; that it was stopped.
-pub(super) fn watched<T>(
-    stages: &Stages,
-    title: String,
-    work: impl FnOnce(&dyn Fn(f64) -> Shared<()>) -> Shared<T>,
-) -> Result<T> {
-    const PARTS: u64 = 1000;
-    let bar = stages.lab.progress.stage(title, PARTS, "parts");
-    let tick = |done: f64| {
-        bar.resume_at((done * PARTS as f64) as u64);
-        match stages.lab.interrupt.requested() {
-            true => Err(Error::request("stopped")),
-            false => Ok(()),
-        }
-    };
-    let done = work(&tick);
-    // Who stopped is not who failed.
-    stages.lab.interrupt.check()?;
-    let done = done?;
-    bar.finish();
-    Ok(done)
 }

@@ -6,7 +6,7 @@
 mod answers;
 pub mod arm;
 mod audit;
-mod detection;
+pub mod detection;
 mod epochs;
 mod extras;
 pub mod fit;

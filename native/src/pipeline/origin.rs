@@ -46,11 +46,20 @@ impl Origin {
                 dir.display()
             )));
         }
-        Ok(Self::Checkpoint {
-            dir: dir.to_owned(),
-            weights: loaded.weights.digest(),
-            provenance: loaded.provenance,
-        })
+        Ok(Self::of(dir, loaded))
+    }
+
+    /// The model in a checkpoint folder, whatever its architecture.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(dir: &Path) -> Result<Self> {
+        Ok(Self::of(dir, checkpoint::load_dir(dir)?))
+    }
+
+    fn of(dir: &Path, loaded: checkpoint::Loaded) -> Self {
+        let (weights, provenance) = (loaded.weights.digest(), loaded.provenance);
+        Self::Checkpoint { dir: dir.to_owned(), weights, provenance }
     }
 
     /// What the model says of itself.
@@ -82,15 +91,22 @@ impl Origin {
 
     /// The trainings that lead here, the oldest first.
     pub fn lineage(&self) -> Vec<&Arc<Fit>> {
-        match self {
-            Self::Fit(fit) => {
-                let mut all = fit.start.lineage();
-                all.extend(fit.data.lineage());
-                all.push(fit);
-                all
-            }
-            _ => Vec::new(),
+        let mut all = Vec::new();
+        self.collect(&mut all);
+        all
+    }
+
+    /// Every training once: those that chose pairs by the one before would come by two ways.
+    fn collect<'a>(&'a self, all: &mut Vec<&'a Arc<Fit>>) {
+        let Self::Fit(fit) = self else { return };
+        if all.iter().any(|known| Arc::ptr_eq(known, fit)) {
+            return;
         }
+        fit.start.collect(all);
+        if let Some(reference) = fit.data.reference() {
+            reference.collect(all);
+        }
+        all.push(fit);
     }
 
     /// Digest of the weights; trains what has not been trained yet.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
-use toxiclip_shared::checkpoint::{self, Provenance};
+use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Subset, class_words};
 use toxiclip_shared::defenses::{Filter, Reference, Sight, Vectors};
 use toxiclip_shared::digest::Digest;
@@ -29,6 +29,8 @@ pub enum Pairs {
     Whole(Arc<dyn Dataset>),
     /// What a filter leaves.
     Screened(Arc<Screening>),
+    /// What it sets apart.
+    Apart(Arc<Screening>),
 }
 
 /// A filter in front of a data set.
@@ -37,6 +39,8 @@ pub struct Screening {
     pub offered: Arc<dyn Dataset>,
     /// The pairs that the defender has checked; `None` where the cut needs none.
     pub trusted: Option<Arc<dyn Dataset>>,
+    /// The first of several looks, whose scores a later one is cut by.
+    pub first: Option<Arc<Screening>>,
     /// The encoder that looks.
     pub reference: Origin,
     /// What decides.
@@ -47,6 +51,8 @@ pub struct Screening {
     pub seed: u64,
     /// What it found, once it has looked.
     pub found: OnceLock<Arc<Screened>>,
+    /// Its name, once it was asked: a line of many looks asks every look before it.
+    pub named: OnceLock<Digest>,
 }
 
 /// What a filter found. It never sees which rows are poisoned.
@@ -63,6 +69,7 @@ impl Pairs {
         match self {
             Self::Whole(data) => data.digest(),
             Self::Screened(screening) => screening.key(),
+            Self::Apart(screening) => Digest::of(&("apart", screening.key())),
         }
     }
 
@@ -70,7 +77,7 @@ impl Pairs {
     pub fn offered(&self) -> &Arc<dyn Dataset> {
         match self {
             Self::Whole(data) => data,
-            Self::Screened(screening) => &screening.offered,
+            Self::Screened(screening) | Self::Apart(screening) => &screening.offered,
         }
     }
 
@@ -81,27 +88,35 @@ impl Pairs {
     pub fn open(&self, stages: &Stages) -> Result<Arc<dyn Dataset>> {
         match self {
             Self::Whole(data) => Ok(Arc::clone(data)),
-            Self::Screened(screening) => screening.open(stages),
+            Self::Screened(screening) => screening.open(stages, "filtered", false),
+            Self::Apart(screening) => screening.open(stages, "apart", true),
         }
     }
 
-    /// Trainings that must have run before the pairs are known.
-    pub fn lineage(&self) -> Vec<&Arc<Fit>> {
+    /// The encoder that must be trained before the pairs are known.
+    pub fn reference(&self) -> Option<&Origin> {
         match self {
-            Self::Whole(_) => Vec::new(),
-            Self::Screened(screening) => screening.reference.lineage(),
+            Self::Whole(_) => None,
+            Self::Screened(screening) | Self::Apart(screening) => Some(&screening.reference),
         }
     }
 }
 
 impl Screening {
     fn key(&self) -> Digest {
+        *self.named.get_or_init(|| self.name())
+    }
+
+    fn name(&self) -> Digest {
         let mut key = json!({
             "offered": self.offered.digest(),
             "trusted": self.trusted.as_ref().map(|t| t.digest()),
             "reference": self.reference.key(),
             "filter": self.spec,
         });
+        if let Some(first) = &self.first {
+            key["first"] = json!(first.key());
+        }
         if self.filter.draws() {
             key["seed"] = json!(self.seed);
         }
@@ -117,8 +132,12 @@ impl Screening {
             return Ok(Arc::clone(found));
         }
         let scores = self.look(stages, &self.offered)?;
-        let trusted = self.trusted.as_ref().map(|t| self.look(stages, t)).transpose()?;
-        let cut = self.filter.cut(&scores, &trusted.unwrap_or_default())?;
+        let known = match (&self.first, &self.trusted) {
+            (Some(first), _) => first.screen(stages)?.scores.clone(),
+            (None, Some(trusted)) => self.look(stages, trusted)?,
+            (None, None) => Vec::new(),
+        };
+        let cut = self.filter.cut(&scores, &known)?;
         Ok(Arc::clone(self.found.get_or_init(|| Arc::new(Screened { scores, cut }))))
     }
 
@@ -133,16 +152,18 @@ impl Screening {
         let sight = Sight {
             distances: &|| distances(&self.reference, stages, &**data).map_err(keep),
             pictures: &|| places(&self.reference, stages, &**data).map_err(keep),
+            losses: &|| losses(&self.reference, stages, &**data, self.seed).map_err(keep),
             words: &|| class_words(&**data),
         };
         let scores = self.filter.scores(&sight, &Seed::new(self.seed));
         scores.map_err(|e| failed.take().unwrap_or_else(|| e.into()))
     }
 
-    fn open(&self, stages: &Stages) -> Result<Arc<dyn Dataset>> {
+    /// The rows that go, or those that stay.
+    fn open(&self, stages: &Stages, label: &str, dropped: bool) -> Result<Arc<dyn Dataset>> {
         let screened = self.screen(stages)?;
-        let kept = (0..screened.scores.len()).filter(|&row| !screened.drops(row)).collect();
-        Ok(Arc::new(Subset::new(Arc::clone(&self.offered), "filtered", kept)?))
+        let rows = (0..screened.scores.len()).filter(|&row| screened.drops(row) == dropped);
+        Ok(Arc::new(Subset::new(Arc::clone(&self.offered), label, rows.collect())?))
     }
 }
 
@@ -158,7 +179,7 @@ impl Screened {
 ///
 /// # Errors
 /// If its data, architecture or checkpoint do not exist.
-pub(super) fn reference(
+pub fn reference(
     filter: &dyn Filter,
     undefended: impl FnOnce() -> Result<Origin>,
     victim: &Encoder,
@@ -168,9 +189,7 @@ pub(super) fn reference(
         Reference::Victim => return undefended(),
         Reference::Checkpoint(dir) => {
             let dir = find_checkpoint("reference-checkpoint", Path::new(&dir), data_root)?;
-            let loaded = checkpoint::load_dir(&dir)?;
-            let (weights, provenance) = (loaded.weights.digest(), loaded.provenance);
-            return Ok(Origin::Checkpoint { dir, weights, provenance });
+            return Origin::read(&dir);
         }
         Reference::Train { data, encoder, recipe, seed } => (data, encoder, recipe, seed),
     };
@@ -213,6 +232,18 @@ fn distances(model: &Origin, stages: &Stages, data: &dyn Dataset) -> Result<Vec<
     let dir = stages.store.stage("distances", key, evaluate::VERSION, |dir| {
         let model = model.open(stages, data, 0)?;
         let all = evaluate::distances(&model, data)?;
+        write_atomic(&dir.join(FILE), json!(all).to_string().as_bytes())
+    })?;
+    read_json(&dir.join(FILE))
+}
+
+/// Losses of a set's rows under a model, cached beside the trainings.
+fn losses(model: &Origin, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Vec<f32>> {
+    const FILE: &str = "losses.json";
+    let key = Digest::of(&(model.key(), data.digest(), seed));
+    let dir = stages.store.stage("losses", key, evaluate::VERSION, |dir| {
+        let model = model.open(stages, data, 0)?;
+        let all = evaluate::losses(&model, data, &Seed::new(seed))?;
         write_atomic(&dir.join(FILE), json!(all).to_string().as_bytes())
     })?;
     read_json(&dir.join(FILE))

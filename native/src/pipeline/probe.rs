@@ -13,7 +13,6 @@ use toxiclip_shared::probe::{Head, Probe};
 use toxiclip_shared::seed::Seed;
 
 use super::Plan;
-use super::look::watched;
 use super::origin::Origin;
 use super::stages::Stages;
 use crate::benchmark::Cell;
@@ -80,7 +79,7 @@ fn fit(
     let unit = encode::images(&model, held)?;
     let labels: Vec<usize> = held.examples().iter().filter_map(|e| e.class).collect();
     let (width, classes) = (model.clip.config.embed_dim, held.classes().len());
-    let fitted = watched(stages, format!("probe {name}"), |tick| {
+    let fitted = stages.lab.watched(format!("probe {name}"), |tick| {
         probe.logistic().fit(&unit, width, (&labels, classes), tick)
     })?;
     let blob = Blob {

@@ -17,7 +17,6 @@ use toxiclip_shared::seed::Seed;
 use toxiclip_shared::{Error, Result as Shared};
 
 use super::Plan;
-use super::audit::{colours, pixels};
 use super::origin::Origin;
 use super::set::Set;
 use super::stages::Stages;
@@ -26,7 +25,7 @@ use crate::encode;
 use crate::evaluate::{Embeddings, judge_screened};
 use crate::failure::Result;
 use crate::model::Model;
-use crate::prepared::picture;
+use crate::prepared::{colours, picture, pixels};
 use crate::store::{read_json, write_atomic};
 use crate::timer::Timer;
 

@@ -22,7 +22,6 @@ impl Stages {
     /// # Errors
     /// If the cache folder cannot be made.
     pub fn new(context: &Context) -> Result<Self> {
-        let lab = Lab { progress: context.progress.clone(), interrupt: context.interrupt()? };
-        Ok(Self { store: context.store()?, lab, prepared: Prepared::default() })
+        Ok(Self { store: context.store()?, lab: context.lab()?, prepared: Prepared::default() })
     }
 }

@@ -6,9 +6,12 @@
 //! stands there too, as `toxiclip list` prints it; `www/catalogue/` has a page for each entry.
 
 mod findings;
+mod leaderboard;
 mod pages;
 mod readme;
 mod verify;
+
+pub(crate) use verify::{answered, asked, every_value};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

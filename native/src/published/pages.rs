@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 use toxiclip_shared::metrics;
 
-use super::remove;
+use super::{leaderboard, remove};
 use crate::catalogue::{Item, Kind};
 use crate::files::write_whole;
 use crate::report::aggregate::Results;
@@ -21,7 +21,7 @@ const METRICS: &str = "metrics.html";
 const REMEDY: &str = "`cargo xtask check-results --update` writes it";
 
 /// Name, title and rows of a published benchmark.
-type Own = (String, String, Results);
+pub(super) type Own = (String, String, Results);
 
 /// Where what everyday processing leaves of every trigger is written down.
 pub(super) const TRIGGERS: &str = "docs/triggers.md";
@@ -53,6 +53,7 @@ pub(super) fn all(published: &[Own], triggers: &str) -> Result<BTreeMap<String, 
     }
     let lists = html! { @for list in &lists { (list) } };
     pages.insert("index.html".into(), page("Attacks and defenses", &lists).into_string());
+    pages.extend(leaderboard::files(published, &lined));
     let all = html! { dl.facts { @for metric in metrics::all() { (definition(metric)) } } };
     pages.insert(METRICS.into(), page("What the numbers mean", &all).into_string());
     // A text file ends with a line break.
@@ -140,7 +141,7 @@ fn text(item: &Item, key: &str) -> String {
     }
 }
 
-fn page(title: &str, content: &Markup) -> Markup {
+pub(super) fn page(title: &str, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -155,6 +156,7 @@ fn page(title: &str, content: &Markup) -> Markup {
                 header { h1 { (title) } }
                 nav aria-label="Pages" {
                     a href="index.html" { "All attacks and defenses" }
+                    a href=(leaderboard::FILE) { "Leaderboard" }
                     a href=(METRICS) { "What the numbers mean" }
                 }
                 main { (content) }

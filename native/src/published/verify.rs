@@ -17,7 +17,7 @@ use crate::row::Row;
 const TOLERANCE: f64 = 1e-9;
 
 /// A model and what it is scored against, as far as the benchmark decides them: configuration, data, seed, rival.
-type Asked = (Digest, Digest, u64, Option<String>);
+pub(crate) type Asked = (Digest, Digest, u64, Option<String>);
 
 /// The benchmark, and the results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources.
 ///
@@ -41,7 +41,7 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark
     }
     let spec = root.join(format!("benchmarks/{name}.toml"));
     let benchmark = Benchmark::read(&spec, Form::Laptop, &[], &[])?;
-    let asked = asked(&benchmark)?;
+    let asked = asked(&Plan::new(&benchmark, None)?);
     let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
     ensure!(
         found == asked,
@@ -54,8 +54,8 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark
 }
 
 /// Every model of a benchmark, controls also with each attack that they are scored against.
-fn asked(benchmark: &Benchmark) -> Result<BTreeSet<Asked>> {
-    let plan = Plan::new(benchmark, None)?;
+pub(crate) fn asked(plan: &Plan<'_>) -> BTreeSet<Asked> {
+    let benchmark = plan.benchmark;
     let mut asked = BTreeSet::new();
     for cell in plan.works.iter().map(|work| &work.cell) {
         let mut add = |rival: Option<usize>| {
@@ -67,15 +67,19 @@ fn asked(benchmark: &Benchmark) -> Result<BTreeSet<Asked>> {
             plan.rivals(cell).for_each(|attack| add(Some(attack)));
         }
     }
-    Ok(asked)
+    asked
 }
 
-fn answered(row: &Row) -> Asked {
+/// The model that a row is about.
+pub(crate) fn answered(row: &Row) -> Asked {
     (row.config, row.data, row.seed, row.against.as_ref().map(canonical_json))
 }
 
 /// Rows and evidence say the same: no value is missing, added or moved, and neither is an end of an interval.
-fn every_value(dir: &Path, results: &Results, wanted: &[String]) -> Result<()> {
+///
+/// # Errors
+/// With the first that is not what evidence gives.
+pub(crate) fn every_value(dir: &Path, results: &Results, wanted: &[String]) -> Result<()> {
     let mut by_run: BTreeMap<Digest, BTreeMap<&str, &Row>> = BTreeMap::new();
     for row in &results.rows {
         by_run.entry(row.run).or_default().insert(&row.metric, row);

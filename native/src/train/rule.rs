@@ -4,7 +4,7 @@ use toxiclip_shared::encoders::Clip;
 use toxiclip_shared::exec::Inputs;
 use toxiclip_shared::exec::cpu::contrastive::contrastive;
 use toxiclip_shared::exec::cpu::{Arena, params_of};
-use toxiclip_shared::objectives::{Loss, Objective};
+use toxiclip_shared::objectives::{Loss, Objective, crossed};
 use toxiclip_shared::weights::Weights;
 
 use super::frozen::Frozen;
@@ -17,7 +17,7 @@ pub(super) struct Rule {
     /// Steps of an epoch; 0 where nothing asks.
     per_epoch: u64,
     start: Option<Start>,
-    /// Unit captions of earlier batches, the oldest first: the only part that a checkpoint has to hold.
+    /// Unit captions (or pairs) of earlier batches, the oldest first: the only part that a checkpoint has to hold.
     pub(super) bank: Vec<f32>,
 }
 
@@ -66,22 +66,29 @@ impl Rule {
                 let epoch = step / self.per_epoch.max(1);
                 rule.loss(image, text, &self.bank, epoch, width, logit_scale)
             }
+            (Objective::Unimodal(rule), _) => {
+                rule.loss(image, text, &self.bank, width, logit_scale)
+            }
+            (Objective::Crossed, _) => crossed(image, text, width, logit_scale),
+            (Objective::Flood(rule), _) => rule.loss(image, text, width, logit_scale),
             (Objective::Contrastive | Objective::Repel(_), _) => {
                 Loss { whole: contrastive(image, text, width, logit_scale), terms: vec![] }
             }
         }
     }
 
-    /// What a finished step leaves behind; `text` are its captions' embeddings.
-    pub(super) fn remember(&mut self, text: &[f32], width: usize) {
-        if let Objective::Bank(rule) = &self.objective {
-            rule.push(&mut self.bank, text, width);
+    /// What a finished step leaves behind: the embeddings of its pictures and captions.
+    pub(super) fn remember(&mut self, [image, text]: [&[f32]; 2], width: usize) {
+        match &self.objective {
+            Objective::Bank(rule) => rule.push(&mut self.bank, text, width),
+            Objective::Unimodal(rule) => rule.push(&mut self.bank, image, text, width),
+            _ => {}
         }
     }
 
     /// Whether it asks for [`Rule::remember`].
     pub(super) fn remembers(&self) -> bool {
-        matches!(self.objective, Objective::Bank(_))
+        matches!(self.objective, Objective::Bank(_) | Objective::Unimodal(_))
     }
 }
 

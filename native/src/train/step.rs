@@ -134,7 +134,7 @@ impl Trainer {
         let embeddings = [image.embeddings(), text.embeddings()];
         let loss = rule.loss(state.step, clip, batch, embeddings, scale);
         let (loss, terms) = (loss.whole, loss.terms);
-        let captions = rule.remembers().then(|| text.embeddings().to_vec());
+        let kept = rule.remembers().then(|| embeddings.map(<[f32]>::to_vec));
         if !loss.loss.is_finite() {
             return Err(Error::NotFinite { what: "the loss".into(), step });
         }
@@ -169,8 +169,8 @@ impl Trainer {
         };
         state.step(&adamw, weights, &gradients)?;
         apply_statistics(weights, &statistics);
-        if let Some(captions) = captions {
-            rule.remember(&captions, clip.config.embed_dim);
+        if let Some([image, text]) = &kept {
+            rule.remember([image, text], clip.config.embed_dim);
         }
         let scale = weights.get_mut(LOGIT_SCALE).map_or(&mut [][..], |t| &mut t.data);
         scale.iter_mut().for_each(|s| *s = s.clamp(0.0, MAX_LOGIT_SCALE));

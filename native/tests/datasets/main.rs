@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cifar;
+mod genome;
 mod imagenet;
 mod karpathy;
 mod pairs;

@@ -171,7 +171,7 @@ fn no_checkpoint(dir: &Path, error: Error) -> Error {
 }
 
 fn no_weights(path: &Path, error: Error) -> Error {
-    let why = "weights are read in this form alone; save them as safetensors";
+    let why = "weights are read in this form alone; `toxiclip convert` makes it of a .pt or .bin";
     error.where_absent(|cause| Error::input(path.display(), format!("{cause}; {why}")))
 }
 

@@ -169,7 +169,8 @@ mod tests {
 
     fn scores(vectors: &Vectors, forest: &IsolationForest) -> Vec<f64> {
         let (distances, pictures) = (|| Ok(Vec::new()), || Ok(vectors.clone()));
-        let sight = Sight { distances: &distances, pictures: &pictures, words: &Vec::new };
+        let losses = &distances;
+        let sight = Sight { distances: &distances, pictures: &pictures, losses, words: &Vec::new };
         forest.scores(&sight, &Seed::new(0)).unwrap()
     }
 

@@ -7,6 +7,7 @@
 //! does not exist yet is a variant that the compiler then asks the pipeline about.
 #![deny(dead_code)]
 
+mod abl;
 mod activation_clustering;
 mod bdetclip;
 mod cleanclip;
@@ -25,6 +26,7 @@ mod neural_cleanse;
 mod none;
 mod par;
 mod roclip;
+mod safeclip;
 mod scale_up;
 mod slof;
 mod spectral;
@@ -58,6 +60,8 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &spectral::ENTRY,
     &activation_clustering::ENTRY,
     &roclip::ENTRY,
+    &safeclip::ENTRY,
+    &abl::ENTRY,
     &finetune::ENTRY,
     &cleanclip::ENTRY,
     &par::ENTRY,
@@ -79,6 +83,8 @@ pub enum Defense {
     Filter(Box<dyn Filter>),
     /// While training: the victim minimises something else.
     Rule(Box<dyn Rule>),
+    /// While training: in parts, on pairs that are chosen on the way.
+    InParts(Box<dyn InParts>),
     /// After training: more training on pairs that the defender trusts.
     Repair(Box<dyn Repair>),
     /// After training: the model stays as it is, and a classifier of the defender's own stands for class prompts.
@@ -95,7 +101,7 @@ impl Defense {
         match self {
             Self::None => "never",
             Self::Filter(_) => "before training",
-            Self::Rule(_) => "while training",
+            Self::Rule(_) | Self::InParts(_) => "while training",
             Self::Repair(_) => "after training",
             Self::Probe(_) => "in place of class prompts",
             Self::Audit(_) => "on a model",
@@ -136,12 +142,53 @@ pub trait Filter: Send + Sync {
     fn cut(&self, offered: &[f32], trusted: &[f32]) -> Result<f32>;
 }
 
+/// A defense that trains in parts, some of them on pairs that were chosen through the model of the part before.
+pub trait InParts: Send + Sync {
+    /// The parts in order, for a victim that would train by this recipe.
+    ///
+    /// # Errors
+    /// If the recipe or the pairs are too few for them.
+    fn plan(&self, offered: &dyn Dataset, victim: &TrainConfig) -> Result<Vec<Part>>;
+}
+
+/// One training of several.
+pub struct Part {
+    /// On what.
+    pub pairs: Which,
+    /// How.
+    pub recipe: TrainConfig,
+    /// Towards what.
+    pub objective: Objective,
+}
+
+/// The pairs of a [`Part`].
+pub enum Which {
+    /// All that are offered.
+    All,
+    /// A side of what a filter makes of them, which looks through the model of the part before. In place of the scores of
+    /// trusted pairs, its cut has those of the first filter.
+    Look(Box<dyn Filter>, Side),
+    /// A side of what the last filter made of them.
+    Again(Side),
+}
+
+/// A side of a cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What stays.
+    Kept,
+    /// What goes; a batch may be larger than it.
+    Apart,
+}
+
 /// What a filter can ask of the pairs before it. What it does not ask for is not computed.
 pub struct Sight<'a> {
     /// 1 − cos of every row's picture and captions, the mean over its captions, (N).
     pub distances: &'a dyn Fn() -> Result<Vec<f32>>,
     /// Embeddings of the pictures as they come out of the encoder, not normalised.
     pub pictures: &'a dyn Fn() -> Result<Vectors>,
+    /// ½·[CE of its row + CE of its column] of every pair among batches of 128, the mean over ten ways to part the set.
+    pub losses: &'a dyn Fn() -> Result<Vec<f32>>,
     /// The class that each row's captions name, if one does: what can be read off them, no label.
     pub words: &'a dyn Fn() -> Vec<Option<usize>>,
 }

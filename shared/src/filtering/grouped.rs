@@ -33,6 +33,7 @@ impl Case {
         let sight = Sight {
             distances: &|| Ok(Vec::new()),
             pictures: &pictures,
+            losses: &|| Ok(Vec::new()),
             words: &|| self.words.clone(),
         };
         let scores = detector.scores(&sight, &Seed::new(0)).unwrap();

@@ -61,7 +61,7 @@ impl Bank {
 }
 
 /// The row of `bank` nearest to each row, the first among equals, and the mean of their cosines.
-fn nearest(unit: &[f32], bank: &[f32], width: usize) -> (Vec<f32>, f32) {
+pub(super) fn nearest(unit: &[f32], bank: &[f32], width: usize) -> (Vec<f32>, f32) {
     let (rows, held) = (unit.len() / width, bank.len() / width);
     let mut cosines = vec![0.0; rows * held];
     let (unit, all) = (Mat::new(unit, rows, width), Mat::new(bank, held, width));

@@ -8,14 +8,20 @@
 //! To add one: a file with its parameters and its loss, a variant of [`Objective`], which the compiler then asks about.
 
 mod bank;
+mod crossed;
+mod flood;
 mod repel;
 mod self_supervised;
+mod unimodal;
 
 use serde::{Deserialize, Serialize};
 
 pub use bank::Bank;
+pub use crossed::crossed;
+pub use flood::Flood;
 pub use repel::Repel;
 pub use self_supervised::SelfSupervised;
+pub use unimodal::Unimodal;
 
 use crate::exec::cpu::contrastive::Contrastive;
 
@@ -32,6 +38,12 @@ pub enum Objective {
     Repel(Repel),
     /// In some epochs a picture is paired with the nearest of earlier captions instead of its own (RoCLIP).
     Bank(Bank),
+    /// The contrastive loss kept at a level, or made to climb (ABL).
+    Flood(Flood),
+    /// Pictures among themselves and captions among themselves (SafeCLIP).
+    Unimodal(Unimodal),
+    /// Pictures with other views of captions, captions with other views of pictures (SafeCLIP).
+    Crossed,
 }
 
 /// How a picture and its caption are shown.
@@ -61,10 +73,13 @@ impl Objective {
     /// The views that a batch is made of, one behind the other.
     pub fn views(&self) -> &'static [View] {
         match self {
-            Self::Contrastive | Self::Repel(_) | Self::Bank(Bank { strong: false, .. }) => {
-                &[View::Recipe]
+            Self::Contrastive
+            | Self::Repel(_)
+            | Self::Flood(_)
+            | Self::Bank(Bank { strong: false, .. }) => &[View::Recipe],
+            Self::SelfSupervised(_) | Self::Unimodal(_) | Self::Crossed => {
+                &[View::Recipe, View::Strong]
             }
-            Self::SelfSupervised(_) => &[View::Recipe, View::Strong],
             Self::Bank(Bank { strong: true, .. }) => &[View::Strong],
         }
     }

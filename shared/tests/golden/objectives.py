@@ -55,6 +55,30 @@ def roclip(i, t, scale):
     return clip(i, held[(i @ held.T).argmax(dim=1)], scale.exp())
 
 
+def abl(i, t, scale, level):
+    loss = clip(normalize(i, dim=-1), normalize(t, dim=-1), scale.exp())
+    # Without a level the loss climbs.
+    return -loss if level is None else (loss - level).abs()
+
+
+def one_way(i, t, scale):
+    return cross_entropy(scale.exp() * i @ t.T, diagonal) / 2
+
+
+def safe_clip_unimodal(i, t, scale):
+    loss, nearest_text = 0.0, torch.tensor(bank).double().flip(dims=(0,))
+    for views, held in ((i, torch.tensor(bank).double()), (t, nearest_text)):
+        weak, strong = normalize(views, dim=-1).split(PAIRS)
+        loss = loss + one_way(strong, held[(weak @ held.T).argmax(dim=1)].detach(), scale)
+    return loss
+
+
+def safe_clip_crossed(i, t, scale):
+    i, t = normalize(i, dim=-1), normalize(t, dim=-1)
+    (i, i_too), (t, t_too) = i.split(PAIRS), t.split(PAIRS)
+    return one_way(i, t_too, scale) + one_way(t, i_too, scale)
+
+
 def case(name, rows, loss, **parameters):
     i, t = (torch.tensor(x[:rows]).double().requires_grad_() for x in (image, text))
     scale = torch.tensor(SCALE, dtype=torch.float64, requires_grad=True)
@@ -77,6 +101,11 @@ golden = {
         case("repel", PAIRS, par, limit=4.0, weight=0.5),
         case("repel", PAIRS, par, limit=1.0, weight=0.5),
         case("bank", PAIRS, roclip),
+        case("flood", PAIRS, abl, level=0.5),
+        case("flood", PAIRS, abl, level=9.0),
+        case("flood", PAIRS, abl, level=None),
+        case("unimodal", 2 * PAIRS, safe_clip_unimodal),
+        case("crossed", 2 * PAIRS, safe_clip_crossed),
     ],
 }
 Path(__file__).with_name("objectives.json").write_text(json.dumps(golden) + "\n")

@@ -1,22 +1,38 @@
-//! Reads the pickles of CIFAR without running them.
+//! Reads pickles without running them.
 //!
-//! A pickle is a program for a stack machine that may call anything by name. Here only the opcodes that a dictionary of
-//! text, numbers, lists and NumPy byte arrays takes are known, and three names, which make an array and call nothing.
-//! Everything else is an error with the opcode's name.
+//! A pickle is a program for a stack machine that may call anything by name. Here only the opcodes that plain values take
+//! are known, and the few names of one [`Dialect`], whose calls make a value and run nothing. Everything else is an error
+//! with the opcode's name.
 
+mod cifar;
+mod torch;
 mod value;
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
-pub(super) use value::Value;
+pub(crate) use cifar::Cifar;
+pub(crate) use torch::Torch;
+pub(crate) use value::{Stored, Strided, Value};
 
-/// What a pickle may name: an array is `_reconstruct` of `ndarray`, its items' type is a `dtype`.
-const NAMES: [(&str, &str); 4] = [
-    ("numpy.core.multiarray _reconstruct", "_reconstruct"),
-    ("numpy._core.multiarray _reconstruct", "_reconstruct"),
-    ("numpy ndarray", "ndarray"),
-    ("numpy dtype", "dtype"),
-];
+/// Whose pickles they are: what they may name, and what comes of it.
+pub(crate) trait Dialect {
+    /// Them in words, for messages.
+    const OF: &str;
+    /// `module name` as pickles write it, and the word that [`Value::Name`] then has.
+    const NAMES: &[(&str, &str)];
+
+    /// What a call makes.
+    fn call<'a>(callee: &str, arguments: &[Value<'a>]) -> Result<Value<'a>, String>;
+
+    /// An object with its state.
+    fn fill<'a>(object: Value<'a>, state: Value<'a>) -> Result<Value<'a>, String>;
+
+    /// What lies beside the pickle under an id.
+    fn beside<'a>(_id: Value<'a>) -> Result<Value<'a>, String> {
+        Err(format!("opcode BINPERSID (0x51) is none that {} use", Self::OF))
+    }
+}
 
 /// Opcodes that other pickles have, for messages.
 const OTHERS: &[(u8, &str)] = &[
@@ -24,11 +40,9 @@ const OTHERS: &[(u8, &str)] = &[
     (b'1', "POP_MARK"),
     (b'2', "DUP"),
     (b'F', "FLOAT"),
-    (b'G', "BINFLOAT"),
     (b'I', "INT"),
     (b'L', "LONG"),
     (b'P', "PERSID"),
-    (b'Q', "BINPERSID"),
     (b'S', "STRING"),
     (b'V', "UNICODE"),
     (b'd', "DICT"),
@@ -41,7 +55,6 @@ const OTHERS: &[(u8, &str)] = &[
     (0x82, "EXT1"),
     (0x83, "EXT2"),
     (0x84, "EXT4"),
-    (0x8a, "LONG1"),
     (0x8b, "LONG4"),
     (0x92, "NEWOBJ_EX"),
     (0x93, "STACK_GLOBAL"),
@@ -55,9 +68,16 @@ const DEPTH: usize = 8;
 /// The one value of a pickle.
 ///
 /// # Errors
-/// With the opcode and its byte, if it is one that CIFAR's files do not use.
-pub(super) fn read(bytes: &[u8]) -> Result<Value<'_>, String> {
-    let mut machine = Machine { bytes, ..Machine::default() };
+/// With the opcode and its byte, if it is one that a dialect's pickles do not use.
+pub(crate) fn read<D: Dialect>(bytes: &[u8]) -> Result<Value<'_>, String> {
+    let mut machine = Machine::<D> {
+        bytes,
+        at: 0,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: BTreeMap::new(),
+        dialect: PhantomData,
+    };
     loop {
         let at = machine.at;
         let step = machine.step().map_err(|why| format!("{why} at byte {at}; nothing was run"))?;
@@ -67,25 +87,27 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value<'_>, String> {
     }
 }
 
-#[derive(Default)]
-struct Machine<'a> {
+struct Machine<'a, D> {
     bytes: &'a [u8],
     at: usize,
     stack: Vec<Value<'a>>,
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value<'a>>,
+    dialect: PhantomData<D>,
 }
 
 const EMPTY: &str = "takes a value that is not there";
 
-impl<'a> Machine<'a> {
+impl<'a, D: Dialect> Machine<'a, D> {
     /// Executes one opcode; the value once the pickle stops.
     fn step(&mut self) -> Result<Option<Value<'a>>, String> {
         let [opcode] = self.array()?;
         match opcode {
             0x80 => match self.array()? {
                 [2 | 3] => {}
-                [protocol] => return Err(format!("protocol {protocol} is not that of CIFAR (2)")),
+                [protocol] => {
+                    return Err(format!("protocol {protocol} is not that of {} (2)", D::OF));
+                }
             },
             b'.' => return self.pop().map(Some),
             b'(' => self.marks.push(self.stack.len()),
@@ -95,6 +117,12 @@ impl<'a> Machine<'a> {
             b'K' => self.int(|[a]: [u8; 1]| i64::from(a))?,
             b'M' => self.int(|two| i64::from(u16::from_le_bytes(two)))?,
             b'J' => self.int(|four| i64::from(i32::from_le_bytes(four)))?,
+            b'G' => {
+                let float = f64::from_be_bytes(self.array()?);
+                self.stack.push(Value::Float(float));
+            }
+            0x8a => self.long()?,
+            b'Q' => self.pop().and_then(D::beside).and_then(|value| self.push(value))?,
             b'U' | b'C' => self.short_text()?,
             b'T' | b'X' | b'B' => self.text()?,
             b'}' => self.stack.push(Value::Dict(vec![])),
@@ -116,9 +144,7 @@ impl<'a> Machine<'a> {
             other => {
                 let known = OTHERS.iter().find(|(byte, _)| *byte == other).map(|(_, name)| *name);
                 let name = known.unwrap_or("unknown");
-                return Err(format!(
-                    "opcode {name} (0x{other:02x}) is none that CIFAR's files use"
-                ));
+                return Err(format!("opcode {name} (0x{other:02x}) is none that {} use", D::OF));
             }
         }
         Ok(None)
@@ -175,6 +201,20 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// A whole number of up to eight bytes, the lowest first, the sign in the last.
+    fn long(&mut self) -> Result<(), String> {
+        let [size] = self.array()?;
+        let bytes = self.bytes(usize::from(size))?;
+        let mut wide = match bytes.last() {
+            Some(last) if last & 0x80 != 0 => [0xff; 8],
+            _ => [0; 8],
+        };
+        let low = wide.get_mut(..bytes.len()).ok_or("a whole number has more than eight bytes")?;
+        low.copy_from_slice(bytes);
+        self.stack.push(Value::Int(i64::from_le_bytes(wide)));
+        Ok(())
+    }
+
     fn short_text(&mut self) -> Result<(), String> {
         let [size] = self.array()?;
         let text = self.bytes(usize::from(size))?;
@@ -211,10 +251,16 @@ impl<'a> Machine<'a> {
         self.push(Value::Dict(dict))
     }
 
-    /// Remembers what cannot change any more; lists are remembered while they are empty, and nobody asks for them.
+    /// Remembers what cannot change any more and is small, so that repeating it costs little; lists are remembered while
+    /// they are empty, and nobody asks for them.
     fn put(&mut self, key: u32) -> Result<(), String> {
         let value = self.stack.last().ok_or(EMPTY)?;
-        if !matches!(value, Value::List(_) | Value::Dict(_) | Value::Tuple(_)) {
+        let small = match value {
+            Value::List(_) | Value::Dict(_) => false,
+            Value::Tuple(items) => items.len() <= 8 && value.depth(2).is_some(),
+            _ => true,
+        };
+        if small {
             self.memo.insert(key, value.clone());
         }
         Ok(())
@@ -222,7 +268,8 @@ impl<'a> Machine<'a> {
 
     fn get(&mut self, key: u32) -> Result<(), String> {
         let value = self.memo.get(&key).cloned();
-        self.push(value.ok_or("refers to something that CIFAR's files do not refer to")?)
+        let why = || format!("refers to something that {} do not refer to", D::OF);
+        self.push(value.ok_or_else(why)?)
     }
 
     fn name(&mut self) -> Result<(), String> {
@@ -234,7 +281,7 @@ impl<'a> Machine<'a> {
             Ok::<_, String>(text)
         };
         let full = format!("{} {}", line()?, line()?);
-        let known = NAMES.iter().find(|(name, _)| *name == full);
+        let known = D::NAMES.iter().find(|(name, _)| *name == full);
         let (_, name) = known.ok_or_else(|| {
             let shown: String = full.chars().take(80).collect();
             format!("opcode GLOBAL (0x63) names `{}`", shown.escape_debug())
@@ -242,63 +289,27 @@ impl<'a> Machine<'a> {
         self.push(Value::Name(name))
     }
 
-    /// Of all calls, those that make an empty array or the type of its items.
     fn call(&mut self) -> Result<(), String> {
-        let arguments = self.pop()?;
-        let callee = self.pop()?;
-        let Value::Tuple(arguments) = arguments else {
-            return Err("opcode REDUCE (0x52) without arguments".into());
+        let (arguments, callee) = (self.pop()?, self.pop()?);
+        let (Value::Name(callee), Value::Tuple(arguments)) = (callee, arguments) else {
+            return Err("opcode REDUCE (0x52) calls no name with arguments".into());
         };
-        let made = match (&callee, arguments.as_slice()) {
-            (Value::Name("_reconstruct"), [Value::Name("ndarray"), ..]) => {
-                Value::Array { shape: vec![0], data: &[] }
-            }
-            (Value::Name("dtype"), [Value::Bytes(b"u1" | b"|u1"), ..]) => Value::Byte,
-            _ => return Err("opcode REDUCE (0x52) makes no array of unsigned bytes".into()),
-        };
-        self.push(made)
+        self.push(D::call(callee, &arguments)?)
     }
 
-    /// Fills what [`Machine::call`] made.
     fn build(&mut self) -> Result<(), String> {
-        let state = self.pop()?;
-        let object = self.pop()?;
-        let Value::Tuple(state) = state else {
-            return Err("opcode BUILD (0x62) without a state".into());
-        };
-        let filled = match (object, state.as_slice()) {
-            // A byte has no order; the other fields are those of types with parts.
-            (Value::Byte, [Value::Int(_), Value::Bytes(b"|"), ..]) => Value::Byte,
-            (
-                Value::Array { .. },
-                [
-                    Value::Int(1),
-                    Value::Tuple(shape),
-                    Value::Byte,
-                    Value::Bool(false) | Value::Int(0),
-                    Value::Bytes(data),
-                ],
-            ) => {
-                let side = |v: &Value<'_>| match v {
-                    Value::Int(n) => usize::try_from(*n).ok(),
-                    _ => None,
-                };
-                let shape: Option<Vec<usize>> = shape.iter().map(side).collect();
-                let size = |shape: &Vec<usize>| {
-                    shape.iter().try_fold(1_usize, |n, side| n.checked_mul(*side))
-                };
-                let shape = shape.filter(|shape| size(shape) == Some(data.len()));
-                Value::Array { shape: shape.ok_or("an array's shape is not its size")?, data }
-            }
-            _ => return Err("opcode BUILD (0x62) fills no array of bytes, row by row".into()),
-        };
-        self.push(filled)
+        let (state, object) = (self.pop()?, self.pop()?);
+        self.push(D::fill(object, state)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Value<'_>, String> {
+        super::read::<Cifar>(bytes)
+    }
 
     #[test]
     fn what_could_run_is_an_error_that_names_it() {
@@ -311,6 +322,7 @@ mod tests {
             (b"cnumpy\nndarray\n)R.", "REDUCE (0x52)"),
             (b"U\x02id)b.", "BUILD (0x62)"),
             (b"Pid\n.", "PERSID"),
+            (b"U\x02idQ.", "BINPERSID"),
             (b"\xff", "unknown (0xff)"),
         ] {
             let error = read(bytes).unwrap_err();
@@ -332,6 +344,7 @@ mod tests {
             b"T\xff\xff\xff\xffx",
             b"h\x00.",
             b"}U\x01ks.",
+            b"\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x00.",
         ] {
             assert!(read(bytes).is_err(), "{bytes:?}");
         }
@@ -350,6 +363,10 @@ mod tests {
         });
         assert_eq!(list.unwrap(), [1, 512, -1]);
         assert_eq!(read.item("c").unwrap_err(), "has no `c`");
+        let numbers =
+            super::read::<Torch>(b"(\x8a\x02\x00\xffG\xbf\xe0\x00\x00\x00\x00\x00\x00\x8a\x00t.");
+        let wanted = vec![Value::Int(-256), Value::Float(-0.5), Value::Int(0)];
+        assert_eq!(numbers.unwrap(), Value::Tuple(wanted));
         assert!(read.item("b").unwrap().list("b", Value::index).is_err());
     }
 }

@@ -1,11 +1,12 @@
-//! What a pickle of CIFAR says, as plain values, and how a reader asks for them.
+//! What a pickle says, as plain values, and how a reader asks for them.
 
 /// A value; text and bytes lie in the file.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::data) enum Value<'a> {
+pub(crate) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
+    Float(f64),
     /// Text or bytes: Python 2 knew no difference.
     Bytes(&'a [u8]),
     Tuple(Vec<Value<'a>>),
@@ -20,6 +21,32 @@ pub(in crate::data) enum Value<'a> {
         shape: Vec<usize>,
         data: &'a [u8],
     },
+    /// What PyTorch keeps beside the pickle.
+    Stored(Stored<'a>),
+    /// A view of one.
+    Strided(Strided<'a>),
+}
+
+/// Numbers of one type in a file of their own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Stored<'a> {
+    /// Name of the type, as PyTorch's classes have it: `Float`.
+    pub kind: &'static str,
+    /// Name of the file.
+    pub key: &'a [u8],
+    /// How many.
+    pub count: usize,
+}
+
+/// A tensor as PyTorch describes it: where its numbers lie in a storage.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Strided<'a> {
+    pub storage: Stored<'a>,
+    /// Index of the first.
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    /// Steps from one to the next along each axis.
+    pub strides: Vec<usize>,
 }
 
 impl<'a> Value<'a> {
@@ -42,14 +69,14 @@ impl<'a> Value<'a> {
     }
 
     /// The item of a dictionary.
-    pub(in crate::data) fn item(&self, key: &str) -> Result<&Self, String> {
+    pub(crate) fn item(&self, key: &str) -> Result<&Self, String> {
         let Self::Dict(items) = self else { return Err("is no dictionary".into()) };
         let found = items.iter().find(|(k, _)| *k == Value::Bytes(key.as_bytes()));
         found.map(|(_, value)| value).ok_or_else(|| format!("has no `{key}`"))
     }
 
     /// A list whose items are all of one kind.
-    pub(in crate::data) fn list<T>(
+    pub(crate) fn list<T>(
         &self,
         what: &str,
         of: impl Fn(&Self) -> Option<T>,
@@ -59,14 +86,14 @@ impl<'a> Value<'a> {
         items.iter().map(of).collect::<Option<_>>().ok_or_else(wrong)
     }
 
-    pub(in crate::data) fn index(&self) -> Option<usize> {
+    pub(crate) fn index(&self) -> Option<usize> {
         match self {
             Self::Int(n) => usize::try_from(*n).ok(),
             _ => None,
         }
     }
 
-    pub(in crate::data) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         match self {
             Self::Bytes(bytes) => String::from_utf8(bytes.to_vec()).ok(),
             _ => None,

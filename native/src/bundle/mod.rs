@@ -1,0 +1,98 @@
+//! Bundles: a finished run as one `.tar.zst` that others can check without the program that made it having to be trusted.
+//!
+//! | member | content |
+//! |---|---|
+//! | `bundle.json` | [`Contents`]: what it is about, and size and sha256 of every other member; comes first |
+//! | `rows.jsonl` | the rows |
+//! | `evidence/RUN.parquet` | what each row's value follows from |
+//! | `armed/DIGEST.json` | the drawn attacks |
+//! | `benchmark.toml` | what was asked |
+//! | `cards.json` | papers and threat models of its attacks and defenses |
+//!
+//! Checkpoints are named by the digests of their weights and are not inside.
+
+mod data;
+mod pack;
+mod unpack;
+mod verify;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use toxiclip_shared::digest::Digest;
+
+use crate::provenance::Code;
+
+pub use pack::pack;
+pub use verify::{Report, verify};
+
+/// Raised when members have another meaning.
+const FORMAT: u32 = 1;
+/// The member that comes first.
+const CONTENTS: &str = "bundle.json";
+/// Members at most.
+const MEMBERS: usize = 20_000;
+/// Bytes of all members at most, unpacked.
+const BYTES: u64 = 1 << 30;
+
+/// `bundle.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    format: u32,
+    /// Path of the benchmark below `benchmarks/`, without its ending.
+    benchmark: String,
+    /// The program that made the rows.
+    code: Code,
+    /// What it ran on.
+    environment: Value,
+    /// Digests of the weights behind the rows, ascending.
+    checkpoints: Vec<Digest>,
+    /// All other members.
+    files: BTreeMap<String, Member>,
+}
+
+/// A member as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Member {
+    bytes: u64,
+    sha256: Digest,
+}
+
+/// Whether a member may have this name: one or two plain words with a slash between.
+fn is_plain(name: &str) -> bool {
+    let word = |word: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !word.is_empty() && !word.starts_with('.') && word.chars().all(plain)
+    };
+    name.len() <= 200 && name.split('/').count() <= 2 && name.split('/').all(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn members_have_plain_names() {
+        for name in ["rows.jsonl", "evidence/ab12.parquet", "armed/a-b_c.json"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in [
+            "",
+            "/etc/passwd",
+            "../rows.jsonl",
+            "a/../b",
+            "a//b",
+            "a/b/c",
+            ".x",
+            "a/.x",
+            "a b",
+            "ä",
+            "a\\b",
+        ] {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
+}

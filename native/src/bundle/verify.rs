@@ -1,0 +1,177 @@
+//! What follows from a bundle: its numbers are recomputed, its questions and samples compared with the benchmark's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use toxiclip_shared::digest::Digest;
+
+use super::unpack::{lay_out, unpack};
+use super::{Contents, data};
+use crate::benchmark::{Benchmark, Cell, Form};
+use crate::catalogue;
+use crate::failure::{Failure, Result};
+use crate::manifest;
+use crate::pipeline::Plan;
+use crate::published;
+use crate::report::aggregate::Results;
+use crate::row::Row;
+
+/// What was checked, and what could not be.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// A line for each check that was passed.
+    pub passed: Vec<String>,
+    /// A line for each check that could not be made here, with the reason.
+    pub skipped: Vec<String>,
+}
+
+/// Checks a bundle; `data_root` is where its data lie if they do not come with the program.
+///
+/// # Errors
+/// With the first reason why its numbers do not follow.
+pub fn verify(bytes: &[u8], data_root: Option<&Path>) -> Result<Report> {
+    let forged = |why: String| Failure::failed(format!("the bundle {why}"));
+    let (contents, members) = unpack(bytes).map_err(forged)?;
+    let place =
+        tempfile::tempdir().map_err(|e| Failure::failed(format!("no folder for it: {e}")))?;
+    lay_out(&members, place.path()).map_err(|e| Failure::io(place.path(), &e))?;
+    let mut report = Report::default();
+    let count = members.len();
+    report.passed.push(format!("{count} members are what its table of contents says"));
+    let refused = |e: anyhow::Error| Failure::failed(format!("the bundle: {e:#}"));
+    let results = Results::load(&[place.path()], false).map_err(refused)?;
+    rows(&contents, &results, &mut report)?;
+    let benchmark = Benchmark::read(&place.path().join("benchmark.toml"), Form::Laptop, &[], &[])?;
+    let wanted = &benchmark.eval.metrics;
+    published::every_value(place.path(), &results, wanted).map_err(refused)?;
+    let values = results.rows.iter().filter(|row| row.value.is_some()).count();
+    report.passed.push(format!("{values} values and their intervals follow from their evidence"));
+    protocol(&contents, &members["benchmark.toml"], &mut report);
+    match Plan::new(&benchmark, data_root) {
+        Ok(plan) => samples(&plan, &results, place.path(), &mut report)?,
+        Err(why) => report.skipped.push(format!("questions, samples and poison: {why}")),
+    }
+    Ok(report)
+}
+
+/// Rows are of the program and the benchmark that the contents name, and none failed.
+fn rows(contents: &Contents, results: &Results, report: &mut Report) -> Result<()> {
+    let forged = |why: String| Err(Failure::failed(format!("the bundle: {why}")));
+    if let Some(note) = results.notes.first() {
+        return forged(note.clone());
+    }
+    for row in &results.rows {
+        let id = row.run.short();
+        if row.benchmark != contents.benchmark {
+            return forged(format!("run {id} is of benchmark {}", row.benchmark));
+        }
+        if row.code != contents.code {
+            return forged(format!("run {id} is of another program than the bundle says"));
+        }
+        if let Some(error) = &row.error {
+            return forged(format!("run {id} failed ({error})"));
+        }
+    }
+    let mut models = BTreeMap::new();
+    for row in &results.rows {
+        if *models.entry(row.run).or_insert(row.weights) != row.weights {
+            return forged(format!("the rows of run {} are of two models", row.run.short()));
+        }
+    }
+    let weights: BTreeSet<Digest> = results.rows.iter().filter_map(|row| row.weights).collect();
+    if !weights.iter().eq(&contents.checkpoints) {
+        return forged("its rows are of other weights than it says".to_owned());
+    }
+    match contents.code.dirty {
+        true => report.skipped.push("the program was built from changed sources".to_owned()),
+        false => report.passed.push(format!(
+            "rows of one program, commit {}",
+            contents.code.commit.get(..12).unwrap_or(&contents.code.commit)
+        )),
+    }
+    Ok(())
+}
+
+/// Whether the benchmark is the one that lies here under its name.
+fn protocol(contents: &Contents, text: &[u8], report: &mut Report) {
+    let name = &contents.benchmark;
+    let here = catalogue::benchmarks_folder().join(format!("{name}.toml"));
+    match std::fs::read(here) {
+        Ok(own) if own == text => {
+            report.passed.push(format!("the benchmark is {name} as it is here"));
+        }
+        Ok(_) => report.skipped.push(format!("the benchmark is another version of {name}")),
+        Err(_) => report.skipped.push(format!("there is no benchmark {name} here")),
+    }
+}
+
+/// Whether a row says of itself what the benchmark asks of its cell.
+fn is_of(plan: &Plan<'_>, cell: &Cell, against: Option<usize>, row: &Row) -> bool {
+    let benchmark = plan.benchmark;
+    let victim = &benchmark.victims[cell.victim];
+    row.dataset == benchmark.datasets[cell.dataset]
+        && row.encoder == benchmark.encoders[cell.encoder].name
+        && row.attack == *benchmark.attacks[cell.attack].spec()
+        && row.against.as_ref() == against.map(|attack| benchmark.attacks[attack].spec())
+        && row.defense == *benchmark.defenses[cell.defense].spec()
+        && row.victim.as_ref() == Some(&victim.spec).filter(|_| !victim.plain())
+}
+
+/// Every model that the benchmark asks for is there, scored on exactly its samples, poisoned as the attack is drawn here.
+fn samples(plan: &Plan<'_>, results: &Results, dir: &Path, report: &mut Report) -> Result<()> {
+    let forged = |why: String| Err(Failure::failed(format!("the bundle: {why}")));
+    let asked = published::asked(plan);
+    let found: BTreeSet<_> = results.rows.iter().map(published::answered).collect();
+    if let Some((_, _, seed, _)) = asked.difference(&found).next() {
+        let missing = asked.difference(&found).count();
+        return forged(format!(
+            "{missing} of {} models are missing, one of them of seed {seed}, or have another config or other data",
+            asked.len()
+        ));
+    }
+    if found.len() > asked.len() {
+        return forged("it has models that its benchmark does not ask for".to_owned());
+    }
+    let (mut checked, mut drawn) = (0, 0);
+    for work in &plan.works {
+        let cell = &work.cell;
+        let control = plan.attack(cell).armed.is_control();
+        let rivals = control.then(|| plan.known_rivals(cell)).into_iter().flatten();
+        for against in std::iter::once(None).chain(rivals.map(Some)) {
+            let id = plan.run_id(cell, against);
+            let mut rows = results.rows.iter().filter(|row| row.run == id);
+            let Some(row) = rows.next() else { continue };
+            if let Some(other) =
+                std::iter::once(row).chain(rows).find(|r| !is_of(plan, cell, against, r))
+            {
+                let metric = &other.metric;
+                return forged(format!("run {}, {metric}: its row names another cell", id.short()));
+            }
+            let prepared = plan.drawn(cell, against.unwrap_or(cell.attack));
+            let own = Digest::of(&plan.attack(cell).armed);
+            if plan.attack(cell).complete() && row.poison != Some(own) {
+                return forged(format!("run {} is poisoned otherwise than its attack", id.short()));
+            }
+            drawn += usize::from(plan.attack(cell).complete());
+            let armed = match prepared.complete() {
+                true => prepared.armed.clone(),
+                // What was searched for through an encoder is in the bundle.
+                false => match row.poison.filter(|_| against.is_none()) {
+                    Some(poison) => {
+                        manifest::armed(&dir.join(format!("armed/{}.json", poison.short())))?
+                    }
+                    None => continue,
+                },
+            };
+            let set = &plan.sets[cell.dataset];
+            let evidence = results.evidence(row).unwrap_or_default();
+            data::check(evidence, &*set.test, &*set.utility, &armed)
+                .or_else(|why| forged(format!("run {}: {why}", id.short())))?;
+            checked += 1;
+        }
+    }
+    report.passed.push(format!("all {} models that the benchmark asks for are there", asked.len()));
+    report.passed.push(format!("{checked} runs judge exactly the samples of the data"));
+    report.passed.push(format!("{drawn} runs are poisoned as their attack is drawn here"));
+    Ok(())
+}

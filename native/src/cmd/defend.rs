@@ -1,0 +1,103 @@
+//! `toxiclip defend`: a repair of a finished checkpoint.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+use toxiclip_shared::checkpoint::Provenance;
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::defenses::{DEFENSES, Defense, Repair};
+use toxiclip_shared::recipe::TrainConfig;
+
+use super::train::{choice, copy};
+use crate::argument::{Source, Spec};
+use crate::benchmark::Choice;
+use crate::cli::Context;
+use crate::data;
+use crate::failure::{Failure, Result};
+use crate::output;
+use crate::pipeline::Stages;
+use crate::pipeline::line;
+use crate::pipeline::origin::Origin;
+
+/// Trains a checkpoint on by a repair, on pairs that the defender trusts.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The checkpoint; it stays as it is.
+    #[arg(long, value_name = "CKPT")]
+    pub checkpoint: PathBuf,
+    /// The repair, `name` or `name:key=value,…`.
+    #[arg(long, value_name = "D")]
+    pub defense: Spec,
+    /// The clean pairs: a data set's name, folder:DIR, csv:FILE or wds:PATTERN. The repair's `share` says how many of them
+    /// are taken.
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Source,
+    /// Folder of data sets that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Seed of all randomness.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where the repaired checkpoint and `train.jsonl` go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Repairs, and copies the finished checkpoint out of the cache.
+///
+/// # Errors
+/// If the defense is no repair, the data are too few, training fails, or the folder cannot be written.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let spec = choice("defense", DEFENSES, &args.defense)?;
+    let defense = spec.make(DEFENSES).map_err(Failure::request)?;
+    let moment = defense.moment();
+    let instead = match *defense {
+        Defense::Repair(repair) => return repair_with(&*repair, &spec, args, context),
+        Defense::Filter(_) => "it acts in `toxiclip train`, or looks in `toxiclip scan data`",
+        Defense::Rule(_) | Defense::InParts(_) => "it acts in `toxiclip train`",
+        Defense::Audit(_) => "it looks in `toxiclip scan model`",
+        Defense::None | Defense::Probe(_) | Defense::Screen(_) => {
+            "put it among the defenses of a benchmark"
+        }
+    };
+    Err(Failure::request(format!(
+        "--defense: {} acts {moment} and repairs no checkpoint; {instead}",
+        spec.name()
+    )))
+}
+
+fn repair_with(repair: &dyn Repair, spec: &Choice, args: &Args, context: &Context) -> Result<()> {
+    let clean: Arc<dyn Dataset> = data::training(&args.data, args.data_root.as_deref())?;
+    if let Some(remark) = clean.remark() {
+        context.progress.warn(remark);
+    }
+    let start = Origin::read(&args.checkpoint)?;
+    let encoder = match &start {
+        Origin::Checkpoint { provenance: Some(said), .. } => said.encoder.clone(),
+        _ => args.checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    if let Some(banner) = start.banner() {
+        context.progress.warn(&banner);
+    }
+    let said = |recipe: &TrainConfig, pairs: &Arc<dyn Dataset>| Provenance {
+        encoder,
+        defense: Some(spec.spec().clone()),
+        data: json!({ "name": pairs.name(), "digest": pairs.digest() }),
+        recipe: json!({ "train": recipe, "seed": args.seed }),
+        ..Provenance::default()
+    };
+    let fit = line::repaired(repair, start, &clean, args.seed, said)?;
+    let stages = Stages::new(context)?;
+    fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
+    let (dir, record) = fit.run(&stages)?;
+    copy(&dir, &args.out)?;
+    output::print(&format!(
+        "{}\nweights {}\n{} steps in {:.1} s",
+        args.out.display(),
+        record.weights,
+        record.steps,
+        record.seconds
+    ))
+}

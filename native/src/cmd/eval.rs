@@ -1,0 +1,257 @@
+//! `toxiclip eval`: one checkpoint on one data set.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use toxiclip_shared::attacks::Armed;
+use toxiclip_shared::checkpoint::Provenance;
+use toxiclip_shared::data::{Dataset, Splits};
+use toxiclip_shared::digest::Digest;
+use toxiclip_shared::metrics::{self, Value as Measured};
+
+use crate::argument::Source;
+use crate::catalogue::Kind;
+use crate::cli::Context;
+use crate::data;
+use crate::evaluate::task::{Asked, Task, armed, ask};
+use crate::evidence;
+use crate::failure::{Failure, Result};
+use crate::manifest;
+use crate::model::{Model, banner};
+use crate::output;
+use crate::provenance::Code;
+use crate::row::Row;
+use crate::store::write_atomic;
+use crate::timer::Timer;
+
+/// Measures a checkpoint: zero-shot, retrieval or a linear probe, and an attack that is already drawn.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The checkpoint.
+    #[arg(long, value_name = "CKPT")]
+    pub checkpoint: PathBuf,
+    /// What it is measured on: a data set's test split, folder:DIR, csv:FILE or wds:PATTERN.
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Source,
+    /// Folder of data sets that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// What it is asked.
+    #[arg(long, value_name = "TASK")]
+    pub task: Task,
+    /// Class prompts: those of a data set, or a file with one a line, `{}` or `{c}` being the class [default: the set's own].
+    #[arg(long, value_name = "NAME|FILE")]
+    pub templates: Option<String>,
+    /// The attack whose trigger and goals are tested too: `armed.json` of `train`, `poison` or `run`.
+    #[arg(long, value_name = "FILE.json")]
+    pub armed: Option<PathBuf>,
+    /// Seed of the random captions that goals are compared with.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Where rows, evidence and the result in CLIP_benchmark's form go.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Measures, prints the table, and writes rows and evidence.
+///
+/// # Errors
+/// If the checkpoint or the data cannot be read, the task does not fit them, or the folder holds other results.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let timer = Timer::start();
+    let (model, provenance) = Model::load(&args.checkpoint)?;
+    if let Some(banner) = banner(&args.checkpoint, provenance.as_ref()) {
+        context.progress.warn(&banner);
+    }
+    let splits = splits(args)?;
+    let measured_on = splits.utility.as_ref().unwrap_or(&splits.test);
+    if let Some(remark) = measured_on.remark() {
+        context.progress.warn(remark);
+    }
+    let attack = args.armed.as_deref().map(manifest::armed).transpose()?;
+    let templates = templates(args)?;
+    let lab = context.lab()?;
+    let asked = Asked { model: &model, splits: &splits, templates: &templates, lab: &lab };
+    let mut judgements = ask(&asked, args.task)?;
+    if let Some(attack) = &attack {
+        judgements.extend(armed(&asked, attack, args.seed)?);
+    }
+    let values = metrics::values(&judgements)?;
+    let row = row(args, &model, provenance.as_ref(), &**measured_on, (attack.as_ref(), &templates));
+    let row = Row { seconds: timer.seconds(), ..row };
+    let path = args.out.join("rows.jsonl");
+    refuse_others(&path, &row)?;
+    let evidence = args.out.join("evidence").join(format!("{}.parquet", row.run));
+    evidence::write(&evidence, &judgements)?;
+    write_rows(&path, &row, &values)?;
+    let (name, result) = clip_benchmark(args, &row, &values);
+    write_atomic(&args.out.join(name), format!("{result:#}\n").as_bytes())?;
+    output::print(&table(&values))
+}
+
+/// What is measured on, and what a probe is fitted to.
+fn splits(args: &Args) -> Result<Splits> {
+    match &args.data {
+        Source::Named(name) => {
+            let fits = args.task.utility().is_none_or(|task| data::answers(name, task));
+            if !fits {
+                return Err(Failure::request(format!(
+                    "data set {name} cannot be asked that; see `toxiclip show dataset {name}`"
+                )));
+            }
+            data::named(name, args.data_root.as_deref())
+        }
+        located => {
+            let test = data::training(located, None)?;
+            Ok(Splits { train: None, val: None, test, utility: None })
+        }
+    }
+}
+
+fn templates(args: &Args) -> Result<Vec<String>> {
+    let own = match &args.data {
+        Source::Named(name) => name,
+        Source::Folder(_) | Source::Table(_) | Source::Shards(_) => "",
+    };
+    match args.templates.as_deref() {
+        None => data::templates(own),
+        Some(file) if Path::new(file).is_file() => read_templates(Path::new(file)),
+        Some(name) => {
+            let known = Kind::Datasets.find(name);
+            known.map_err(|e| Failure::request(format!("--templates: no such file, and {e}")))?;
+            data::templates(name)
+        }
+    }
+}
+
+fn read_templates(file: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(file).map_err(|e| Failure::io(file, &e))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let one = |(i, line): (usize, &str)| {
+        let line = line.trim().replace("{c}", "{}");
+        match line.contains("{}") {
+            true => Ok(line),
+            false => Err(Failure::request(format!(
+                "{}:{}: a prompt without {{}} for the class",
+                file.display(),
+                i + 1
+            ))),
+        }
+    };
+    let all: Vec<String> = lines.map(one).collect::<Result<_>>()?;
+    match all.is_empty() {
+        true => Err(Failure::request(format!("{}: no prompts, one a line", file.display()))),
+        false => Ok(all),
+    }
+}
+
+/// What is known of the checkpoint and of what it was asked; the value is missing.
+fn row(
+    args: &Args,
+    model: &Model,
+    provenance: Option<&Provenance>,
+    data: &dyn Dataset,
+    (attack, templates): (Option<&Armed>, &[String]),
+) -> Row {
+    let none = || json!({ "name": "none" });
+    let weights = model.weights.digest();
+    let poison = attack.map(Digest::of);
+    let config = Digest::of(&json!({
+        "task": args.task, "templates": templates, "armed": poison, "version": crate::evaluate::VERSION,
+    }));
+    let known = |of: fn(&Provenance) -> Option<&Value>| provenance.and_then(of).cloned();
+    let poisoned = known(|p| p.attack.as_ref());
+    let against = match poisoned {
+        None => poison.map(|digest| json!({ "name": "armed", "digest": digest })),
+        Some(_) => None,
+    };
+    let folder = args.checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Row {
+        run: Digest::of(&(config, data.digest(), weights, args.seed)),
+        benchmark: "eval".to_owned(),
+        dataset: data.name().to_owned(),
+        encoder: provenance.map_or(folder, |p| p.encoder.clone()),
+        attack: poisoned.unwrap_or_else(none),
+        against,
+        defense: known(|p| p.defense.as_ref()).unwrap_or_else(none),
+        victim: None,
+        seed: args.seed,
+        metric: String::new(),
+        value: None,
+        lo: None,
+        hi: None,
+        n: 0,
+        config,
+        data: data.digest(),
+        poison,
+        weights: Some(weights),
+        code: Code::of_this_build(),
+        machine: "cpu".to_owned(),
+        seconds: 0.0,
+        error: None,
+    }
+}
+
+/// A folder with results of something else is not overwritten.
+fn refuse_others(path: &Path, row: &Row) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let kept = crate::row::read(path).map_err(|e| Failure::request(format!("{e:#}")))?;
+    match kept.rows.iter().find(|kept| kept.run != row.run) {
+        None => Ok(()),
+        Some(other) => Err(Failure::request(format!(
+            "{} holds other results (run {}); choose another --out or remove it",
+            path.display(),
+            other.run.short()
+        ))),
+    }
+}
+
+fn write_rows(path: &Path, row: &Row, values: &[Measured]) -> Result<()> {
+    let mut text = String::new();
+    for Measured { metric, value, lo, hi, n } in values {
+        let (value, lo, hi) = (Some(*value), Some(*lo), Some(*hi));
+        let row = Row { metric: metric.clone(), value, lo, hi, n: *n, ..row.clone() };
+        text.push_str(&serde_json::to_string(&row).map_err(Failure::failed)?);
+        text.push('\n');
+    }
+    write_atomic(path, text.as_bytes())
+}
+
+/// Name and content of the file that CLIP_benchmark would write; what it has no word for is left out.
+fn clip_benchmark(args: &Args, row: &Row, values: &[Measured]) -> (String, Value) {
+    let word = |metric: &str| {
+        let (kind, k) = metric.split_once('@').unwrap_or((metric, ""));
+        match (kind, k) {
+            ("ca", "") => Some("acc1".to_owned()),
+            ("ca", "5") => Some("acc5".to_owned()),
+            ("mpcr", _) => Some("mean_per_class_recall".to_owned()),
+            ("ir", k) => Some(format!("image_retrieval_recall@{k}")),
+            ("tr", k) => Some(format!("text_retrieval_recall@{k}")),
+            _ => None,
+        }
+    };
+    let named = values.iter().filter_map(|v| Some((word(&v.metric)?, json!(v.value))));
+    let metrics: serde_json::Map<String, Value> = named.collect();
+    let pretrained = args.checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let task = args.task.clip_benchmark();
+    let result = json!({
+        "dataset": row.dataset, "model": row.encoder, "pretrained": pretrained,
+        "task": task, "metrics": metrics, "language": "en",
+    });
+    let name = format!("{}_{pretrained}_{}_en_{task}.json", row.dataset, row.encoder);
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    (name.chars().map(plain).collect(), result)
+}
+
+fn table(values: &[Measured]) -> String {
+    let head = ["metric", "value", "95 % interval", "n"].map(str::to_owned);
+    let line = |v: &Measured| {
+        let interval = format!("[{:.4}, {:.4}]", v.lo, v.hi);
+        [v.metric.clone(), format!("{:.4}", v.value), interval, v.n.to_string()]
+    };
+    let rows: Vec<[String; 4]> = std::iter::once(head).chain(values.iter().map(line)).collect();
+    output::columns(&rows)
+}

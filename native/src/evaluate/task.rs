@@ -1,0 +1,168 @@
+//! One model asked one thing, without a benchmark around it: the work of `toxiclip eval`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+use toxiclip_shared::attacks::{Aim, Armed};
+use toxiclip_shared::data::{Dataset, Splits, Triggered, Worded};
+use toxiclip_shared::defenses::{DEFENSES, Defense};
+use toxiclip_shared::metrics::{Judgement, Task as Evidence};
+use toxiclip_shared::probe::Head;
+use toxiclip_shared::seed::Seed;
+
+use super::judge::unlabelled;
+use super::{
+    Embeddings, embed, judge_goals, judge_key, judge_targeted, judge_trigger, judge_utility,
+    judge_worded,
+};
+use crate::benchmark::{Choice, Utility};
+use crate::encode;
+use crate::failure::{Failure, Result};
+use crate::lab::Lab;
+use crate::model::Model;
+use crate::prepared::Prepared;
+
+/// What a model can be asked by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Which class a picture has, by class prompts.
+    ZeroShot,
+    /// Which picture belongs to a caption, and the other way round.
+    Retrieval,
+    /// Which class a picture has, by a classifier fitted to the training split's embeddings.
+    LinearProbe,
+}
+
+impl Task {
+    /// The benchmark's word for it; a probe has none.
+    pub fn utility(self) -> Option<Utility> {
+        match self {
+            Self::ZeroShot => Some(Utility::ZeroShot),
+            Self::Retrieval => Some(Utility::Retrieval),
+            Self::LinearProbe => None,
+        }
+    }
+
+    /// CLIP_benchmark's word for it.
+    pub fn clip_benchmark(self) -> &'static str {
+        match self {
+            Self::ZeroShot => "zeroshot_classification",
+            Self::Retrieval => "zeroshot_retrieval",
+            Self::LinearProbe => "linear_probe",
+        }
+    }
+}
+
+/// Who is asked, about what.
+pub struct Asked<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Utility is measured on `utility` where there is one, attacks on `test`; a probe is fitted to `train`.
+    pub splits: &'a Splits,
+    /// Class prompts.
+    pub templates: &'a [String],
+    /// Bars and Ctrl-C.
+    pub lab: &'a Lab,
+}
+
+/// Its answers about the pictures and captions as they are.
+///
+/// # Errors
+/// If pictures have no classes where they are needed, or a probe nothing to be fitted to.
+pub fn ask(asked: &Asked<'_>, task: Task) -> Result<Vec<Judgement>> {
+    let data = asked.splits.utility.as_ref().unwrap_or(&asked.splits.test);
+    let embeddings = asked.embed(&**data, asked.templates)?;
+    match task.utility() {
+        Some(task) => judge_utility(&**data, &embeddings, &[task]),
+        None => {
+            let head = fit(asked)?;
+            let images = head.pictures(&embeddings.images);
+            let (dim, captions, classes) = (embeddings.dim + 2, Vec::new(), head.classes());
+            let read = Embeddings { dim, images, captions, classes };
+            judge_utility(&**data, &read, &[Utility::ZeroShot])
+        }
+    }
+}
+
+/// What an attack's captions fetch and what stamped pictures are taken for. No clean model stands beside it: there is no
+/// `asr-lift`.
+///
+/// # Errors
+/// If the attack was drawn for other classes or pictures.
+pub fn armed(asked: &Asked<'_>, attack: &Armed, seed: u64) -> Result<Vec<Judgement>> {
+    let (test, seed) = (&asked.splits.test, Seed::new(seed));
+    check(&**test, attack)?;
+    let plain = asked.embed(&**test, asked.templates)?;
+    let mut all = match attack.words.as_ref().filter(|_| !attack.goals.is_empty()) {
+        None => judge_goals(&**test, &plain, &attack.goals, &seed)?,
+        Some(words) => {
+            let worded = Worded::new(Arc::clone(test), words);
+            let own = asked.embed(&worded, asked.templates)?;
+            judge_worded((&**test, &plain), (&worded, &own), &attack.goals, &seed, None)?
+        }
+    };
+    for aim in attack.aims() {
+        all.extend(triggered(asked, &aim)?);
+    }
+    all.extend(judge_targeted(&**test, &plain, &attack.pictures, None)?);
+    Ok(all)
+}
+
+fn triggered(asked: &Asked<'_>, aim: &Aim<'_>) -> Result<Vec<Judgement>> {
+    let test = &asked.splits.test;
+    let stamped = Triggered::new(Arc::clone(test), aim.trigger.clone());
+    let prompts = aim.prompts(asked.templates);
+    let mut all = judge_trigger(&stamped, &asked.embed(&stamped, &prompts)?, aim, None)?;
+    if aim.words.is_some() {
+        let image = asked.embed(&stamped, asked.templates)?;
+        all.extend(judge_key(Evidence::ImageKey, &stamped, &image, aim)?);
+        let text = asked.embed(&**test, &prompts)?;
+        all.extend(judge_key(Evidence::TextKey, &**test, &text, aim)?);
+    }
+    Ok(all)
+}
+
+/// Indices of classes mean something in the data that an attack was drawn for alone.
+fn check(test: &dyn Dataset, attack: &Armed) -> Result<()> {
+    let goals = attack.goals.iter().flat_map(|goal| goal.from.iter().chain(&goal.to)).copied();
+    let pictures = attack.pictures.iter().map(|picture| picture.target);
+    let all = goals.chain(attack.target).chain(pictures);
+    let classes = test.classes().len();
+    match all.max() {
+        Some(largest) if largest >= classes => Err(Failure::request(format!(
+            "--armed: the attack was drawn for other data: it names class {largest}, and {} has {classes}",
+            test.name()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// CLIP's probe: logistic regression on the unit embeddings of the whole training split.
+fn fit(asked: &Asked<'_>) -> Result<Head> {
+    let Some(train) = &asked.splits.train else {
+        return Err(Failure::request(
+            "linear-probe: there is no training split here to fit a classifier to; give a data set that has one",
+        ));
+    };
+    let whole = json!({ "share": 1.0 }).as_object().cloned().unwrap_or_default();
+    let choice = Choice::new("defense", DEFENSES, "linear-probe", whole);
+    let made = choice.and_then(|choice| choice.make(DEFENSES)).map_err(Failure::request)?;
+    let Defense::Probe(probe) = *made else { unreachable!("linear-probe is a probe") };
+    let label = |row: usize| train.examples()[row].class.ok_or_else(|| unlabelled(&**train, row));
+    let labels: Vec<usize> = (0..train.examples().len()).map(label).collect::<Result<_>>()?;
+    let unit = encode::images(asked.model, &**train)?;
+    let (width, classes) = (asked.model.clip.config.embed_dim, train.classes().len());
+    let fitted = asked.lab.watched("linear-probe".to_owned(), |tick| {
+        probe.logistic().fit(&unit, width, (&labels, classes), tick)
+    })?;
+    Ok(fitted.head)
+}
+
+impl Asked<'_> {
+    fn embed(&self, data: &dyn Dataset, templates: &[String]) -> Result<Embeddings> {
+        self.lab.interrupt.check()?;
+        embed(self.model, data, templates, &Prepared::default())
+    }
+}

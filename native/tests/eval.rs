@@ -1,0 +1,295 @@
+//! `eval`, `scan` and `defend` on a small victim, against what a benchmark says of the same model.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use program::{error, rows};
+use serde_json::Value;
+use toxiclip_shared::metrics;
+
+const SPEC: &str = r#"
+title = "one victim"
+analysis = "the same numbers from two commands"
+[matrix]
+dataset = ["emoji"]
+encoder = ["tiny-resnet"]
+attack = ["none", "badnets:target=banana,rate=0.2"]
+defense = ["none", "finetune:epochs=1", "decree:steps=20"]
+seed = [0]
+[train]
+epochs = 2
+"#;
+
+/// A finished benchmark with its cache, and the folder of its poisoned victim.
+struct Bench {
+    _place: tempfile::TempDir,
+    out: PathBuf,
+    cache: PathBuf,
+    victim: PathBuf,
+    armed: PathBuf,
+}
+
+fn bench() -> &'static Bench {
+    static BENCH: OnceLock<Bench> = OnceLock::new();
+    BENCH.get_or_init(|| {
+        let place = tempfile::tempdir().unwrap();
+        let done = program::run(place.path(), SPEC, ["cache", "out"], &[]);
+        assert!(done.status.success(), "{}", error(&done));
+        let (out, cache) = (place.path().join("out"), place.path().join("cache"));
+        let victims = fs::read_dir(cache.join("train")).unwrap().map(|e| e.unwrap().path());
+        let poisoned = |dir: &PathBuf| {
+            let text = fs::read_to_string(dir.join("toxiclip.json")).unwrap_or_default();
+            text.contains("\"poisoned\": true")
+        };
+        let victim = victims.into_iter().find(poisoned).unwrap();
+        let armed = fs::read_dir(out.join("armed")).unwrap().next().unwrap().unwrap().path();
+        Bench { _place: place, out, cache, victim, armed }
+    })
+}
+
+fn toxiclip(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+    command.args(arguments).arg("--cache").arg(&bench().cache).output().unwrap()
+}
+
+fn said(arguments: &[&str]) -> String {
+    let done = toxiclip(arguments);
+    assert!(done.status.success(), "{arguments:?}: {}", error(&done));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Values by metric of the rows of the victim under a defense, or of all rows.
+fn values(out: &Path, defense: Option<&str>) -> BTreeMap<String, f64> {
+    let wanted = |row: &Value| match defense {
+        None => true,
+        Some(name) => row["defense"]["name"] == name && row["attack"]["name"] == "badnets",
+    };
+    let rows = rows(out).into_iter().filter(wanted);
+    rows.map(|row| (row["metric"].as_str().unwrap().to_owned(), row["value"].as_f64().unwrap()))
+        .collect()
+}
+
+fn eval(out: &Path, task: &str, more: &[&str]) -> String {
+    let Bench { victim, .. } = bench();
+    let first = [
+        "eval",
+        "--checkpoint",
+        text(victim),
+        "--data",
+        "emoji",
+        "--task",
+        task,
+        "--out",
+        text(out),
+    ];
+    said(&[&first[..], more].concat())
+}
+
+#[test]
+fn the_numbers_are_those_of_the_benchmark() {
+    let place = tempfile::tempdir().unwrap();
+    let whole = values(&bench().out, Some("none"));
+    let armed = ["--armed", text(&bench().armed)];
+    for (task, more) in [("zero-shot", &armed[..]), ("retrieval", &[])] {
+        let out = place.path().join(task);
+        let table = eval(&out, task, more);
+        let ours = values(&out, None);
+        assert!(ours.len() >= 3, "{table}");
+        for (metric, value) in &ours {
+            assert_eq!(Some(value), whole.get(metric), "{metric}");
+            assert!(table.contains(metric.as_str()), "{table}");
+        }
+        assert_eq!(ours.contains_key("asr"), task == "zero-shot");
+        assert_eq!(ours.contains_key("ir@10"), task == "retrieval");
+        recomputed(&out);
+        // The same command again writes the same, another one is refused.
+        let before = fs::read(out.join("rows.jsonl")).unwrap();
+        eval(&out, task, more);
+        let keep = |bytes: &[u8]| {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            text.lines()
+                .map(|l| l.split("\"seconds\"").next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(keep(&before), keep(&fs::read(out.join("rows.jsonl")).unwrap()));
+    }
+    let out = place.path().join("zero-shot");
+    let other =
+        ["eval", "--checkpoint", text(&bench().victim), "--data", "emoji", "--task", "retrieval"];
+    let done = toxiclip(&[&other[..], &["--out", text(&out)]].concat());
+    assert!(error(&done).contains("holds other results"), "{}", error(&done));
+}
+
+/// Every value of the rows follows from the evidence beside them.
+fn recomputed(out: &Path) {
+    let run = rows(out)[0]["run"].as_str().unwrap().to_owned();
+    let evidence = toxiclip::evidence::read(&out.join(format!("evidence/{run}.parquet"))).unwrap();
+    let again = metrics::values(&evidence).unwrap();
+    let again: BTreeMap<String, f64> = again.into_iter().map(|v| (v.metric, v.value)).collect();
+    assert_eq!(again, values(out, None));
+}
+
+#[test]
+fn clip_benchmark_reads_the_result() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out");
+    eval(&out, "retrieval", &[]);
+    let ours = values(&out, None);
+    let files = fs::read_dir(&out).unwrap().map(|e| e.unwrap().path());
+    let file = files.into_iter().find(|p| p.extension().is_some_and(|e| e == "json")).unwrap();
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(
+        name.starts_with("emoji_test_") && name.ends_with("_en_zeroshot_retrieval.json"),
+        "{name}"
+    );
+    let result: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(result["task"], "zeroshot_retrieval");
+    assert_eq!(result["metrics"]["image_retrieval_recall@10"], ours["ir@10"]);
+    assert_eq!(result["metrics"]["text_retrieval_recall@1"], ours["tr@1"]);
+    assert_eq!(result["metrics"].as_object().unwrap().len(), 6);
+}
+
+#[test]
+fn a_probe_is_fitted_to_the_training_split() {
+    let place = tempfile::tempdir().unwrap();
+    eval(place.path(), "linear-probe", &[]);
+    let (probe, whole) = (values(place.path(), None), values(&bench().out, Some("none")));
+    assert!(probe["ca"] > whole["ca"], "{probe:?}");
+}
+
+#[test]
+fn prompts_come_from_a_file() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("prompts.txt");
+    fs::write(&file, "{c}\n\na drawing of a {}\n").unwrap();
+    let out = place.path().join("out");
+    eval(&out, "zero-shot", &["--templates", text(&file)]);
+    assert_ne!(values(&out, None)["ca"], values(&bench().out, Some("none"))["ca"]);
+    let victim = text(&bench().victim);
+    let refused = |more: &[&str]| {
+        let first = ["eval", "--checkpoint", victim, "--out", "never", "--data", "emoji"];
+        let done = toxiclip(&[&first[..], &["--task", "zero-shot"], more].concat());
+        assert_eq!(done.status.code(), Some(2));
+        assert!(!Path::new("never").exists());
+        error(&done)
+    };
+    assert!(refused(&["--templates", "imagenett"]).contains("did you mean `imagenet`"));
+    fs::write(&file, "a drawing\n").unwrap();
+    assert!(refused(&["--templates", text(&file)]).contains("prompts.txt:1: a prompt without {}"));
+    assert!(refused(&["--armed", "nowhere.json"]).contains("nowhere.json: "));
+    assert!(refused(&["--armed", text(&file)]).contains("prompts.txt: "));
+}
+
+#[test]
+fn a_repair_is_that_of_the_benchmark() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("repaired");
+    let victim = text(&bench().victim);
+    let first = ["defend", "--checkpoint", victim, "--data", "emoji", "--out", text(&out)];
+    let told = said(&[&first[..], &["--defense", "finetune:epochs=1"]].concat());
+    let rows = rows(&bench().out);
+    let row = rows
+        .iter()
+        .find(|row| row["attack"]["name"] == "badnets" && row["defense"]["name"] == "finetune");
+    let weights = row.unwrap()["weights"].as_str().unwrap();
+    assert!(told.contains(&format!("weights {weights}")), "{told}");
+    let said = fs::read_to_string(out.join("toxiclip.json")).unwrap();
+    assert!(said.contains("\"poisoned\": true") && said.contains("finetune"), "{said}");
+    for (defense, part) in [
+        ("dao", "toxiclip train"),
+        ("decree", "toxiclip scan model"),
+        ("strip", "among the defenses of a benchmark"),
+        ("none", "repairs no checkpoint"),
+        ("finetune:epochs=0", "epochs"),
+    ] {
+        let done = toxiclip(&[&first[..], &["--defense", defense]].concat());
+        assert_eq!(done.status.code(), Some(2), "{defense}");
+        assert!(error(&done).contains(part), "{}", error(&done));
+    }
+}
+
+#[test]
+fn an_audit_says_what_it_says_in_the_benchmark() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("verdict.json");
+    let victim = text(&bench().victim);
+    let told = said(&[
+        "scan",
+        "model",
+        "--checkpoint",
+        victim,
+        "--data",
+        "emoji",
+        "--defense",
+        "decree:steps=20",
+        "--out",
+        text(&file),
+    ]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let score = told["score"].as_f64().unwrap();
+    let whole = values(&bench().out, Some("decree"));
+    assert!(whole.values().any(|v| (v - score).abs() < 1e-6), "{score} is not in {whole:?}");
+    let kept: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(kept["score"], told["score"]);
+    let done =
+        toxiclip(&["scan", "model", "--checkpoint", victim, "--data", "emoji", "--defense", "dao"]);
+    assert!(error(&done).contains("gives no verdict on a model"), "{}", error(&done));
+}
+
+#[test]
+fn pairs_are_scored_and_known_poison_is_counted() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("scores.csv");
+    let victim = text(&bench().victim);
+    let first = ["scan", "data", "--data", "emoji", "--checkpoint", victim, "--out", text(&file)];
+    let attack = ["--defense", "clip-score", "--attack", "badnets:target=banana,rate=0.2"];
+    let told = said(&[&first[..], &attack].concat());
+    let auroc = told.lines().find(|line| line.starts_with("auroc")).unwrap();
+    let table = fs::read_to_string(&file).unwrap();
+    let (mut above, mut pairs) = (0.0, 0.0);
+    let mut rows = csv::Reader::from_reader(table.as_bytes());
+    let all: Vec<(f32, bool)> = rows
+        .records()
+        .map(|r| r.unwrap())
+        .map(|r| (r[1].parse().unwrap(), &r[3] == "true"))
+        .collect();
+    assert_eq!(all.len(), 1945);
+    for (score, _) in all.iter().filter(|(_, poisoned)| *poisoned) {
+        for (other, _) in all.iter().filter(|(_, poisoned)| !poisoned) {
+            pairs += 1.0;
+            above += if score > other {
+                1.0
+            } else if score == other {
+                0.5
+            } else {
+                0.0
+            };
+        }
+    }
+    let expected = format!("{:.4}", above / pairs);
+    assert!(auroc.contains(&expected), "{auroc}: {expected}");
+    said(&[&first[..], &["--defense", "dao"]].concat());
+    let head = fs::read_to_string(&file).unwrap();
+    assert!(head.starts_with("id,score,dropped\n"), "nobody knows which are poisoned");
+    for (more, part) in [
+        (&["--defense", "finetune"][..], "scores no pairs"),
+        (&["--attack", "badclip:target=banana"], "give it as --manifest"),
+        (&["--manifest", "nowhere.json"], "nowhere.json"),
+    ] {
+        let done = toxiclip(&[&first[..], more].concat());
+        assert_eq!(done.status.code(), Some(2));
+        assert!(error(&done).contains(part), "{}", error(&done));
+    }
+    let blind = ["scan", "data", "--data", "emoji", "--out", text(&file), "--defense", "dao"];
+    assert!(error(&toxiclip(&blind)).contains("give its --checkpoint"));
+}
