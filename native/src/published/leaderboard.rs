@@ -115,7 +115,9 @@ fn row(entry: &Entry<'_>) -> Markup {
     let Entry { benchmark, line, metric, success, clean_utility } = entry;
     let number = |label: &str, e: Option<&Estimate>| match e {
         Some(e) => html! {
-            td.number data-label=(label) { (format!("{:.2} ", e.value)) small { (format!("[{:.2}, {:.2}]", e.interval.lo, e.interval.hi)) } }
+            td.number data-label=(label) {
+                span { (format!("{:.2} ", e.value)) small { (format!("[{:.2}, {:.2}]", e.interval.lo, e.interval.hi)) } }
+            }
         },
         None => html! { td data-label=(label) { "–" } },
     };
@@ -126,13 +128,13 @@ fn row(entry: &Entry<'_>) -> Markup {
             th scope="row" { (line.attack) }
             td data-label="defense" { (line.defense) }
             td.number data-label="attack success" {
-                (format!("{:.2} ", success.value)) small { (format!("[{:.2}, {:.2}] ", success.interval.lo, success.interval.hi)) (metric) }
+                span { (format!("{:.2} ", success.value)) small { (format!("[{:.2}, {:.2}] ", success.interval.lo, success.interval.hi)) (metric) } }
             }
             (number("clean model", line.clean_success()))
             (number("ir@10", line.utility.as_ref()))
             td.number data-label="change of ir@10" { @match change { Some(c) => (format!("{c:+.2}")), None => "–" } }
             td.number data-label="seeds" { (success.seeds.len()) }
-            td data-label="benchmark, encoder" { code { (benchmark) } ", " (line.encoder) }
+            td data-label="benchmark, encoder" { span { code { (benchmark) } ", " (line.encoder) } }
         }
     }
 }

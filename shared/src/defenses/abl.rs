@@ -9,6 +9,9 @@
 //! becomes the contrastive loss of a pair, ½·[CE of its row + CE of its column] among a batch of 128. It depends on the other
 //! pairs of the batch and is averaged over ten ways to part the set. Pairs are looked at without augmentation, after the
 //! early epochs; the published code takes it in their last epoch. Pairs set apart are one batch, up to 128.
+//!
+//! Its premise is a victim that starts from nothing. One that is fine-tuned from a clean model learns poisoned pairs last, and
+//! the lowest losses are clean ones (`benchmarks/sweeps/abl.toml`).
 
 use serde::{Deserialize, Serialize};
 
