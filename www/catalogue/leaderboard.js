@@ -63,7 +63,10 @@
       default: return row[key];
     }
   };
+  // Ranks of several metrics have no order: the rows stay as they were published then.
+  const ranked = () => Boolean(state().view || state().metric);
   const sorted = (all) => all.toSorted((a, b) => {
+    if (order.key === "rank" && !ranked()) return rows.indexOf(a) - rows.indexOf(b);
     const [x, y] = [value(a, order.key), value(b, order.key)];
     const least = typeof x === "string" ? x.localeCompare(y) : x - y;
     return (order.down ? -least : least) || rows.indexOf(a) - rows.indexOf(b);
@@ -73,19 +76,18 @@
     const all = shown();
     rank(all);
     const wanted = sorted(all);
-    const { view } = state();
     for (const row of rows) row.tr.hidden = true;
     for (const row of wanted) {
       row.tr.hidden = false;
       const [first, last] = row.rank;
-      row.tr.cells[0].textContent = view || state().metric ? (first === last ? first : `${first}–${last}`) : "–";
+      row.tr.cells[0].textContent = ranked() ? (first === last ? first : `${first}–${last}`) : "–";
       body.append(row.tr);
     }
     for (const th of heads) {
       const own = th.dataset.key === order.key;
       th.setAttribute("aria-sort", own ? (order.down ? "descending" : "ascending") : "none");
     }
-    $("#count").textContent = `${wanted.length} of ${rows.length} models` + (view || state().metric ? "" : "; choose a view or a metric to see ranks");
+    $("#count").textContent = `${wanted.length} of ${rows.length} models` + (ranked() ? "" : "; choose a view or a metric to see ranks");
     plot(wanted.filter((row) => row.utility));
     toAddress();
   };
@@ -112,8 +114,8 @@
       drawing.append(svg("text", { class: "quiet", x: x(at), y: 342, "text-anchor": "middle" }, at.toFixed(2)));
     }
     drawing.append(svg("text", { x: 360, y: 364, "text-anchor": "middle" }, "utility: ir@10"), svg("text", { x: 60, y: 16 }, "attack success"));
-    // For whoever deploys a model: no other one is as useful and as safe, and better in one of both.
-    const beaten = (row) => all.some((r) => r !== row && r.utility[0] >= row.utility[0] && r.success[0] <= row.success[0] && (r.utility[0] > row.utility[0] || r.success[0] < row.success[0]));
+    // For whoever deploys a model: another one under the same attack is as useful and as safe, and better in one of both.
+    const beaten = (row) => all.some((r) => r.attack === row.attack && r.metric === row.metric && r.encoder === row.encoder && r.benchmark === row.benchmark && r.utility[0] >= row.utility[0] && r.success[0] <= row.success[0] && (r.utility[0] > row.utility[0] || r.success[0] < row.success[0]));
     for (const row of all) {
       const [ux, sy] = [x(row.utility[0]), y(row.success[0])];
       const role = row.defense === "none" ? "poisoned" : "defended";
@@ -127,7 +129,7 @@
       drawing.append(mark);
     }
     const caption = document.createElement("figcaption");
-    caption.textContent = "Up is success for the attacker, right is a more useful model; bars are 95 % intervals. Circles are undefended, squares defended. Faded models are beaten by another in both.";
+    caption.textContent = "Up is success for the attacker, right is a more useful model; bars are 95 % intervals. Circles are undefended, squares defended. Faded: under the same attack another model of the benchmark is no less useful, and safer.";
     figure.append(drawing, caption);
   };
 
