@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::aggregate::Estimate;
 use super::extras::{Budget, ReportExtras, Role};
-use super::lines::{Line, UTILITY};
+use super::lines::{HIT, Line, TARGETED, UTILITY};
 use super::numbers::{percent, thousands};
 
 /// States what the strongest undefended attack did, beside its baselines, and what its best defense left.
@@ -51,9 +51,14 @@ fn attack_sentence(
         .as_ref()
         .map(|r| format!(" and {} for random captions", percent(r.value)))
         .unwrap_or_default();
-    let succeeds = match line.hit {
-        Some(_) => "captions of the attacked class fetch a target picture among the first ten",
-        None => "test pictures of other classes are taken for the target once stamped",
+    let succeeds = match line.success() {
+        Some((HIT, _)) => {
+            "captions of the attacked class fetch a target picture among the first ten"
+        }
+        Some((TARGETED, _)) => {
+            "test pictures that the attacker chose are taken for the wanted class"
+        }
+        _ => "test pictures of other classes are taken for the target once stamped",
     };
     let success = format!(
         "{} of the {succeeds}, against {} with the clean model{random}",

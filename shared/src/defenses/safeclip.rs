@@ -4,13 +4,15 @@
 //! 1. `warm` epochs of the one-modality loss ([`Unimodal`]) over all offered pairs.
 //! 2. One epoch of L_CLIP over all of them at `slow` times the learning rate.
 //! 3. Before every later epoch the cosines of all pairs are parted by a mixture of two normal distributions. At first the
-//!    pairs are safe whose probability to be of the larger kind is at least `safe`, a share r of all; later the r + k·`growth`
-//!    most probable ones, at most `most`. The others have an epoch of the one-modality loss, the safe ones an epoch of
+//!    pairs are safe whose probability to be of the larger kind is at least `safe`, a share r of all but no less than `least`;
+//!    later the r + k·`growth` most probable ones, at most `most`. The others have an epoch of the one-modality loss, the safe ones an epoch of
 //!    [`crate::objectives::crossed`].
 //!
 //! Epochs, batch and learning rate are the victim's: its `epochs` are those of warm-up and all that follows, which is one late
 //! epoch at least (published: 5, 1 and 26 from scratch, batch 128, lr 5e-4 and 5e-6, a bank of 256). Each part begins with a fresh optimiser; the learning
-//! rate falls by a cosine from one late epoch to the next. Second views are those of `cleanclip`.
+//! rate falls by a cosine from one late epoch to the next. Second views are those of `cleanclip`. `least` is not
+//! published (an option of that size acts where their code resumes a run); without it a model that has learnt nothing leaves
+//! no safe pair.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,7 @@ struct Safeclip {
     warm: usize,
     slow: f64,
     safe: f64,
+    least: f64,
     growth: f64,
     most: f64,
     bank: usize,
@@ -37,7 +40,7 @@ struct Safeclip {
 
 impl Default for Safeclip {
     fn default() -> Self {
-        Self { warm: 5, slow: 0.01, safe: 0.9, growth: 0.01, most: 0.85, bank: 256 }
+        Self { warm: 5, slow: 0.01, safe: 0.9, least: 0.15, growth: 0.01, most: 0.85, bank: 256 }
     }
 }
 
@@ -61,6 +64,11 @@ pub(super) static ENTRY: Entry<Defense> = Entry {
             key: "safe",
             unit: "probability",
             help: "pairs that are safe at first: at least so probably of the kind that agrees",
+        },
+        Param {
+            key: "least",
+            unit: "share of offered pairs",
+            help: "how many are safe at least, as where training has taught nothing yet",
         },
         Param {
             key: "growth",
@@ -87,7 +95,8 @@ impl Safeclip {
         if self.warm == 0 || self.bank == 0 {
             return Err("`warm` and `bank` must be at least 1".into());
         }
-        let shares = [("slow", self.slow), ("safe", self.safe), ("most", self.most)];
+        let shares =
+            [("slow", self.slow), ("safe", self.safe), ("least", self.least), ("most", self.most)];
         if let Some((key, share)) = shares.iter().find(|(_, s)| !(*s > 0.0 && *s <= 1.0)) {
             return Err(format!("`{key}` is {share}; it must be above 0 and at most 1"));
         }
@@ -98,8 +107,8 @@ impl Safeclip {
     }
 
     fn look(&self, late: usize) -> Look {
-        let Self { safe, growth, most, .. } = *self;
-        Look { safe: safe as f32, more: (late > 0).then_some(late as f64 * growth), most }
+        let Self { safe, least, growth, most, .. } = *self;
+        Look { safe: safe as f32, least, more: (late > 0).then_some(late as f64 * growth), most }
     }
 }
 
@@ -143,6 +152,7 @@ impl InParts for Safeclip {
 /// One parting of the pairs; scores are probabilities to be of the kind that disagrees.
 struct Look {
     safe: f32,
+    least: f64,
     /// How many more than at first; `None` at first.
     more: Option<f64>,
     most: f64,
@@ -165,9 +175,12 @@ impl Filter for Look {
     /// In place of trusted pairs come the scores of the first look.
     fn cut(&self, offered: &[f32], first: &[f32]) -> Result<f32> {
         let threshold = 1.0 - self.safe;
-        let Some(more) = self.more else { return Ok(threshold) };
+        let Some(more) = self.more else {
+            return Ok(threshold.max(quantile(offered, self.least)));
+        };
         let safe = first.iter().filter(|score| **score <= threshold).count();
-        let share = (safe as f64 / first.len().max(1) as f64 + more).min(self.most);
+        let at_first = (safe as f64 / first.len().max(1) as f64).max(self.least);
+        let share = (at_first + more).min(self.most);
         // What rounding has added to a whole number of pairs is no pair.
         Ok(quantile(offered, share - 1e-9))
     }
@@ -201,10 +214,13 @@ mod tests {
     fn the_safe_set_grows_from_what_was_safe_at_first() {
         let first = [0.0, 0.05, 0.5, 0.9, 1.0];
         let offered = [0.9, 0.0, 0.2, 0.1, 0.3];
-        let cut = |more, most| Look { safe: 0.9, more, most }.cut(&offered, &first).unwrap();
+        let look = |least, more, most| Look { safe: 0.9, least, more, most };
+        let cut = |more, most| look(0.15, more, most).cut(&offered, &first).unwrap();
         assert!((cut(None, 0.85) - 0.1).abs() < 1e-6);
         assert_eq!(cut(Some(0.0), 0.85), 0.1, "two of five, as at first");
         assert_eq!(cut(Some(0.2), 0.85), 0.2);
+        let least = |more| look(0.6, more, 0.85).cut(&offered, &first).unwrap();
+        assert_eq!((least(None), least(Some(0.2))), (0.2, 0.3), "no less than three of five");
         assert_eq!(cut(Some(0.9), 0.85), 0.9, "at most 85 %, which is rounded up");
     }
 
