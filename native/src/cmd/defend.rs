@@ -10,13 +10,12 @@ use toxiclip_shared::data::Dataset;
 use toxiclip_shared::defenses::{DEFENSES, Defense, Repair};
 use toxiclip_shared::recipe::TrainConfig;
 
-use super::train::{choice, copy};
+use super::train::{choice, copy, tell};
 use crate::argument::{Source, Spec};
 use crate::benchmark::Choice;
 use crate::cli::Context;
 use crate::data;
 use crate::failure::{Failure, Result};
-use crate::output;
 use crate::pipeline::Stages;
 use crate::pipeline::line;
 use crate::pipeline::origin::Origin;
@@ -93,11 +92,5 @@ fn repair_with(repair: &dyn Repair, spec: &Choice, args: &Args, context: &Contex
     fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
     let (dir, record) = fit.run(&stages)?;
     copy(&dir, &args.out)?;
-    output::print(&format!(
-        "{}\nweights {}\n{} steps in {:.1} s",
-        args.out.display(),
-        record.weights,
-        record.steps,
-        record.seconds
-    ))
+    tell(&args.out, &record)
 }

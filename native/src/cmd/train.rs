@@ -19,7 +19,7 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::pipeline::Stages;
 use crate::pipeline::arm::Arming;
-use crate::pipeline::fit::Fit;
+use crate::pipeline::fit::{Fit, Record};
 use crate::pipeline::line::Line;
 use crate::pipeline::origin::Origin;
 use crate::store::write_atomic;
@@ -171,9 +171,17 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let json = serde_json::to_vec(&armed).map_err(Failure::failed)?;
         write_atomic(&args.out.join("armed.json"), &json)?;
     }
+    tell(&args.out, &record)
+}
+
+/// Where a finished checkpoint lies and what it took.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub(super) fn tell(out: &Path, record: &Record) -> Result<()> {
     output::print(&format!(
         "{}\nweights {}\n{} steps in {:.1} s",
-        args.out.display(),
+        out.display(),
         record.weights,
         record.steps,
         record.seconds

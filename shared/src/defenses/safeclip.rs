@@ -4,15 +4,15 @@
 //! 1. `warm` epochs of the one-modality loss ([`Unimodal`]) over all offered pairs.
 //! 2. One epoch of L_CLIP over all of them at `slow` times the learning rate.
 //! 3. Before every later epoch the cosines of all pairs are parted by a mixture of two normal distributions. At first the
-//!    pairs are safe whose probability to be of the larger kind is at least `safe`, a share r of all but no less than `least`;
-//!    later the r + k·`growth` most probable ones, at most `most`. The others have an epoch of the one-modality loss, the safe ones an epoch of
-//!    [`crate::objectives::crossed`].
+//!    pairs are safe whose probability to be of the larger kind is at least `safe`, a share r of all, but no less than `least`
+//!    and no more than `most`; later the r + k·`growth` most probable ones, at most `most`. The others have an epoch of the one-modality loss, the
+//!    safe ones an epoch of [`crate::objectives::crossed`].
 //!
 //! Epochs, batch and learning rate are the victim's: its `epochs` are those of warm-up and all that follows, which is one late
-//! epoch at least (published: 5, 1 and 26 from scratch, batch 128, lr 5e-4 and 5e-6, a bank of 256). Each part begins with a fresh optimiser; the learning
-//! rate falls by a cosine from one late epoch to the next. Second views are those of `cleanclip`. `least` is not
-//! published (an option of that size acts where their code resumes a run); without it a model that has learnt nothing leaves
-//! no safe pair.
+//! epoch at least (published: 5, 1 and 26 from scratch, batch 128, lr 5e-4 and 5e-6, a bank of 256). Each part begins with a
+//! fresh optimiser; the learning rate falls by a cosine from one late epoch to the next. Second views are those of
+//! `cleanclip`. `least`, and `most` at first, are not published (an option of the size of `least` acts where their code resumes
+//! a run): without them a model that has learnt nothing leaves no safe pair, and one that has learnt all no other.
 
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +176,8 @@ impl Filter for Look {
     fn cut(&self, offered: &[f32], first: &[f32]) -> Result<f32> {
         let threshold = 1.0 - self.safe;
         let Some(more) = self.more else {
-            return Ok(threshold.max(quantile(offered, self.least)));
+            let [least, most] = [self.least, self.most].map(|share| quantile(offered, share));
+            return Ok(threshold.max(least).min(most));
         };
         let safe = first.iter().filter(|score| **score <= threshold).count();
         let at_first = (safe as f64 / first.len().max(1) as f64).max(self.least);
@@ -221,6 +222,8 @@ mod tests {
         assert_eq!(cut(Some(0.2), 0.85), 0.2);
         let least = |more| look(0.6, more, 0.85).cut(&offered, &first).unwrap();
         assert_eq!((least(None), least(Some(0.2))), (0.2, 0.3), "no less than three of five");
+        let sure = Look { safe: 0.05, least: 0.15, more: None, most: 0.6 };
+        assert_eq!(sure.cut(&offered, &first).unwrap(), 0.2, "no more than three of five");
         assert_eq!(cut(Some(0.9), 0.85), 0.9, "at most 85 %, which is rounded up");
     }
 
