@@ -21,40 +21,41 @@ impl Normal {
     }
 }
 
-/// The probability of each value to be of the kind with the larger mean. Starts from the lower and upper half; all values
-/// equal gives one half.
-pub(crate) fn of_larger(values: &[f32]) -> Vec<f64> {
+/// The logarithm of each value's odds to be of the kind with the larger mean rather than of the other: probabilities near 0
+/// and 1 would be equal numbers. Starts from the lower and upper half; all values equal gives 0.
+pub(crate) fn log_odds(values: &[f32]) -> Vec<f64> {
     let values: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut larger = vec![0.0; values.len()];
     order.iter().skip(values.len() / 2).for_each(|&i| larger[i] = 1.0);
     if values.iter().all(|v| Some(v) == values.first()) {
-        return vec![0.5; values.len()];
+        return vec![0.0; values.len()];
     }
-    let mut before = f64::NEG_INFINITY;
+    let (mut before, mut odds) = (f64::NEG_INFINITY, vec![0.0; values.len()]);
     for _ in 0..STEPS {
         let smaller: Vec<f64> = larger.iter().map(|p| 1.0 - p).collect();
         let (low, high) = (fit(&values, &smaller), fit(&values, &larger));
         let mut total = 0.0;
-        for (value, p) in values.iter().zip(&mut larger) {
+        for ((value, p), odds) in values.iter().zip(&mut larger).zip(&mut odds) {
             let (a, b) = (low.log_density(*value), high.log_density(*value));
             let top = a.max(b);
             let both = top + ((a - top).exp() + (b - top).exp()).ln();
             *p = (b - both).exp();
+            *odds = b - a;
             total += both;
         }
         let mean = total / values.len() as f64;
         if mean - before < SETTLED {
             // Which of the two is the larger may have changed on the way.
             if low.mean > high.mean {
-                larger.iter_mut().for_each(|p| *p = 1.0 - *p);
+                odds.iter_mut().for_each(|odds| *odds = -*odds);
             }
             break;
         }
         before = mean;
     }
-    larger
+    odds
 }
 
 fn fit(values: &[f64], weights: &[f64]) -> Normal {
@@ -73,6 +74,10 @@ fn fit(values: &[f64], weights: &[f64]) -> Normal {
 mod tests {
     use super::*;
     use crate::seed::Seed;
+
+    fn of_larger(values: &[f32]) -> Vec<f64> {
+        log_odds(values).into_iter().map(|odds| 1.0 / (1.0 + (-odds).exp())).collect()
+    }
 
     #[test]
     fn two_kinds_are_told_apart() {
@@ -93,6 +98,8 @@ mod tests {
         assert_eq!(of_larger(&[0.3; 4]), [0.5; 4]);
         assert!(of_larger(&[]).is_empty());
         assert_eq!(of_larger(&[0.1, 0.9]).len(), 2);
+        let far = log_odds(&[0.0, 0.2, 5.0, 5.4]);
+        assert!(far[2] < far[3] && far[0] < -30.0, "probabilities of 1 would be equal: {far:?}");
     }
 
     #[derive(serde::Deserialize)]

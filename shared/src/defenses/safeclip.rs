@@ -5,8 +5,8 @@
 //! 2. One epoch of L_CLIP over all of them at `slow` times the learning rate.
 //! 3. Before every later epoch the cosines of all pairs are parted by a mixture of two normal distributions. At first the
 //!    pairs are safe whose probability to be of the larger kind is at least `safe`, a share r of all, but no less than `least`
-//!    and no more than `most`; later the r + k·`growth` most probable ones, at most `most`. The others have an epoch of the one-modality loss, the
-//!    safe ones an epoch of [`crate::objectives::crossed`].
+//!    and no more than `most`; later the r + k·`growth` most probable ones, at most `most`. The others have an epoch of the
+//!    one-modality loss, the safe ones an epoch of [`crate::objectives::crossed`].
 //!
 //! Epochs, batch and learning rate are the victim's: its `epochs` are those of warm-up and all that follows, which is one late
 //! epoch at least (published: 5, 1 and 26 from scratch, batch 128, lr 5e-4 and 5e-6, a bank of 256). Each part begins with a
@@ -149,7 +149,7 @@ impl InParts for Safeclip {
     }
 }
 
-/// One parting of the pairs; scores are probabilities to be of the kind that disagrees.
+/// One parting of the pairs; scores are the logarithms of the odds to be of the kind that disagrees.
 struct Look {
     safe: f32,
     least: f64,
@@ -169,12 +169,12 @@ impl Filter for Look {
 
     fn scores(&self, sight: &Sight<'_>, _seed: &Seed) -> Result<Vec<f32>> {
         let cosines: Vec<f32> = (sight.distances)()?.iter().map(|d| 1.0 - d).collect();
-        Ok(mixture::of_larger(&cosines).into_iter().map(|p| (1.0 - p) as f32).collect())
+        Ok(mixture::log_odds(&cosines).into_iter().map(|odds| -odds as f32).collect())
     }
 
     /// In place of trusted pairs come the scores of the first look.
     fn cut(&self, offered: &[f32], first: &[f32]) -> Result<f32> {
-        let threshold = 1.0 - self.safe;
+        let threshold = ((1.0 - self.safe) / self.safe).ln();
         let Some(more) = self.more else {
             let [least, most] = [self.least, self.most].map(|share| quantile(offered, share));
             return Ok(threshold.max(least).min(most));
@@ -213,18 +213,19 @@ mod tests {
 
     #[test]
     fn the_safe_set_grows_from_what_was_safe_at_first() {
-        let first = [0.0, 0.05, 0.5, 0.9, 1.0];
-        let offered = [0.9, 0.0, 0.2, 0.1, 0.3];
+        // Odds of one to nine are a score of −2.2: two of five pairs are safe at first.
+        let first = [-9.0, -3.0, 0.0, 2.0, 4.0];
+        let offered = [3.0, -5.0, -1.0, -4.0, 0.5];
         let look = |least, more, most| Look { safe: 0.9, least, more, most };
         let cut = |more, most| look(0.15, more, most).cut(&offered, &first).unwrap();
-        assert!((cut(None, 0.85) - 0.1).abs() < 1e-6);
-        assert_eq!(cut(Some(0.0), 0.85), 0.1, "two of five, as at first");
-        assert_eq!(cut(Some(0.2), 0.85), 0.2);
+        assert!((cut(None, 0.85) + 2.197).abs() < 1e-3);
         let least = |more| look(0.6, more, 0.85).cut(&offered, &first).unwrap();
-        assert_eq!((least(None), least(Some(0.2))), (0.2, 0.3), "no less than three of five");
+        assert_eq!((least(None), least(Some(0.2))), (-1.0, 0.5), "no less than three of five");
         let sure = Look { safe: 0.05, least: 0.15, more: None, most: 0.6 };
-        assert_eq!(sure.cut(&offered, &first).unwrap(), 0.2, "no more than three of five");
-        assert_eq!(cut(Some(0.9), 0.85), 0.9, "at most 85 %, which is rounded up");
+        assert_eq!(sure.cut(&offered, &first).unwrap(), -1.0, "no more than three of five");
+        assert_eq!(cut(Some(0.0), 0.85), -4.0, "two of five, as at first");
+        assert_eq!(cut(Some(0.2), 0.85), -1.0);
+        assert_eq!(cut(Some(0.9), 0.85), 3.0, "at most 85 %, which is rounded up");
     }
 
     #[test]
