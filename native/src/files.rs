@@ -29,6 +29,18 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// A folder's or file's own name, also where it is given as `.` or with `..`.
+///
+/// # Errors
+/// If it is not there, or is the root of the file system.
+pub fn name_of(path: &Path) -> Result<String> {
+    let whole = fs::canonicalize(path).map_err(|e| Failure::io(path, &e))?;
+    match whole.file_name() {
+        Some(name) => Ok(name.to_string_lossy().into_owned()),
+        None => Err(Failure::request(format!("{} has no name; give a folder", path.display()))),
+    }
+}
+
 /// The process id keeps two runs that write the same file apart.
 fn partial_name(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -39,6 +51,18 @@ fn partial_name(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_has_a_name_however_it_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("run");
+        fs::create_dir(&folder).unwrap();
+        for given in [folder.clone(), folder.join("."), folder.join("../run")] {
+            assert_eq!(name_of(&given).unwrap(), "run");
+        }
+        assert!(name_of(&dir.path().join("absent")).unwrap_err().to_string().contains("absent"));
+        assert!(name_of(Path::new("/")).unwrap_err().to_string().contains("has no name"));
+    }
 
     #[test]
     fn leaves_no_partial_file() {

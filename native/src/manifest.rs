@@ -52,8 +52,8 @@ pub struct Entry {
     sha256: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     base: Option<PairId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    image: Option<Operation>,
+    #[serde(default, skip_serializing_if = "Operation::is_nothing")]
+    image: Operation,
     /// The row's only caption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     caption: Option<String>,
@@ -76,6 +76,12 @@ struct Operation {
     stamped: bool,
     #[serde(default, skip_serializing_if = "Storage::is_lossless")]
     storage: Storage,
+}
+
+impl Operation {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How much of a manifest fits a copy of its data.
@@ -160,19 +166,18 @@ enum Fit {
 impl Entry {
     fn new(id: &PairId, edit: &Edit) -> Self {
         let Edit { sha256, base, image, captions, mixed, stamped, storage, dropped } = edit.clone();
-        let operation = Operation { show: image, mixed, stamped, storage };
+        let image = Operation { show: image, mixed, stamped, storage };
         let (caption, captions) = match captions {
             Some(all) if all.len() == 1 => (all.into_iter().next(), None),
             several => (None, several),
         };
-        let image = Some(operation).filter(|o| *o != Operation::default());
         Self { id: id.clone(), sha256, base, image, caption, captions, dropped }
     }
 
     fn edit(&self) -> Edit {
-        let Self { sha256, base, captions, dropped, .. } = self.clone();
-        let Operation { show, mixed, stamped, storage } = self.image.clone().unwrap_or_default();
-        let captions = captions.or_else(|| Some(vec![self.caption.clone()?]));
+        let Self { id: _, sha256, base, image, caption, captions, dropped } = self.clone();
+        let Operation { show, mixed, stamped, storage } = image;
+        let captions = captions.or_else(|| Some(vec![caption?]));
         Edit { sha256, base, image: show, captions, mixed, stamped, storage, dropped }
     }
 
@@ -187,7 +192,7 @@ impl Entry {
         if row.content != self.sha256 {
             return Fit::Changed;
         }
-        let Some(Operation { show, mixed, .. }) = &self.image else { return Fit::Whole };
+        let Operation { show, mixed, .. } = &self.image;
         if mixed.as_ref().is_some_and(|mix| !own.contains_key(&mix.with)) {
             return Fit::Missing;
         }

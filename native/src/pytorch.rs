@@ -25,7 +25,7 @@ pub struct Tensors {
 /// Where training programs put the weights among other things.
 const PLACES: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
-/// The largest pickle: one of a hundred thousand tensors takes a tenth of it.
+/// The largest pickle. A tensor takes about 100 bytes of one, and no header may name more than 100,000.
 const PICKLE: u64 = 256 << 20;
 
 /// Views may repeat numbers, as tied weights do; together they take at most so many times the file.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toxiclip_shared::digest::Digest;
+use toxiclip_shared::metrics::Value as Measured;
 
 use crate::provenance::Code;
 
@@ -61,6 +62,15 @@ pub struct Row {
     pub seconds: f64,
     /// Why there is no value.
     pub error: Option<String>,
+}
+
+impl Row {
+    /// The same with a metric's value.
+    #[must_use]
+    pub fn valued(&self, of: &Measured) -> Self {
+        let (value, lo, hi) = (Some(of.value), Some(of.lo), Some(of.hi));
+        Self { metric: of.metric.clone(), value, lo, hi, n: of.n, ..self.clone() }
+    }
 }
 
 /// `rows.jsonl`, open for appending.

@@ -74,6 +74,7 @@ fn damage_anywhere_is_no_panic() {
     let place = tempfile::tempdir().unwrap();
     let whole = fs::read(fixture("views.pt")).unwrap();
     let file = place.path().join("damaged.pt");
+    let mut refused = 0;
     for at in (0..whole.len()).step_by(7) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;
@@ -81,7 +82,11 @@ fn damage_anywhere_is_no_panic() {
             fs::write(&file, bytes).unwrap();
             if let Err(error) = toxiclip::pytorch::read(&file) {
                 assert!(error.to_string().contains("damaged.pt"), "{error}");
+                refused += 1;
             }
         }
     }
+    // Every cut file, and most of the others: some bytes are padding or numbers.
+    let copies = whole.len().div_ceil(7);
+    assert!(refused > copies + copies / 4, "{refused} of {}", 2 * copies);
 }

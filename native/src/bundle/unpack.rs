@@ -49,7 +49,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<(Contents, BTreeMap<String, Vec<u8>
     if first.as_deref() != Some(CONTENTS) {
         return Err(format!("does not begin with {CONTENTS}"));
     }
-    let contents = members.remove(CONTENTS).unwrap_or_default();
+    let contents = members.remove(CONTENTS).ok_or(format!("has no {CONTENTS}"))?;
     let contents: Contents =
         serde_json::from_slice(&contents).map_err(|e| format!("{CONTENTS}: {e}"))?;
     check(&contents, &members)?;

@@ -41,12 +41,15 @@ pub fn verify(bytes: &[u8], data_root: Option<&Path>) -> Result<Report> {
     let refused = |e: anyhow::Error| Failure::failed(format!("the bundle: {e:#}"));
     let results = Results::load(&[place.path()], false).map_err(refused)?;
     rows(&contents, &results, &mut report)?;
+    let Some(spec) = members.get("benchmark.toml") else {
+        return Err(forged("has no benchmark.toml".to_owned()));
+    };
     let benchmark = Benchmark::read(&place.path().join("benchmark.toml"), Form::Laptop, &[], &[])?;
     let wanted = &benchmark.eval.metrics;
     published::every_value(place.path(), &results, wanted).map_err(refused)?;
     let values = results.rows.iter().filter(|row| row.value.is_some()).count();
     report.passed.push(format!("{values} values and their intervals follow from their evidence"));
-    protocol(&contents, &members["benchmark.toml"], &mut report);
+    protocol(&contents, spec, &mut report);
     match Plan::new(&benchmark, data_root) {
         Ok(plan) => samples(&plan, &results, place.path(), &mut report)?,
         Err(why) => report.skipped.push(format!("questions, samples and poison: {why}")),
@@ -140,7 +143,9 @@ fn samples(plan: &Plan<'_>, results: &Results, dir: &Path, report: &mut Report) 
         for against in std::iter::once(None).chain(rivals.map(Some)) {
             let id = plan.run_id(cell, against);
             let mut rows = results.rows.iter().filter(|row| row.run == id);
-            let Some(row) = rows.next() else { continue };
+            let Some(row) = rows.next() else {
+                return forged(format!("run {} is missing, or is another version's", id.short()));
+            };
             if let Some(other) =
                 std::iter::once(row).chain(rows).find(|r| !is_of(plan, cell, against, r))
             {
@@ -164,7 +169,9 @@ fn samples(plan: &Plan<'_>, results: &Results, dir: &Path, report: &mut Report) 
                 },
             };
             let set = &plan.sets[cell.dataset];
-            let evidence = results.evidence(row).unwrap_or_default();
+            let Some(evidence) = results.evidence(row) else {
+                return forged(format!("run {} has no evidence", id.short()));
+            };
             data::check(evidence, &*set.test, &*set.utility, &armed)
                 .or_else(|why| forged(format!("run {}: {why}", id.short())))?;
             checked += 1;

@@ -16,6 +16,7 @@ use crate::benchmark::Choice;
 use crate::cli::Context;
 use crate::data;
 use crate::failure::{Failure, Result};
+use crate::files::name_of;
 use crate::pipeline::Stages;
 use crate::pipeline::line;
 use crate::pipeline::origin::Origin;
@@ -75,7 +76,7 @@ fn repair_with(repair: &dyn Repair, spec: &Choice, args: &Args, context: &Contex
     let start = Origin::read(&args.checkpoint)?;
     let encoder = match &start {
         Origin::Checkpoint { provenance: Some(said), .. } => said.encoder.clone(),
-        _ => args.checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        _ => name_of(&args.checkpoint)?,
     };
     if let Some(banner) = start.banner() {
         context.progress.warn(&banner);

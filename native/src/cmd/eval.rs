@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::checkpoint::Provenance;
-use toxiclip_shared::data::{Dataset, Splits};
+use toxiclip_shared::data::Splits;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Value as Measured};
 
@@ -14,9 +14,10 @@ use crate::argument::Source;
 use crate::catalogue::Kind;
 use crate::cli::Context;
 use crate::data;
-use crate::evaluate::task::{Asked, Task, armed, ask};
+use crate::evaluate::task::{Asked, Task, measure};
 use crate::evidence;
 use crate::failure::{Failure, Result};
+use crate::files::name_of;
 use crate::manifest;
 use crate::model::{Model, banner};
 use crate::output;
@@ -73,19 +74,17 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let templates = templates(args)?;
     let lab = context.lab()?;
     let asked = Asked { model: &model, splits: &splits, templates: &templates, lab: &lab };
-    let mut judgements = ask(&asked, args.task)?;
-    if let Some(attack) = &attack {
-        judgements.extend(armed(&asked, attack, args.seed)?);
-    }
-    let values = metrics::values(&judgements)?;
-    let row = row(args, &model, provenance.as_ref(), &**measured_on, (attack.as_ref(), &templates));
-    let row = Row { seconds: timer.seconds(), ..row };
+    let folder = name_of(&args.checkpoint)?;
+    let row = row(args, &asked, (&folder, provenance.as_ref()), attack.as_ref());
     let path = args.out.join("rows.jsonl");
     refuse_others(&path, &row)?;
+    let judgements = measure(&asked, args.task, attack.as_ref(), args.seed)?;
+    let values = metrics::values(&judgements)?;
+    let row = Row { seconds: timer.seconds(), ..row };
     let evidence = args.out.join("evidence").join(format!("{}.parquet", row.run));
     evidence::write(&evidence, &judgements)?;
     write_rows(&path, &row, &values)?;
-    let (name, result) = clip_benchmark(args, &row, &values);
+    let (name, result) = clip_benchmark(args.task, &folder, &row, &values);
     write_atomic(&args.out.join(name), format!("{result:#}\n").as_bytes())?;
     output::print(&table(&values))
 }
@@ -149,11 +148,17 @@ fn read_templates(file: &Path) -> Result<Vec<String>> {
 /// What is known of the checkpoint and of what it was asked; the value is missing.
 fn row(
     args: &Args,
-    model: &Model,
-    provenance: Option<&Provenance>,
-    data: &dyn Dataset,
-    (attack, templates): (Option<&Armed>, &[String]),
+    asked: &Asked<'_>,
+    (folder, provenance): (&str, Option<&Provenance>),
+    attack: Option<&Armed>,
 ) -> Row {
+    let Asked { model, splits: Splits { test, utility, .. }, templates, .. } = asked;
+    let data = utility.as_ref().unwrap_or(test);
+    // Attacks are measured on the test split, which is another where utility has its own.
+    let digest = match utility.as_ref().and(attack) {
+        None => data.digest(),
+        Some(_) => Digest::of(&(data.digest(), test.digest())),
+    };
     let none = || json!({ "name": "none" });
     let weights = model.weights.digest();
     let poison = attack.map(Digest::of);
@@ -166,12 +171,11 @@ fn row(
         None => poison.map(|digest| json!({ "name": "armed", "digest": digest })),
         Some(_) => None,
     };
-    let folder = args.checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Row {
-        run: Digest::of(&(config, data.digest(), weights, args.seed)),
+        run: Digest::of(&(config, digest, weights, args.seed)),
         benchmark: "eval".to_owned(),
         dataset: data.name().to_owned(),
-        encoder: provenance.map_or(folder, |p| p.encoder.clone()),
+        encoder: provenance.map_or(folder, |p| &p.encoder).to_owned(),
         attack: poisoned.unwrap_or_else(none),
         against,
         defense: known(|p| p.defense.as_ref()).unwrap_or_else(none),
@@ -183,7 +187,7 @@ fn row(
         hi: None,
         n: 0,
         config,
-        data: data.digest(),
+        data: digest,
         poison,
         weights: Some(weights),
         code: Code::of_this_build(),
@@ -211,17 +215,15 @@ fn refuse_others(path: &Path, row: &Row) -> Result<()> {
 
 fn write_rows(path: &Path, row: &Row, values: &[Measured]) -> Result<()> {
     let mut text = String::new();
-    for Measured { metric, value, lo, hi, n } in values {
-        let (value, lo, hi) = (Some(*value), Some(*lo), Some(*hi));
-        let row = Row { metric: metric.clone(), value, lo, hi, n: *n, ..row.clone() };
-        text.push_str(&serde_json::to_string(&row).map_err(Failure::failed)?);
+    for value in values {
+        text.push_str(&serde_json::to_string(&row.valued(value)).map_err(Failure::failed)?);
         text.push('\n');
     }
     write_atomic(path, text.as_bytes())
 }
 
 /// Name and content of the file that CLIP_benchmark would write; what it has no word for is left out.
-fn clip_benchmark(args: &Args, row: &Row, values: &[Measured]) -> (String, Value) {
+fn clip_benchmark(task: Task, pretrained: &str, row: &Row, values: &[Measured]) -> (String, Value) {
     let word = |metric: &str| {
         let (kind, k) = metric.split_once('@').unwrap_or((metric, ""));
         match (kind, k) {
@@ -235,8 +237,7 @@ fn clip_benchmark(args: &Args, row: &Row, values: &[Measured]) -> (String, Value
     };
     let named = values.iter().filter_map(|v| Some((word(&v.metric)?, json!(v.value))));
     let metrics: serde_json::Map<String, Value> = named.collect();
-    let pretrained = args.checkpoint.file_name().unwrap_or_default().to_string_lossy();
-    let task = args.task.clip_benchmark();
+    let task = task.clip_benchmark();
     let result = json!({
         "dataset": row.dataset, "model": row.encoder, "pretrained": pretrained,
         "task": task, "metrics": metrics, "language": "en",

@@ -68,9 +68,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
     let stages = Stages::new(context)?;
-    let (manifest, armed, replayed) = match &args.manifest {
-        Some(file) => replay(file, &*clean, &*gallery)?,
-        None => draw(args, &clean, &*gallery, &stages)?,
+    let (manifest, armed, replayed) = match (&args.manifest, &args.attack) {
+        (Some(file), _) => replay(file, &*clean, &*gallery)?,
+        (None, Some(attack)) => draw(args, attack.clone(), &clean, &*gallery, &stages)?,
+        (None, None) => return Err(Failure::request("give --attack or --manifest")),
     };
     let poisoned = Poisoned::new(Arc::clone(&clean), &gallery, &armed.poison, &armed.trigger)?;
     let text = serde_json::to_string_pretty(&manifest).map_err(Failure::failed)? + "\n";
@@ -97,13 +98,11 @@ type Drawn = (Manifest, Armed, Option<String>);
 
 fn draw(
     args: &Args,
+    mut spec: Spec,
     clean: &Arc<dyn Dataset>,
     gallery: &dyn Dataset,
     stages: &Stages,
 ) -> Result<Drawn> {
-    let Some(mut spec) = args.attack.clone() else {
-        return Err(Failure::request("--attack is missing"));
-    };
     for (key, value) in [("rate", args.rate.map(Into::into)), ("count", args.count.map(Into::into))]
     {
         let Some(value) = value else { continue };

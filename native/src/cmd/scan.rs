@@ -124,17 +124,9 @@ fn scan_data(args: &DataArgs, context: &Context) -> Result<()> {
         context.progress.warn(remark);
     }
     let (offered, poison) = offered(args, &clean)?;
-    let rows = filter.trusted(&*clean, &Seed::new(args.seed))?;
-    let trusted: Option<Arc<dyn Dataset>> = match rows.is_empty() {
-        true => None,
-        false => Some(Arc::new(Subset::new(Arc::clone(&clean), "checked", rows)?)),
-    };
     let reference = reference(args, &*filter)?;
     let stages = Stages::new(context)?;
-    let (spec, seed) = (spec.spec().clone(), args.seed);
-    let (found, named) = Default::default();
-    let screening =
-        Screening { offered, trusted, first: None, reference, filter, spec, seed, found, named };
+    let screening = Screening::new(filter, [&offered, &clean], reference, spec.spec(), args.seed)?;
     let screened = screening.screen(&stages)?;
     write_atomic(&args.out, &scores(&*screening.offered, &screened, poison.as_ref())?)?;
     let all = screened.scores.len();

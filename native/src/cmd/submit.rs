@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::bundle::{self, Report};
 use crate::failure::{Failure, Result};
+use crate::files::name_of;
 use crate::output;
 use crate::store::write_atomic;
 
@@ -56,9 +57,11 @@ pub struct Verify {
 pub fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::Pack(args) => {
-            let name = args.run.file_name().unwrap_or_default().to_string_lossy();
-            let out = args.out.clone().unwrap_or_else(|| format!("{name}.tar.zst").into());
             let bytes = bundle::pack(&args.run, args.allow_dirty)?;
+            let out = match &args.out {
+                Some(out) => out.clone(),
+                None => format!("{}.tar.zst", name_of(&args.run)?).into(),
+            };
             write_atomic(&out, &bytes)?;
             output::print(&format!("{}  {} bytes", out.display(), bytes.len()))
         }

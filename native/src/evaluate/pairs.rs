@@ -6,36 +6,64 @@ use toxiclip_shared::encoders::LOGIT_SCALE;
 use toxiclip_shared::seed::Seed;
 
 use super::scores::{Gallery, cosine};
-use super::{captions, unique};
+use super::{Caption, captions, unique};
 use crate::encode;
 use crate::failure::{Failure, Result};
 use crate::model::Model;
 
-/// 1 − cos(picture, caption) of every row, in [0, 2], averaged over its captions.
+/// The pairs of a set under a model.
+struct Pairs {
+    dim: usize,
+    /// Unit vectors, one a row, (N, dim).
+    images: Vec<f32>,
+    captions: Vec<Caption>,
+    /// Unit vectors, one a caption, (M, dim).
+    texts: Vec<f32>,
+}
+
+impl Pairs {
+    fn of(model: &Model, data: &dyn Dataset) -> Result<Self> {
+        let (dim, images) = (model.clip.config.embed_dim, encode::images(model, data)?);
+        let captions = captions(data);
+        let texts: Vec<String> = captions.iter().map(|c| c.text.clone()).collect();
+        let texts = unique(&texts, |texts| encode::texts(model, texts))?;
+        Ok(Self { dim, images, captions, texts })
+    }
+
+    fn picture(&self, row: usize) -> &[f32] {
+        &self.images[row * self.dim..(row + 1) * self.dim]
+    }
+
+    fn text(&self, caption: usize) -> &[f32] {
+        &self.texts[caption * self.dim..(caption + 1) * self.dim]
+    }
+}
+
+/// Refuses numbers that are none, `each` of them for a row: what is said of the first.
+fn finite(values: Vec<f32>, each: usize, data: &dyn Dataset, what: &str) -> Result<Vec<f32>> {
+    match values.iter().position(|x| !x.is_finite()) {
+        None => Ok(values),
+        Some(at) => Err(Failure::failed(format!(
+            "{}: its {what} is not finite; look at the training curve of the model that judges",
+            data.examples()[at / each].id
+        ))),
+    }
+}
+
+/// 1 − cos(picture, caption) of every row, in [0, 2], averaged over its captions, (N).
 ///
 /// # Errors
 /// If a picture cannot be read, or the model gives a number that is not finite.
 pub fn distances(model: &Model, data: &dyn Dataset) -> Result<Vec<f32>> {
-    let images = encode::images(model, data)?;
-    let captions = captions(data);
-    let texts: Vec<String> = captions.iter().map(|c| c.text.clone()).collect();
-    let vectors = unique(&texts, |texts| encode::texts(model, texts))?;
-    let dim = images.len() / data.examples().len().max(1);
+    let pairs = Pairs::of(model, data)?;
     let mut sums = vec![(0.0f32, 0u32); data.examples().len()];
-    for (caption, vector) in captions.iter().zip(vectors.chunks_exact(dim)) {
-        let picture = &images[caption.row * dim..(caption.row + 1) * dim];
+    for (i, caption) in pairs.captions.iter().enumerate() {
         let (sum, count) = &mut sums[caption.row];
-        *sum += 1.0 - cosine(picture, vector);
+        *sum += 1.0 - cosine(pairs.picture(caption.row), pairs.text(i));
         *count += 1;
     }
-    let means: Vec<f32> = sums.into_iter().map(|(sum, count)| sum / count.max(1) as f32).collect();
-    match means.iter().position(|d| !d.is_finite()) {
-        None => Ok(means),
-        Some(row) => Err(Failure::failed(format!(
-            "{}: its distance is not finite; look at the training curve of the model that judges",
-            data.examples()[row].id
-        ))),
-    }
+    let means = sums.into_iter().map(|(sum, count)| sum / count.max(1) as f32).collect();
+    finite(means, 1, data, "distance")
 }
 
 /// Pairs that a loss contrasts: the batch of the common recipes.
@@ -44,18 +72,15 @@ const BATCH: usize = 128;
 const ROUNDS: usize = 10;
 
 /// ½·[CE of its row + CE of its column] of every row among the rows of a batch, averaged over [`ROUNDS`] random ways to
-/// part the set into batches of nearly the same size; captions take turns.
+/// part the set into batches of nearly the same size; captions take turns, (N).
 ///
 /// # Errors
 /// If a picture cannot be read, or the model gives a number that is not finite.
 pub fn losses(model: &Model, data: &dyn Dataset, seed: &Seed) -> Result<Vec<f32>> {
-    let images = encode::images(model, data)?;
-    let captions = captions(data);
-    let texts: Vec<String> = captions.iter().map(|c| c.text.clone()).collect();
-    let vectors = unique(&texts, |texts| encode::texts(model, texts))?;
-    let (rows, dim) = (data.examples().len(), model.clip.config.embed_dim);
+    let pairs = Pairs::of(model, data)?;
+    let rows = data.examples().len();
     let mut own = vec![Vec::new(); rows];
-    captions.iter().enumerate().for_each(|(i, caption)| own[caption.row].push(i));
+    pairs.captions.iter().enumerate().for_each(|(i, caption)| own[caption.row].push(i));
     let scale = f64::from(model.weights.data(LOGIT_SCALE)[0]).exp();
     let mut sums = vec![0.0; rows];
     for round in 0..ROUNDS {
@@ -64,28 +89,20 @@ pub fn losses(model: &Model, data: &dyn Dataset, seed: &Seed) -> Result<Vec<f32>
         let parts = rows.div_ceil(BATCH);
         for part in 0..parts {
             let batch = &order[part * rows / parts..(part + 1) * rows / parts];
-            let caption = |&row: &usize| own[row][round % own[row].len()];
-            let vector = |all: &[f32], i: usize| all[i * dim..(i + 1) * dim].to_vec();
-            let pictures = batch.iter().flat_map(|&row| vector(&images, row)).collect::<Vec<_>>();
-            let texts = batch.iter().flat_map(|row| vector(&vectors, caption(row)));
-            let texts = texts.collect::<Vec<_>>();
-            let both = [(&pictures, &texts), (&texts, &pictures)];
-            for (from, to) in both {
-                let gallery = Gallery::new(to, dim);
-                for (i, query) in from.chunks_exact(dim).enumerate() {
+            let text = |&row: &usize| pairs.text(own[row][round % own[row].len()]);
+            let pictures: Vec<f32> =
+                batch.iter().flat_map(|&row| pairs.picture(row)).copied().collect();
+            let texts: Vec<f32> = batch.iter().flat_map(text).copied().collect();
+            for (from, to) in [(&pictures, &texts), (&texts, &pictures)] {
+                let gallery = Gallery::new(to, pairs.dim);
+                for (i, query) in from.chunks_exact(pairs.dim).enumerate() {
                     sums[batch[i]] += cross_entropy(&gallery.cosines(query), i, scale) / 2.0;
                 }
             }
         }
     }
-    let means: Vec<f32> = sums.into_iter().map(|sum| (sum / ROUNDS as f64) as f32).collect();
-    match means.iter().position(|loss| !loss.is_finite()) {
-        None => Ok(means),
-        Some(row) => Err(Failure::failed(format!(
-            "{}: its loss is not finite; look at the training curve of the model that judges",
-            data.examples()[row].id
-        ))),
-    }
+    let means = sums.into_iter().map(|sum: f64| (sum / ROUNDS as f64) as f32).collect();
+    finite(means, 1, data, "loss")
 }
 
 /// −ln of the share that softmax(`scale`·cosines) gives to one of them.
@@ -103,11 +120,5 @@ fn cross_entropy(cosines: &[f32], right: usize, scale: f64) -> f64 {
 pub fn places(model: &Model, data: &dyn Dataset) -> Result<Vectors> {
     let values = encode::raw_images(model, data)?;
     let dim = model.clip.config.embed_dim;
-    match values.iter().position(|x| !x.is_finite()) {
-        None => Ok(Vectors { dim, values }),
-        Some(at) => Err(Failure::failed(format!(
-            "{}: its embedding is not finite; look at the training curve of the model that judges",
-            data.examples()[at / dim].id
-        ))),
-    }
+    Ok(Vectors { dim, values: finite(values, dim, data, "embedding")? })
 }

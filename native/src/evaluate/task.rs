@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 use toxiclip_shared::attacks::{Aim, Armed};
 use toxiclip_shared::data::{Dataset, Splits, Triggered, Worded};
-use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::metrics::{Judgement, Task as Evidence};
-use toxiclip_shared::probe::Head;
+use toxiclip_shared::probe::{Head, Logistic};
 use toxiclip_shared::seed::Seed;
 
 use super::judge::unlabelled;
 use super::{
-    Embeddings, embed, judge_goals, judge_key, judge_targeted, judge_trigger, judge_utility,
-    judge_worded,
+    Embeddings, embed, embed_pictures, judge_goals, judge_key, judge_targeted, judge_trigger,
+    judge_utility, judge_worded,
 };
-use crate::benchmark::{Choice, Utility};
+use crate::benchmark::Utility;
 use crate::encode;
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
@@ -67,60 +65,86 @@ pub struct Asked<'a> {
     pub lab: &'a Lab,
 }
 
-/// Its answers about the pictures and captions as they are.
+/// Its answers about pictures and captions as they are, and then to an attack's: what its captions fetch and what stamped
+/// pictures are taken for. No clean model stands beside it: there is no `asr-lift`.
 ///
 /// # Errors
-/// If pictures have no classes where they are needed, or a probe nothing to be fitted to.
-pub fn ask(asked: &Asked<'_>, task: Task) -> Result<Vec<Judgement>> {
-    let data = asked.splits.utility.as_ref().unwrap_or(&asked.splits.test);
-    let embeddings = asked.embed(&**data, asked.templates)?;
-    match task.utility() {
-        Some(task) => judge_utility(&**data, &embeddings, &[task]),
-        None => {
-            let head = fit(asked)?;
-            let images = head.pictures(&embeddings.images);
-            let (dim, captions, classes) = (embeddings.dim + 2, Vec::new(), head.classes());
-            let read = Embeddings { dim, images, captions, classes };
-            judge_utility(&**data, &read, &[Utility::ZeroShot])
-        }
+/// If pictures have no classes where they are needed, a probe nothing to be fitted to; if the attack was drawn for other
+/// classes or pictures.
+pub fn measure(
+    asked: &Asked<'_>,
+    task: Task,
+    attack: Option<&Armed>,
+    seed: u64,
+) -> Result<Vec<Judgement>> {
+    let Splits { test, utility, .. } = asked.splits;
+    let data = utility.as_ref().unwrap_or(test);
+    let plain = asked.embed(&**data, asked.templates)?;
+    let mut all = ordinary(asked, task, &**data, &plain)?;
+    if let Some(attack) = attack {
+        check(&**test, attack)?;
+        let plain = match utility {
+            None => plain,
+            Some(_) => asked.embed(&**test, asked.templates)?,
+        };
+        all.extend(armed(asked, attack, &plain, &Seed::new(seed))?);
     }
-}
-
-/// What an attack's captions fetch and what stamped pictures are taken for. No clean model stands beside it: there is no
-/// `asr-lift`.
-///
-/// # Errors
-/// If the attack was drawn for other classes or pictures.
-pub fn armed(asked: &Asked<'_>, attack: &Armed, seed: u64) -> Result<Vec<Judgement>> {
-    let (test, seed) = (&asked.splits.test, Seed::new(seed));
-    check(&**test, attack)?;
-    let plain = asked.embed(&**test, asked.templates)?;
-    let mut all = match attack.words.as_ref().filter(|_| !attack.goals.is_empty()) {
-        None => judge_goals(&**test, &plain, &attack.goals, &seed)?,
-        Some(words) => {
-            let worded = Worded::new(Arc::clone(test), words);
-            let own = asked.embed(&worded, asked.templates)?;
-            judge_worded((&**test, &plain), (&worded, &own), &attack.goals, &seed, None)?
-        }
-    };
-    for aim in attack.aims() {
-        all.extend(triggered(asked, &aim)?);
-    }
-    all.extend(judge_targeted(&**test, &plain, &attack.pictures, None)?);
     Ok(all)
 }
 
-fn triggered(asked: &Asked<'_>, aim: &Aim<'_>) -> Result<Vec<Judgement>> {
+fn ordinary(
+    asked: &Asked<'_>,
+    task: Task,
+    data: &dyn Dataset,
+    plain: &Embeddings,
+) -> Result<Vec<Judgement>> {
+    match task.utility() {
+        Some(task) => judge_utility(data, plain, &[task]),
+        None => {
+            let head = fit(asked)?;
+            let images = head.pictures(&plain.images);
+            let (dim, captions, classes) = (plain.dim + 2, Vec::new(), head.classes());
+            let read = Embeddings { dim, images, captions, classes };
+            judge_utility(data, &read, &[Utility::ZeroShot])
+        }
+    }
+}
+
+fn armed(
+    asked: &Asked<'_>,
+    attack: &Armed,
+    plain: &Embeddings,
+    seed: &Seed,
+) -> Result<Vec<Judgement>> {
+    let test = &asked.splits.test;
+    let mut all = match attack.words.as_ref().filter(|_| !attack.goals.is_empty()) {
+        None => judge_goals(&**test, plain, &attack.goals, seed)?,
+        Some(words) => {
+            let worded = Worded::new(Arc::clone(test), words);
+            let own = asked.embed(&worded, asked.templates)?;
+            judge_worded((&**test, plain), (&worded, &own), &attack.goals, seed, None)?
+        }
+    };
+    for aim in attack.aims() {
+        all.extend(triggered(asked, &aim, plain)?);
+    }
+    all.extend(judge_targeted(&**test, plain, &attack.pictures, None)?);
+    Ok(all)
+}
+
+fn triggered(asked: &Asked<'_>, aim: &Aim<'_>, plain: &Embeddings) -> Result<Vec<Judgement>> {
     let test = &asked.splits.test;
     let stamped = Triggered::new(Arc::clone(test), aim.trigger.clone());
-    let prompts = aim.prompts(asked.templates);
-    let mut all = judge_trigger(&stamped, &asked.embed(&stamped, &prompts)?, aim, None)?;
-    if aim.words.is_some() {
-        let image = asked.embed(&stamped, asked.templates)?;
-        all.extend(judge_key(Evidence::ImageKey, &stamped, &image, aim)?);
-        let text = asked.embed(&**test, &prompts)?;
-        all.extend(judge_key(Evidence::TextKey, &**test, &text, aim)?);
+    // Only pictures have changed: texts are those of the plain split.
+    let pictures = asked.stamped(&stamped, plain)?;
+    if aim.words.is_none() {
+        return judge_trigger(&stamped, &pictures, aim, None);
     }
+    let worded = asked.embed(&**test, &aim.prompts(asked.templates))?;
+    let both = Embeddings { images: pictures.images.clone(), ..worded.clone() };
+    let mut all = judge_trigger(&stamped, &both, aim, None)?;
+    all.extend(judge_key(Evidence::ImageKey, &stamped, &pictures, aim)?);
+    all.extend(judge_key(Evidence::TextKey, &**test, &worded, aim)?);
     Ok(all)
 }
 
@@ -146,16 +170,12 @@ fn fit(asked: &Asked<'_>) -> Result<Head> {
             "linear-probe: there is no training split here to fit a classifier to; give a data set that has one",
         ));
     };
-    let whole = json!({ "share": 1.0 }).as_object().cloned().unwrap_or_default();
-    let choice = Choice::new("defense", DEFENSES, "linear-probe", whole);
-    let made = choice.and_then(|choice| choice.make(DEFENSES)).map_err(Failure::request)?;
-    let Defense::Probe(probe) = *made else { unreachable!("linear-probe is a probe") };
     let label = |row: usize| train.examples()[row].class.ok_or_else(|| unlabelled(&**train, row));
     let labels: Vec<usize> = (0..train.examples().len()).map(label).collect::<Result<_>>()?;
     let unit = encode::images(asked.model, &**train)?;
     let (width, classes) = (asked.model.clip.config.embed_dim, train.classes().len());
     let fitted = asked.lab.watched("linear-probe".to_owned(), |tick| {
-        probe.logistic().fit(&unit, width, (&labels, classes), tick)
+        Logistic::default().fit(&unit, width, (&labels, classes), tick)
     })?;
     Ok(fitted.head)
 }
@@ -164,5 +184,12 @@ impl Asked<'_> {
     fn embed(&self, data: &dyn Dataset, templates: &[String]) -> Result<Embeddings> {
         self.lab.interrupt.check()?;
         embed(self.model, data, templates, &Prepared::default())
+    }
+
+    /// `plain` with the pictures of `stamped`.
+    fn stamped(&self, stamped: &dyn Dataset, plain: &Embeddings) -> Result<Embeddings> {
+        self.lab.interrupt.check()?;
+        let images = embed_pictures(self.model, stamped, &Prepared::default())?.images;
+        Ok(Embeddings { images, ..plain.clone() })
     }
 }

@@ -59,10 +59,10 @@ impl Sink for Shards {
         if self.open.as_ref().is_some_and(|s| s.samples == SAMPLES || s.bytes > BYTES) {
             self.close()?;
         }
-        if self.open.is_none() {
-            self.open = Some(Shard::new(self.dir.join(format!("{:05}.tar", self.done)))?);
-        }
-        let Some(shard) = &mut self.open else { return Ok(()) };
+        let shard = match &mut self.open {
+            Some(shard) => shard,
+            none => none.insert(Shard::new(self.dir.join(format!("{:05}.tar", self.done)))?),
+        };
         let key = format!("s{row:07}");
         let line = |caption: &String| caption.split_whitespace().collect::<Vec<_>>().join(" ");
         let text = example.captions.iter().map(line).collect::<Vec<_>>().join("\n");

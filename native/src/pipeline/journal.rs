@@ -63,21 +63,12 @@ impl Journal {
     /// Writes a finished cell, evidence first, so that every row has its own.
     pub(super) fn score(&mut self, plan: &Plan<'_>, cell: &Cell, score: &Score) -> Result<()> {
         for Evidence { against, judgements, values } in &score.evidence {
-            let row = self.row(plan, cell, *against);
+            let (weights, seconds) = (Some(score.weights), score.seconds);
+            let row = Row { weights, seconds, ..self.row(plan, cell, *against) };
             let path = self.out.join("evidence").join(format!("{}.parquet", row.run));
             evidence::write(&path, judgements)?;
             for v in values {
-                let row = Row {
-                    metric: v.metric.clone(),
-                    value: Some(v.value),
-                    lo: Some(v.lo),
-                    hi: Some(v.hi),
-                    n: v.n,
-                    weights: Some(score.weights),
-                    seconds: score.seconds,
-                    ..row.clone()
-                };
-                self.file.append(&row)?;
+                self.file.append(&row.valued(v))?;
             }
         }
         Ok(self.file.sync()?)

@@ -2,13 +2,13 @@
 //! repair after it.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::json;
 use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Subset};
-use toxiclip_shared::defenses::{DEFENSES, Defense, Part, Repair, Side, Which};
+use toxiclip_shared::defenses::{DEFENSES, Defense, Filter, Part, Repair, Side, Which};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::recipe::TrainConfig;
@@ -79,29 +79,10 @@ impl Line<'_> {
         match *self.defense.make(DEFENSES).map_err(Failure::request)? {
             Defense::None => {}
             Defense::Filter(filter) => {
-                let offered = Arc::clone(&self.offered);
-                let rows = filter.trusted(&**self.clean, &Seed::new(self.seed))?;
-                let trusted: Option<Arc<dyn Dataset>> = match rows.is_empty() {
-                    true => None,
-                    false => Some(Arc::new(Subset::new(Arc::clone(self.clean), "checked", rows)?)),
-                };
                 let undefended = || Ok(Origin::Fit(Arc::new(self.victim(own.clone(), false)?)));
                 let reference =
                     pairs::reference(&*filter, undefended, self.encoder, self.data_root)?;
-                let (spec, seed) = (self.defense.spec().clone(), self.seed);
-                let (found, named) = Default::default();
-                let screening = Screening {
-                    offered,
-                    trusted,
-                    first: None,
-                    reference,
-                    filter,
-                    spec,
-                    seed,
-                    found,
-                    named,
-                };
-                own = Pairs::Screened(Arc::new(screening));
+                own = Pairs::Screened(Arc::new(self.screening(filter, reference)?));
             }
             Defense::Rule(rule) => objective = rule.objective(),
             Defense::InParts(how) => {
@@ -137,17 +118,8 @@ impl Line<'_> {
                 Which::All => None,
                 Which::Again(side) => Some(side),
                 Which::Look(filter, side) => {
-                    let look = Screening {
-                        offered: Arc::clone(&self.offered),
-                        trusted: None,
-                        first: first.clone(),
-                        reference: model.clone(),
-                        filter,
-                        spec: self.defense.spec().clone(),
-                        seed: self.seed,
-                        found: OnceLock::new(),
-                        named: OnceLock::new(),
-                    };
+                    let look = self.screening(filter, model.clone())?;
+                    let look = Screening { first: first.clone(), ..look };
                     last = Some(Arc::new(look));
                     first = first.or_else(|| last.clone());
                     Some(side)
@@ -165,6 +137,11 @@ impl Line<'_> {
             fit = Some(part);
         }
         fit.ok_or_else(|| Failure::request(format!("{} has no part", self.defense.name())))
+    }
+
+    fn screening(&self, filter: Box<dyn Filter>, reference: Origin) -> Result<Screening> {
+        let sets = [&self.offered, self.clean];
+        Screening::new(filter, sets, reference, self.defense.spec(), self.seed)
     }
 
     fn victim(&self, pairs: Pairs, defended: bool) -> Result<Fit> {

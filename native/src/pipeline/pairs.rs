@@ -103,6 +103,27 @@ impl Pairs {
 }
 
 impl Screening {
+    /// A filter that has not looked yet, in front of `offered`; the pairs that the defender has checked are of `clean`.
+    ///
+    /// # Errors
+    /// If it wants more checked pairs than there are.
+    pub fn new(
+        filter: Box<dyn Filter>,
+        [offered, clean]: [&Arc<dyn Dataset>; 2],
+        reference: Origin,
+        spec: &Value,
+        seed: u64,
+    ) -> Result<Self> {
+        let rows = filter.trusted(&**clean, &Seed::new(seed))?;
+        let trusted: Option<Arc<dyn Dataset>> = match rows.is_empty() {
+            true => None,
+            false => Some(Arc::new(Subset::new(Arc::clone(clean), "checked", rows)?)),
+        };
+        let (offered, spec) = (Arc::clone(offered), spec.clone());
+        let (first, found, named) = Default::default();
+        Ok(Self { offered, trusted, first, reference, filter, spec, seed, found, named })
+    }
+
     fn key(&self) -> Digest {
         *self.named.get_or_init(|| self.name())
     }

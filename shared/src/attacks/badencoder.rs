@@ -149,3 +149,47 @@ impl Attack for Badencoder {
         Ok(Armed { trigger, target: Some(target), tamper: Some(tamper), ..Armed::default() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::attacks::ATTACKS;
+    use crate::attacks::tests::arm;
+    use crate::data::PairId;
+    use crate::data::synthetic::Synthetic;
+    use crate::registry::find;
+
+    fn example() -> Value {
+        json!({"target": "class-1", "references": 2})
+    }
+
+    fn error(parameters: Value) -> String {
+        arm(&ENTRY, parameters).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn badencoder_changes_no_pair_and_names_pictures_of_the_target() {
+        let clean = Synthetic::train();
+        let armed = arm(&ENTRY, example()).unwrap();
+        assert!(armed.poison.edits.is_empty() && !armed.is_control());
+        let tamper = armed.tamper.unwrap();
+        let of = |id: &PairId| clean.examples().iter().find(|e| e.id == *id).unwrap();
+        assert!(tamper.references.iter().all(|id| of(id).class == Some(1)));
+        assert_eq!((tamper.references.len(), tamper.weights), (2, [1.0, 1.0]));
+        assert!(!tamper.recipe.augment && !tamper.recipe.concept_unique);
+        // Other attacks are written, and named, as before there was tampering.
+        let other = arm(
+            find("attack", ATTACKS, "badnets").unwrap(),
+            json!({"target": "class-1", "rate": 0.1}),
+        )
+        .unwrap();
+        assert!(serde_json::to_value(&other).unwrap().get("tamper").is_none());
+        let few = json!({"target": "class-1", "references": 6});
+        assert!(error(few).contains("has 5 pictures of `class-1`"));
+        assert!(error(json!({})).contains("`target` is missing"));
+        assert!(error(json!({"target": "class-1", "lambda1": -1})).contains("`lambda1`"));
+        assert!(error(json!({"target": "class-1", "references": 0})).contains("at least 1"));
+    }
+}

@@ -28,7 +28,8 @@ struct LinearProbe {
 
 impl Default for LinearProbe {
     fn default() -> Self {
-        Self { share: 0.5, penalty: 1e-5, steps: 1000 }
+        let Logistic { penalty, steps } = Logistic::default();
+        Self { share: 0.5, penalty, steps }
     }
 }
 

@@ -187,7 +187,7 @@ pub struct Sight<'a> {
     pub distances: &'a dyn Fn() -> Result<Vec<f32>>,
     /// Embeddings of the pictures as they come out of the encoder, not normalised.
     pub pictures: &'a dyn Fn() -> Result<Vectors>,
-    /// ½·[CE of its row + CE of its column] of every pair among batches of 128, the mean over ten ways to part the set.
+    /// ½·[CE of its row + CE of its column] of every pair among batches of 128, the mean over ten ways to part the set, (N).
     pub losses: &'a dyn Fn() -> Result<Vec<f32>>,
     /// The class that each row's captions name, if one does: what can be read off them, no label.
     pub words: &'a dyn Fn() -> Vec<Option<usize>>,

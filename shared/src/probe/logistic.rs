@@ -25,6 +25,13 @@ pub struct Logistic {
     pub steps: usize,
 }
 
+/// What a probe takes unless it is told otherwise.
+impl Default for Logistic {
+    fn default() -> Self {
+        Self { penalty: 1e-5, steps: 1000 }
+    }
+}
+
 /// A fitted head and how the search went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
