@@ -50,9 +50,14 @@ pub fn verify(bytes: &[u8], data_root: Option<&Path>) -> Result<Report> {
     let values = results.rows.iter().filter(|row| row.value.is_some()).count();
     report.passed.push(format!("{values} values and their intervals follow from their evidence"));
     protocol(&contents, spec, &mut report);
-    match Plan::new(&benchmark, data_root) {
-        Ok(plan) => samples(&plan, &results, place.path(), &mut report)?,
-        Err(why) => report.skipped.push(format!("questions, samples and poison: {why}")),
+    // Data that are not here cannot be looked at; whatever else is wrong with a benchmark is no excuse.
+    let absent =
+        benchmark.datasets.iter().find_map(|name| crate::data::named(name, data_root).err());
+    match absent {
+        Some(why) => report.skipped.push(format!("questions, samples and poison: {why}")),
+        None => {
+            samples(&Plan::new(&benchmark, data_root)?, &results, place.path(), &mut report)?;
+        }
     }
     Ok(report)
 }
@@ -104,7 +109,7 @@ fn protocol(contents: &Contents, text: &[u8], report: &mut Report) {
             report.passed.push(format!("the benchmark is {name} as it is here"));
         }
         Ok(_) => report.skipped.push(format!("the benchmark is another version of {name}")),
-        Err(_) => report.skipped.push(format!("there is no benchmark {name} here")),
+        Err(e) => report.skipped.push(format!("no benchmark {name} here to compare with ({e})")),
     }
 }
 

@@ -109,12 +109,8 @@ fn splits(args: &Args) -> Result<Splits> {
 }
 
 fn templates(args: &Args) -> Result<Vec<String>> {
-    let own = match &args.data {
-        Source::Named(name) => name,
-        Source::Folder(_) | Source::Table(_) | Source::Shards(_) => "",
-    };
     match args.templates.as_deref() {
-        None => data::templates(own),
+        None => data::prompts(&args.data),
         Some(file) if Path::new(file).is_file() => read_templates(Path::new(file)),
         Some(name) => {
             let known = Kind::Datasets.find(name);

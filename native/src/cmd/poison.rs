@@ -1,6 +1,7 @@
 //! `toxiclip poison`: what an attack changes in a data set, and the changed set.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,6 +95,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     output::print(&said)
 }
 
+/// A poison with its manifest, and how much of a replayed one fits.
 type Drawn = (Manifest, Armed, Option<String>);
 
 fn draw(
@@ -136,8 +138,11 @@ fn draw(
     Ok((manifest, armed, None))
 }
 
-/// The part of a manifest that fits this copy of the data.
-fn replay(file: &Path, clean: &dyn Dataset, gallery: &dyn Dataset) -> Result<Drawn> {
+/// The part of a manifest that fits this copy of the data, with how much that is.
+///
+/// # Errors
+/// If the manifest cannot be read, or nothing of it fits.
+pub(super) fn replay(file: &Path, clean: &dyn Dataset, gallery: &dyn Dataset) -> Result<Drawn> {
     let (manifest, armed) = Manifest::read(file)?;
     let Matched { poison, missing, changed } = manifest.replay(clean, gallery);
     let (fit, all) = (poison.edits.len(), manifest.edits.len());
@@ -154,11 +159,13 @@ fn replay(file: &Path, clean: &dyn Dataset, gallery: &dyn Dataset) -> Result<Dra
 
 /// A folder with another poison is not overwritten.
 fn refuse_another(path: &Path, text: &str) -> Result<()> {
-    match fs::read_to_string(path) {
-        Ok(there) if there != text => Err(Failure::request(format!(
+    match fs::read(path) {
+        Ok(there) if there == text.as_bytes() => Ok(()),
+        Ok(_) => Err(Failure::request(format!(
             "{} is another poison's; choose another --out or remove it",
             path.display()
         ))),
-        _ => Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Failure::io(path, &e)),
     }
 }

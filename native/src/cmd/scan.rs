@@ -12,6 +12,7 @@ use toxiclip_shared::encoders::library;
 use toxiclip_shared::metrics::{self, Value as Measured};
 use toxiclip_shared::seed::Seed;
 
+use super::poison::replay;
 use super::train::choice;
 use crate::argument::{Source, Spec};
 use crate::benchmark::Encoder;
@@ -19,7 +20,6 @@ use crate::cli::Context;
 use crate::data;
 use crate::evaluate;
 use crate::failure::{Failure, Result};
-use crate::manifest::Manifest;
 use crate::model::{Model, banner};
 use crate::output;
 use crate::pipeline::origin::Origin;
@@ -123,7 +123,7 @@ fn scan_data(args: &DataArgs, context: &Context) -> Result<()> {
     if let Some(remark) = clean.remark() {
         context.progress.warn(remark);
     }
-    let (offered, poison) = offered(args, &clean)?;
+    let (offered, poison) = offered(args, &clean, context)?;
     let reference = reference(args, &*filter)?;
     let stages = Stages::new(context)?;
     let screening = Screening::new(filter, [&offered, &clean], reference, spec.spec(), args.seed)?;
@@ -145,6 +145,7 @@ fn scan_data(args: &DataArgs, context: &Context) -> Result<()> {
 fn offered(
     args: &DataArgs,
     clean: &Arc<dyn Dataset>,
+    context: &Context,
 ) -> Result<(Arc<dyn Dataset>, Option<Poison>)> {
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), clean)?;
     let armed = match (&args.attack, &args.manifest) {
@@ -159,8 +160,8 @@ fn offered(
             made.prepare(&**clean, &*gallery, &Seed::new(args.seed))?
         }
         (None, Some(file)) => {
-            let (manifest, mut armed) = Manifest::read(file)?;
-            armed.poison = manifest.replay(&**clean, &*gallery).poison;
+            let (_, armed, told) = replay(file, &**clean, &*gallery)?;
+            told.iter().for_each(|how| context.progress.warn(how));
             armed
         }
         (None, None) => return Ok((Arc::clone(clean), None)),
@@ -241,10 +242,7 @@ fn look(
 ) -> Result<toxiclip_shared::audit::Verdict> {
     let seed = Seed::new(args.seed);
     let held = Subset::new(Arc::clone(clean), "held", audit.rows(&**clean, &seed)?)?;
-    let templates = match &args.data {
-        Source::Named(name) => data::templates(name)?,
-        Source::Folder(_) | Source::Table(_) | Source::Shards(_) => data::templates("")?,
-    };
+    let templates = data::prompts(&args.data)?;
     let classes = evaluate::embed_classes(model, &**clean, &templates)?;
     let pictures = prepared::pixels(&held, model.clip.config.vision_cfg.image_size)?;
     let seed = seed.child("audit").child(name);

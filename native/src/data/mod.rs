@@ -50,6 +50,9 @@ pub fn named(name: &str, root: Option<&Path>) -> Result<Splits> {
     Err(Failure::request(unknown("data set", name, &names)))
 }
 
+/// The prompt where nobody has published others.
+const PLAIN: &str = "a photo of a {}.";
+
 /// The zero-shot prompts of a data set, with `{}` for the class name.
 ///
 /// # Errors
@@ -61,7 +64,18 @@ pub fn templates(name: &str) -> Result<Vec<String>> {
     if name.starts_with("emoji") {
         return Ok(emoji::captions::PROMPTS.map(str::to_owned).to_vec());
     }
-    Ok(vec!["a photo of a {}.".to_owned()])
+    Ok(vec![PLAIN.to_owned()])
+}
+
+/// The zero-shot prompts of a command's pictures: those of the data set, or the plain one for pictures at a place.
+///
+/// # Errors
+/// As [`templates`].
+pub fn prompts(source: &Source) -> Result<Vec<String>> {
+    match source {
+        Source::Named(name) => templates(name),
+        Source::Folder(_) | Source::Table(_) | Source::Shards(_) => Ok(vec![PLAIN.to_owned()]),
+    }
 }
 
 /// Whether a task makes sense there: pictures that have labels alone have no captions to search with, and pairs without

@@ -156,13 +156,19 @@ pub(crate) fn with_evidence(change: impl Fn(&mut Vec<Judgement>)) -> Vec<u8> {
     change(&mut judgements);
     evidence::write(&path, &judgements).unwrap();
     all.insert(name, fs::read(&path).unwrap());
-    let values = metrics::values(&judgements).unwrap_or_default();
+    let values = metrics::values(&judgements);
     for row in rows.iter_mut().filter(|row| row["run"] == run) {
-        if let Some(value) = values.iter().find(|v| row["metric"] == v.metric.as_str()) {
-            row["value"] = json!(value.value);
-            row["lo"] = json!(value.lo);
-            row["hi"] = json!(value.hi);
-            row["n"] = json!(value.n);
+        let metric = metrics::find(row["metric"].as_str().unwrap()).unwrap();
+        match &values {
+            Ok(values) => {
+                let value = values.iter().find(|v| v.metric == metric.name).unwrap();
+                row["lo"] = json!(value.lo);
+                row["hi"] = json!(value.hi);
+                row["n"] = json!(value.n);
+                row["value"] = json!(value.value);
+            }
+            // Evidence of which nothing may be computed has a mean all the same.
+            Err(_) => row["value"] = json!(metric.clusters(&judgements).mean().unwrap()),
         }
     }
     set_rows(&mut all, &rows);

@@ -42,7 +42,7 @@ pub(crate) fn forgeries() -> Vec<(&'static str, Vec<u8>, &'static str)> {
                 r[0]["value"] = Value::Null;
                 r[0]["error"] = json!("x");
             }),
-            "",
+            "no value for seed 0",
         ),
         (
             "another rate",
@@ -73,7 +73,11 @@ pub(crate) fn forgeries() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             with_rows(|r| r[0]["weights"] = json!(Digest::of(&"other"))),
             "two models",
         ),
-        ("another poison", with_rows(|r| r[0]["poison"] = json!(Digest::of(&"other"))), ""),
+        (
+            "another poison",
+            with_rows(|r| r[0]["poison"] = json!(Digest::of(&"other"))),
+            "is poisoned otherwise than its attack",
+        ),
         (
             "other data",
             with_rows(|r| r.iter_mut().for_each(|r| r["data"] = json!(Digest::of(&"other")))),
@@ -84,7 +88,11 @@ pub(crate) fn forgeries() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             with_rows(|r| r.iter_mut().for_each(|r| r["config"] = json!(Digest::of(&"other")))),
             "models are missing",
         ),
-        ("another commit", with_rows(|r| r[0]["code"]["commit"] = json!("0".repeat(40))), ""),
+        (
+            "another commit",
+            with_rows(|r| r[0]["code"]["commit"] = json!("0".repeat(40))),
+            "2 commits in one column",
+        ),
         (
             "another benchmark's rows",
             with_rows(|r| r.iter_mut().for_each(|r| r["benchmark"] = json!("quick"))),
@@ -116,7 +124,7 @@ pub(crate) fn forgeries() -> Vec<(&'static str, Vec<u8>, &'static str)> {
                 );
                 e[b] = a;
             }),
-            "",
+            "judged twice in the same evidence",
         ),
         (
             "a swapped label",
@@ -151,6 +159,11 @@ pub(crate) fn forgeries() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             with_member("benchmark.toml", Some(easier.as_bytes()), true),
             "models are missing",
         ),
+        (
+            "a benchmark that cannot be asked",
+            with_member("benchmark.toml", Some(SPEC.replace("ewe", "unicorns").as_bytes()), true),
+            "no class called `unicorns`",
+        ),
         ("no benchmark", with_member("benchmark.toml", None, true), "has no benchmark.toml"),
         (
             "a member changed",
@@ -172,9 +185,9 @@ pub(crate) fn forgeries() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a link", packed(&members(honest()), true), "is no plain file"),
         ("another format", contents(&|c| c["format"] = json!(7)), "format 7"),
         ("an unknown key", contents(&|c| c["verified"] = json!(true)), "unknown field"),
-        ("a flipped bit", flipped, ""),
-        ("a cut", honest()[..honest().len() / 2].to_vec(), ""),
-        ("nothing", Vec::new(), ""),
+        ("a flipped bit", flipped, "evidence/"),
+        ("a cut", honest()[..honest().len() / 2].to_vec(), "is cut"),
+        ("nothing", Vec::new(), "is no bundle"),
     ]
 }
 
