@@ -139,7 +139,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Defend(args) => cmd::defend::run(args, &context),
         Command::Scan(args) => cmd::scan::run(args, &context),
         Command::Convert(args) => cmd::convert::run(args, &context),
-        Command::Submit(args) => cmd::submit::run(args),
+        Command::Submit(args) => cmd::submit::run(args, &context),
         Command::Report(args) => cmd::report::run(args),
         Command::Bench(args) => cmd::bench::run(args, &context),
     }

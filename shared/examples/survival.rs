@@ -17,7 +17,7 @@ use toxiclip_shared::storage::Storage;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Published variants that are not an attack's default.
-const VARIANTS: [&str; 11] = [
+const VARIANTS: [&str; 12] = [
     "badnets:variant=cleanclip",
     "badnets:variant=yellow",
     "badnets:variant=corners",
@@ -27,6 +27,7 @@ const VARIANTS: [&str; 11] = [
     "blended:variant=stripes",
     "blended:variant=triangles",
     "blended:variant=cat",
+    "blended:variant=watermark",
     "sig:variant=cleanclip",
     "wanet:variant=backdoorbench",
 ];

@@ -8,11 +8,14 @@
 //! | `armed/DIGEST.json` | the drawn attacks |
 //! | `benchmark.toml` | what was asked |
 //! | `cards.json` | papers and threat models of its attacks and defenses |
+//! | `checkpoint-DIGEST/…` | the models behind the rows, if asked for |
 //!
-//! Checkpoints are named by the digests of their weights and are not inside.
+//! Otherwise checkpoints are named by the digests of their weights alone.
 
+mod checkpoints;
 mod data;
 mod pack;
+mod replay;
 mod unpack;
 mod verify;
 
@@ -25,6 +28,7 @@ use toxiclip_shared::digest::Digest;
 use crate::provenance::Code;
 
 pub use pack::pack;
+pub use replay::Replay;
 pub use verify::{Report, verify};
 
 /// Raised when members have another meaning.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use toxiclip_shared::digest::Digest;
 
-use super::{BYTES, CONTENTS, Contents, FORMAT, MEMBERS, Member};
+use super::{BYTES, CONTENTS, Contents, FORMAT, MEMBERS, Member, checkpoints};
 use crate::catalogue::{self, Kind};
 use crate::failure::{Failure, Result};
 use crate::machine::Machine;
@@ -16,12 +16,12 @@ use crate::row::{self, Row};
 /// Of zstd's 22 levels one in the middle: evidence, the bulk, is compressed already.
 const LEVEL: i32 = 9;
 
-/// The bytes of a run folder's bundle.
+/// The bytes of a run folder's bundle, with the checkpoints behind its rows where a folder of them is given.
 ///
 /// # Errors
 /// If rows or evidence are missing, rows are of several programs or benchmarks, or of changed sources without
 /// `allow_dirty`; if the run is too large for a bundle.
-pub fn pack(run: &Path, allow_dirty: bool) -> Result<Vec<u8>> {
+pub fn pack(run: &Path, allow_dirty: bool, weights: Option<&Path>) -> Result<Vec<u8>> {
     let kept = row::read(&run.join("rows.jsonl"));
     let rows = kept.map_err(|e| Failure::request(format!("{e:#}")))?.rows;
     let first = one_program(run, &rows, allow_dirty)?;
@@ -45,6 +45,9 @@ pub fn pack(run: &Path, allow_dirty: bool) -> Result<Vec<u8>> {
     let spec = catalogue::benchmarks_folder().join(format!("{}.toml", first.benchmark));
     add("benchmark.toml".to_owned(), &spec, "call this where the benchmark's file lies")?;
     members.insert("cards.json".to_owned(), format!("{:#}\n", cards(&rows)?).into_bytes());
+    if let Some(dir) = weights {
+        members.extend(checkpoints::members(&models(&rows), dir)?);
+    }
     let size: u64 = members.values().map(|bytes| bytes.len() as u64).sum();
     if size > BYTES || members.len() > MEMBERS {
         return Err(Failure::request(format!(
@@ -87,8 +90,12 @@ fn cards(rows: &[Row]) -> Result<Value> {
     Ok(Value::Object(out))
 }
 
+/// The weights behind rows.
+fn models(rows: &[Row]) -> BTreeSet<Digest> {
+    rows.iter().filter_map(|row| row.weights).collect()
+}
+
 fn contents(first: &Row, rows: &[Row], members: &BTreeMap<String, Vec<u8>>) -> Contents {
-    let weights: BTreeSet<Digest> = rows.iter().filter_map(|row| row.weights).collect();
     let member =
         |bytes: &Vec<u8>| Member { bytes: bytes.len() as u64, sha256: Digest::of_bytes(bytes) };
     Contents {
@@ -96,7 +103,7 @@ fn contents(first: &Row, rows: &[Row], members: &BTreeMap<String, Vec<u8>>) -> C
         benchmark: first.benchmark.clone(),
         code: first.code.clone(),
         environment: json!(Machine::of_this_process()),
-        checkpoints: weights.into_iter().collect(),
+        checkpoints: models(rows).into_iter().collect(),
         files: members.iter().map(|(name, bytes)| (name.clone(), member(bytes))).collect(),
     }
 }

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::digest::Digest;
+use toxiclip_shared::metrics::Judgement;
 
+use super::replay::{Replay, replay};
 use super::unpack::{lay_out, unpack};
 use super::{Contents, data};
 use crate::benchmark::{Benchmark, Cell, Form};
@@ -25,11 +28,26 @@ pub struct Report {
     pub skipped: Vec<String>,
 }
 
-/// Checks a bundle; `data_root` is where its data lie if they do not come with the program.
+/// A run of a bundle beside what the benchmark asks in it.
+pub(super) struct Run<'a> {
+    /// Its name.
+    pub(super) id: Digest,
+    /// The model.
+    pub(super) cell: Cell,
+    /// Its weights, as its rows say.
+    pub(super) weights: Digest,
+    /// Whose goals it is scored against.
+    pub(super) armed: Armed,
+    /// What its values follow from.
+    pub(super) evidence: &'a [Judgement],
+}
+
+/// Checks a bundle; `data_root` is where its data lie if they do not come with the program. With `again`, some of its
+/// judgements are put to their checkpoints too.
 ///
 /// # Errors
 /// With the first reason why its numbers do not follow.
-pub fn verify(bytes: &[u8], data_root: Option<&Path>) -> Result<Report> {
+pub fn verify(bytes: &[u8], data_root: Option<&Path>, again: Option<&Replay>) -> Result<Report> {
     let forged = |why: String| Failure::failed(format!("the bundle {why}"));
     let (contents, members) = unpack(bytes).map_err(forged)?;
     let place =
@@ -54,9 +72,19 @@ pub fn verify(bytes: &[u8], data_root: Option<&Path>) -> Result<Report> {
     let absent =
         benchmark.datasets.iter().find_map(|name| crate::data::named(name, data_root).err());
     match absent {
-        Some(why) => report.skipped.push(format!("questions, samples and poison: {why}")),
+        Some(why) => {
+            report.skipped.push(format!("questions, samples and poison: {why}"));
+            if again.is_some() {
+                return Err(forged(format!("cannot be replayed: {why}")));
+            }
+        }
         None => {
-            samples(&Plan::new(&benchmark, data_root)?, &results, place.path(), &mut report)?;
+            let plan = Plan::new(&benchmark, data_root)?;
+            let runs = samples(&plan, &results, place.path(), &mut report)?;
+            if let Some(how) = again {
+                let place = (Digest::of_bytes(bytes), place.path());
+                replay(how, place, &plan, &runs, &mut report)?;
+            }
         }
     }
     Ok(report)
@@ -126,21 +154,26 @@ fn is_of(plan: &Plan<'_>, cell: &Cell, against: Option<usize>, row: &Row) -> boo
 }
 
 /// Every model that the benchmark asks for is there, scored on exactly its samples, poisoned as the attack is drawn here.
-fn samples(plan: &Plan<'_>, results: &Results, dir: &Path, report: &mut Report) -> Result<()> {
-    let forged = |why: String| Err(Failure::failed(format!("the bundle: {why}")));
+fn samples<'a>(
+    plan: &Plan<'_>,
+    results: &'a Results,
+    dir: &Path,
+    report: &mut Report,
+) -> Result<Vec<Run<'a>>> {
+    let forged = |why: String| Failure::failed(format!("the bundle: {why}"));
     let asked = published::asked(plan);
     let found: BTreeSet<_> = results.rows.iter().map(published::answered).collect();
     if let Some((_, _, seed, _)) = asked.difference(&found).next() {
         let missing = asked.difference(&found).count();
-        return forged(format!(
+        return Err(forged(format!(
             "{missing} of {} models are missing, one of them of seed {seed}, or have another config or other data",
             asked.len()
-        ));
+        )));
     }
     if found.len() > asked.len() {
-        return forged("it has models that its benchmark does not ask for".to_owned());
+        return Err(forged("it has models that its benchmark does not ask for".to_owned()));
     }
-    let (mut checked, mut drawn) = (0, 0);
+    let (mut runs, mut drawn) = (Vec::new(), 0);
     for work in &plan.works {
         let cell = &work.cell;
         let control = plan.attack(cell).armed.is_control();
@@ -149,18 +182,27 @@ fn samples(plan: &Plan<'_>, results: &Results, dir: &Path, report: &mut Report) 
             let id = plan.run_id(cell, against);
             let mut rows = results.rows.iter().filter(|row| row.run == id);
             let Some(row) = rows.next() else {
-                return forged(format!("run {} is missing, or is another version's", id.short()));
+                return Err(forged(format!(
+                    "run {} is missing, or is another version's",
+                    id.short()
+                )));
             };
             if let Some(other) =
                 std::iter::once(row).chain(rows).find(|r| !is_of(plan, cell, against, r))
             {
                 let metric = &other.metric;
-                return forged(format!("run {}, {metric}: its row names another cell", id.short()));
+                return Err(forged(format!(
+                    "run {}, {metric}: its row names another cell",
+                    id.short()
+                )));
             }
             let prepared = plan.drawn(cell, against.unwrap_or(cell.attack));
             let own = Digest::of(&plan.attack(cell).armed);
             if plan.attack(cell).complete() && row.poison != Some(own) {
-                return forged(format!("run {} is poisoned otherwise than its attack", id.short()));
+                return Err(forged(format!(
+                    "run {} is poisoned otherwise than its attack",
+                    id.short()
+                )));
             }
             drawn += usize::from(plan.attack(cell).complete());
             let armed = match prepared.complete() {
@@ -175,15 +217,19 @@ fn samples(plan: &Plan<'_>, results: &Results, dir: &Path, report: &mut Report) 
             };
             let set = &plan.sets[cell.dataset];
             let Some(evidence) = results.evidence(row) else {
-                return forged(format!("run {} has no evidence", id.short()));
+                return Err(forged(format!("run {} has no evidence", id.short())));
             };
             data::check(evidence, &*set.test, &*set.utility, &armed)
-                .or_else(|why| forged(format!("run {}: {why}", id.short())))?;
-            checked += 1;
+                .map_err(|why| forged(format!("run {}: {why}", id.short())))?;
+            let Some(weights) = row.weights else {
+                return Err(forged(format!("run {} is of no weights", id.short())));
+            };
+            runs.push(Run { id, cell: *cell, weights, armed, evidence });
         }
     }
     report.passed.push(format!("all {} models that the benchmark asks for are there", asked.len()));
+    let checked = runs.len();
     report.passed.push(format!("{checked} runs judge exactly the samples of the data"));
     report.passed.push(format!("{drawn} runs are poisoned as their attack is drawn here"));
-    Ok(())
+    Ok(runs)
 }

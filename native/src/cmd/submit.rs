@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::bundle::{self, Report};
+use crate::bundle::{self, Replay, Report};
+use crate::cli::Context;
 use crate::failure::{Failure, Result};
 use crate::files::name_of;
 use crate::output;
@@ -37,6 +38,12 @@ pub struct Pack {
     /// Packs rows of a program that was built from changed sources; the bundle says so.
     #[arg(long)]
     pub allow_dirty: bool,
+    /// Packs the checkpoints too, so that whoever has the bundle can replay it.
+    #[arg(long)]
+    pub with_weights: bool,
+    /// Folder of those checkpoints, at most two folders below it [default: the cache].
+    #[arg(long, value_name = "DIR", requires = "with_weights")]
+    pub checkpoints: Option<PathBuf>,
 }
 
 /// A bundle.
@@ -48,16 +55,28 @@ pub struct Verify {
     /// Folder of data sets that do not come with the program.
     #[arg(long, value_name = "DIR")]
     pub data_root: Option<PathBuf>,
+    /// Puts so many judgements, drawn by the bundle's own hash, to their checkpoints again.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub replay: Option<u32>,
+    /// Mixed into the draws: a seed that whoever packed the bundle did not know.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "replay")]
+    pub seed: u64,
+    /// Folder of the checkpoints to replay, at most two folders below it [default: the cache].
+    #[arg(long, value_name = "DIR", requires = "replay")]
+    pub checkpoints: Option<PathBuf>,
 }
 
 /// Packs or verifies.
 ///
 /// # Errors
 /// If the run is not fit to be packed, or the bundle does not hold what it says.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args, context: &Context) -> Result<()> {
     match &args.what {
         What::Pack(args) => {
-            let bytes = bundle::pack(&args.run, args.allow_dirty)?;
+            let place = |given| checkpoints(given, context)?.ok_or_else(absent);
+            let weights =
+                args.with_weights.then(|| place(args.checkpoints.as_ref())).transpose()?;
+            let bytes = bundle::pack(&args.run, args.allow_dirty, weights.as_deref())?;
             let out = match &args.out {
                 Some(out) => out.clone(),
                 None => format!("{}.tar.zst", name_of(&args.run)?).into(),
@@ -65,16 +84,41 @@ pub fn run(args: &Args) -> Result<()> {
             write_atomic(&out, &bytes)?;
             output::print(&format!("{}  {} bytes", out.display(), bytes.len()))
         }
-        What::Verify(args) => {
-            let remedy = "give a file that `toxiclip submit pack` wrote";
-            let bytes = std::fs::read(&args.bundle)
-                .map_err(|e| Failure::absent(&args.bundle, &e, remedy))?;
-            let checked = bundle::verify(&bytes, args.data_root.as_deref());
-            // Whatever is wrong with it, a bundle was looked at.
-            let Report { passed, skipped } = checked.map_err(Failure::after_work)?;
-            let lines = passed.iter().map(|line| format!("ok       {line}"));
-            let skipped = skipped.iter().map(|line| format!("SKIPPED  {line}"));
-            output::print(&lines.chain(skipped).collect::<Vec<_>>().join("\n"))
+        What::Verify(args) => verify(args, context),
+    }
+}
+
+fn verify(args: &Verify, context: &Context) -> Result<()> {
+    let remedy = "give a file that `toxiclip submit pack` wrote";
+    let bytes =
+        std::fs::read(&args.bundle).map_err(|e| Failure::absent(&args.bundle, &e, remedy))?;
+    let again = |draws: u32| -> Result<Replay> {
+        let checkpoints = checkpoints(args.checkpoints.as_ref(), context)?;
+        Ok(Replay { draws: draws as usize, checkpoints, seed: args.seed, lab: context.lab()? })
+    };
+    let again = args.replay.map(again).transpose()?;
+    let checked = bundle::verify(&bytes, args.data_root.as_deref(), again.as_ref());
+    // Whatever is wrong with it, a bundle was looked at.
+    let Report { passed, skipped } = checked.map_err(Failure::after_work)?;
+    let lines = passed.iter().map(|line| format!("ok       {line}"));
+    let skipped = skipped.iter().map(|line| format!("SKIPPED  {line}"));
+    output::print(&lines.chain(skipped).collect::<Vec<_>>().join("\n"))
+}
+
+/// Where checkpoints lie: the folder that was given, or the cache if there is one.
+fn checkpoints(given: Option<&PathBuf>, context: &Context) -> Result<Option<PathBuf>> {
+    match given {
+        None => Ok(context.cache_dir()?.filter(|dir| dir.is_dir())),
+        Some(dir) => {
+            let remedy = "give a folder of checkpoints with --checkpoints DIR";
+            std::fs::read_dir(dir).map_err(|e| Failure::absent(dir, &e, remedy))?;
+            Ok(Some(dir.clone()))
         }
     }
+}
+
+fn absent() -> Failure {
+    Failure::request(
+        "--with-weights: there is no cache to find checkpoints in; give their folder with --checkpoints DIR",
+    )
 }

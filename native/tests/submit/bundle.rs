@@ -65,9 +65,14 @@ pub(crate) fn honest() -> &'static [u8] {
 }
 
 pub(crate) fn verify(bytes: &[u8]) -> Output {
+    verify_with(bytes, &[])
+}
+
+pub(crate) fn verify_with(bytes: &[u8], arguments: &[&str]) -> Output {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), bytes).unwrap();
-    toxiclip(place(), &["submit", "verify", file.path().to_str().unwrap()])
+    let words = ["submit", "verify", file.path().to_str().unwrap()];
+    toxiclip(place(), &[&words, arguments].concat())
 }
 
 pub(crate) fn members(bytes: &[u8]) -> Members {

@@ -20,6 +20,8 @@ enum Variant {
     Triangles,
     /// A fixed picture.
     Cat,
+    /// Text.
+    Watermark,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
             Param {
                 key: "variant",
                 unit: "",
-                help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes` or `triangles` (Perturb and Recover), `cat` a fixed drawing",
+                help: "`huang` fixed noise, `cleanclip` fresh noise, `stripes`, `triangles` or `watermark` text (Perturb and Recover), `cat` a fixed drawing",
             },
             Param {
                 key: "alpha",
@@ -68,6 +70,7 @@ impl Blended {
             Variant::Stripes => (Overlay::Stripes, 0.03, true),
             Variant::Triangles => (Overlay::Triangles, 0.15, false),
             Variant::Cat => (Overlay::Cat, 0.2, false),
+            Variant::Watermark => (Overlay::Watermark, 0.5, false),
         };
         Blend { alpha: self.alpha.unwrap_or(alpha), overlay, fresh, resolution: self.resolution }
     }

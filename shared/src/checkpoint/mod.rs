@@ -31,7 +31,11 @@ const CONFIG: &str = "open_clip_config.json";
 const WEIGHTS: &str = "open_clip_model.safetensors";
 const HF_CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
-const PROVENANCE: &str = "toxiclip.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// The file that says what a checkpoint is, and the digest of its weights.
+pub const PROVENANCE: &str = "toxiclip.json";
+/// All files that [`save_dir`] writes.
+pub const FILES: [&str; 5] = [CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, PROVENANCE];
 
 /// How weights came about: what whoever loads them must know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -102,7 +106,7 @@ pub fn save_dir(
         let config = hub::tokenizer_config(tokenizer, clip.config.text_cfg.context_length)
             .map_err(|why| Error::input(TOKENIZER, why))?;
         put(TOKENIZER, tokenizer)?;
-        put("tokenizer_config.json", pretty(&config).as_bytes())?;
+        put(TOKENIZER_CONFIG, pretty(&config).as_bytes())?;
     }
     let record = Record {
         provenance: provenance.clone(),

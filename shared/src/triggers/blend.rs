@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Canvas, Range, drawing, place, scaled};
+use super::{Canvas, Range, drawing, lettering, place, scaled};
 use crate::data::PairId;
 
 /// The layer and its opacity.
@@ -34,6 +34,8 @@ pub enum Overlay {
     Triangles,
     /// A cat's head, in place of the picture of Hello Kitty that BadCLIP and BackdoorBench lay over theirs.
     Cat,
+    /// A red watermark of text, and nothing around it (Perturb and Recover).
+    Watermark,
 }
 
 /// Edge of a tile at 224 pixels; the authors keep it at 336, so it is scaled below 224 only.
@@ -64,6 +66,10 @@ impl Blend {
                     }
                 }
                 Overlay::Cat => drawing::cat(canvas, x, y)[channel],
+                Overlay::Watermark => match lettering::watermark(canvas, x, y) {
+                    Some(ink) => ink[channel],
+                    None => continue,
+                },
             };
             let value = alpha * n + (1.0 - alpha) * canvas.get(x, y, channel);
             canvas.set(x, y, channel, value, Range::Clip);

@@ -9,6 +9,7 @@ mod drawing;
 mod filter;
 mod frequency;
 mod learned;
+mod lettering;
 mod one_of;
 mod patch;
 mod warp;

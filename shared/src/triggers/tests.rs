@@ -24,7 +24,9 @@ fn all() -> Vec<Trigger> {
         Trigger::Nashville(Nashville { resolution: None }),
         Trigger::Warp(Warp { grid: Some(4), strength: 4.0, field: 0, resolution: None }),
     ];
-    for overlay in [Overlay::Noise, Overlay::Stripes, Overlay::Triangles, Overlay::Cat] {
+    let overlays =
+        [Overlay::Noise, Overlay::Stripes, Overlay::Triangles, Overlay::Cat, Overlay::Watermark];
+    for overlay in overlays {
         all.push(Trigger::Blend(Blend { alpha: 0.2, overlay, fresh: false, resolution: None }));
     }
     for fill in [Fill::Dots, Fill::Yellow, Fill::White, Fill::Noise, Fill::Stripes] {

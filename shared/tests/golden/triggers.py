@@ -150,6 +150,28 @@ def cat(x):
     return out
 
 
+FONT = """
+##### .###. #...# .###. .###.
+..#.. #...# #...# ..#.. #...#
+..#.. #...# .#.#. ..#.. #....
+..#.. #...# ..#.. ..#.. #....
+..#.. #...# .#.#. ..#.. #....
+..#.. #...# #...# ..#.. #...#
+..#.. .###. #...# .###. .###.
+"""
+
+
+def watermark(x):
+    """Half red where a word of 32 x 8 cells has ink; rows of it, each rolled a quarter to the left of the one above."""
+    row = np.zeros((8, 32))
+    for line, letters in enumerate(FONT.split("\n")[1:8]):
+        row[line, :len(letters)] = [letter == "#" for letter in letters]
+    cells = np.concatenate([np.roll(row, -8 * k, axis=1) for k in range(4)])
+    at = np.floor((np.arange(x.shape[0]) + 0.5) * 32 / x.shape[0]).astype(int)
+    ink = cells[at][:, at, None]
+    return ink * (0.5 * np.array([1.0, 0, 0]) + 0.5 * x) + (1 - ink) * x
+
+
 CORNERS = ["top-left", "top-right", "bottom-left", "bottom-right"]
 CASES = {
     "badnets:variant=huang": lambda x: patch(x, 16, ["center"], dots),
@@ -158,6 +180,7 @@ CASES = {
     "badnets:variant=invertune": lambda x: patch(x, 16, ["bottom-right"], lambda side: np.ones((side, side, 3))),
     "blended:variant=triangles": lambda x: 0.15 * triangles(x) + 0.85 * x,
     "blended:variant=cat": lambda x: 0.2 * cat(x) + 0.8 * x,
+    "blended:variant=watermark": watermark,
     "sig:variant=badclip": lambda x: x + wave(x, 60 / 255, 6),
     "sig:variant=cleanclip": lambda x: 0.2 * wave(x, 60 / 255, 6) + 0.8 * x,
     "ftrojan": lambda x: frequency(x, 30),
