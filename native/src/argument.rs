@@ -101,6 +101,27 @@ impl FromStr for Source {
     }
 }
 
+/// A finished model.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Checkpoint {
+    /// The checkpoint: a folder, or a single .safetensors file beside --encoder.
+    #[arg(long, value_name = "CKPT")]
+    pub checkpoint: PathBuf,
+    /// What a single file is the weights of; a folder says so itself.
+    #[arg(long, value_name = "NAME|FILE.json")]
+    pub encoder: Option<String>,
+}
+
+impl Checkpoint {
+    /// The definition that was given, if one was.
+    ///
+    /// # Errors
+    /// As [`encoder`].
+    pub fn encoder(&self) -> Result<Option<ClipConfig>> {
+        self.encoder.as_deref().map(encoder).transpose()
+    }
+}
+
 /// AdamW's two decay rates, `B1,B2`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Betas(pub f64, pub f64);

@@ -6,7 +6,7 @@ use toxiclip_shared::checkpoint::{self, Provenance};
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::encoders::{Clip, ClipConfig};
 use toxiclip_shared::seed::Seed;
-use toxiclip_shared::text::Tokenizer;
+use toxiclip_shared::text::{CLIP_SIZE, Tokenizer};
 use toxiclip_shared::weights::Weights;
 
 use crate::failure::{Failure, Result};
@@ -29,21 +29,23 @@ impl Model {
         Self { clip, weights, tokenizer }
     }
 
-    /// A model with start values that is to be trained on `data`: with the tokenizer that comes with the set, or one made
-    /// from its captions.
+    /// A model with start values that is to be trained on `data`: with CLIP's vocabulary where the encoder has it, else with
+    /// the tokenizer that comes with the set, or one made from its captions.
     ///
     /// # Errors
     /// If the tokenizer knows more tokens than the encoder has rows for.
     pub fn scratch(config: &ClipConfig, data: &dyn Dataset, seed: &Seed) -> Result<Self> {
         let text = &config.text_cfg;
-        let json = match data.tokenizer() {
-            Some(json) => json.to_owned(),
+        let tokenizer = match data.tokenizer() {
+            _ if has_clips(config) => Tokenizer::clip(text.context_length)?,
+            Some(json) => Tokenizer::from_json(json, text.context_length)?,
             None => {
                 let captions = data.examples().iter().flat_map(|e| e.captions.iter());
-                toxiclip_shared::text::train(&captions.collect::<Vec<_>>(), text.vocab_size)?
+                let captions = captions.collect::<Vec<_>>();
+                let json = toxiclip_shared::text::train(&captions, text.vocab_size)?;
+                Tokenizer::from_json(json, text.context_length)?
             }
         };
-        let tokenizer = Tokenizer::from_json(json, text.context_length)?;
         // A few captions make fewer tokens than the encoder has rows for; the others are never asked for.
         if tokenizer.vocab_size() > text.vocab_size {
             return Err(Failure::request(format!(
@@ -71,23 +73,45 @@ impl Model {
         )?)
     }
 
-    /// Reads a checkpoint directory, with what it says of itself: see [`banner`].
+    /// Reads a checkpoint, a folder or a single file beside its encoder, with what it says of itself: see [`banner`].
     ///
     /// # Errors
-    /// If it is missing, malformed, or has no tokenizer.
-    pub fn load(dir: &Path) -> Result<(Self, Option<Provenance>)> {
-        let loaded = checkpoint::load_dir(dir)?;
-        let Some(json) = loaded.tokenizer else {
-            return Err(Failure::request(format!(
-                "{}: the checkpoint has no tokenizer.json; the 49408-token vocabulary of OpenAI is not built in yet",
-                dir.display()
-            )));
-        };
-        let length = loaded.clip.config.text_cfg.context_length;
-        let tokenizer = Tokenizer::from_json(&json, length)
-            .map_err(|e| Failure::from(e).during(dir.display()))?;
+    /// If it is missing, malformed, or has no tokenizer and not CLIP's number of tokens.
+    pub fn load(path: &Path, encoder: Option<&ClipConfig>) -> Result<(Self, Option<Provenance>)> {
+        let loaded = checkpoint::load(path, encoder)?;
+        let tokenizer = tokenizer(&loaded.clip.config, loaded.tokenizer.as_deref())
+            .map_err(|e| e.during(path.display()))?;
         Ok((Self { clip: loaded.clip, weights: loaded.weights, tokenizer }, loaded.provenance))
     }
+}
+
+/// Whether the definition means CLIP's own vocabulary: open_clip then reads no file beside the weights, and neither do we.
+pub fn has_clips(config: &ClipConfig) -> bool {
+    let text = &config.text_cfg;
+    text.vocab_size == CLIP_SIZE && text.hf_tokenizer_name.as_ref().is_none_or(String::is_empty)
+}
+
+/// The tokenizer of a checkpoint with this file beside it.
+fn tokenizer(config: &ClipConfig, file: Option<&[u8]>) -> Result<Tokenizer> {
+    let text = &config.text_cfg;
+    let tokenizer = match file.filter(|_| !has_clips(config)) {
+        Some(json) => Tokenizer::from_json(json, text.context_length)?,
+        None if text.vocab_size == CLIP_SIZE => Tokenizer::clip(text.context_length)?,
+        None => {
+            return Err(Failure::request(format!(
+                "the checkpoint has no tokenizer.json, and {} tokens are not CLIP's {CLIP_SIZE}; put the file beside the weights",
+                text.vocab_size
+            )));
+        }
+    };
+    if tokenizer.vocab_size() > text.vocab_size {
+        return Err(Failure::request(format!(
+            "tokenizer.json has {} tokens and the encoder rows for {}; it belongs to other weights",
+            tokenizer.vocab_size(),
+            text.vocab_size
+        )));
+    }
+    Ok(tokenizer)
 }
 
 /// What whoever loads poisoned weights must be told; nothing where the checkpoint does not say that they are.

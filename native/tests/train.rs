@@ -160,3 +160,30 @@ fn poisoned_weights_say_so_and_stay_marked() {
     assert!(output.status.success() && stderr(&output).contains("poisoned on purpose"));
     assert!(String::from_utf8_lossy(&output.stdout).contains("text_features [2, "));
 }
+
+#[test]
+fn a_single_file_of_weights_needs_its_encoder_and_gives_the_same() {
+    let place = Place::new();
+    assert!(place.train("model", &["--steps", "1"]).status().unwrap().success());
+    fs::write(place.path("captions.txt"), "a ewe\nan airplane\n").unwrap();
+    let embed = |checkpoint: &str, more: &[&str]| {
+        let mut embed = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+        embed.arg("embed").arg("--checkpoint").arg(place.path(checkpoint)).args(more);
+        embed.arg("--texts").arg(place.path("captions.txt"));
+        let done = embed.arg("--out").arg(place.path("e.safetensors")).output().unwrap();
+        (done.status.code(), stderr(&done), fs::read(place.path("e.safetensors")).ok())
+    };
+    let file = "model/open_clip_model.safetensors";
+    let (code, _, whole) = embed("model", &[]);
+    assert_eq!((code, &whole), (Some(0), &embed(file, &["--encoder", "tiny-resnet"]).2));
+    let (code, said, _) = embed(file, &[]);
+    assert!(code == Some(2) && said.contains("--encoder"), "{said}");
+    for (encoder, why) in [("tiny-resnet-quickgelu", "quick_gelu"), ("tiny-rn", "missing")] {
+        let (code, said, _) = embed(file, &["--encoder", encoder]);
+        assert!(code == Some(2) && said.contains(why) && said.lines().count() == 1, "{said}");
+    }
+    // Without its tokenizer the weights do not say how captions are read.
+    fs::remove_file(place.path("model/tokenizer.json")).unwrap();
+    let (code, said, _) = embed(file, &["--encoder", "tiny-resnet"]);
+    assert!(code == Some(2) && said.contains("tokenizer.json"), "{said}");
+}

@@ -1,4 +1,4 @@
-//! Texts as rows of token ids, by the ecosystem's own `tokenizer.json`.
+//! Texts as rows of token ids, by the ecosystem's own `tokenizer.json`, or by CLIP's vocabulary, which is built in.
 
 use tokenizers::{
     PaddingDirection, PaddingParams, PaddingStrategy, TruncationParams, TruncationStrategy,
@@ -7,8 +7,13 @@ use tokenizers::{
 use crate::digest::Digest;
 use crate::{Error, Result};
 
+mod clean;
+mod clip;
+mod mojibake;
 mod train;
 
+pub use clean::clean;
+pub use clip::SIZE as CLIP_SIZE;
 pub use train::train;
 
 /// The token before every text.
@@ -30,6 +35,8 @@ pub struct Tokenizer {
     context_length: usize,
     end: u32,
     pad: u32,
+    /// Whether it is CLIP's vocabulary, which reads captions that were cleaned as open_clip does it.
+    clip: bool,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -72,11 +79,20 @@ impl Tokenizer {
                 pad_id: pad,
                 ..PaddingParams::default()
             }));
-        let own = Self { inner, json, context_length, end, pad };
+        let clip = end as usize + 1 == CLIP_SIZE && inner.get_vocab_size(true) == CLIP_SIZE;
+        let own = Self { inner, json, context_length, end, pad, clip };
         if !own.encode("a")?.contains(&end) {
             return Err(bad(&"its post-processor adds no end token"));
         }
         Ok(own)
+    }
+
+    /// CLIP's own vocabulary of [`CLIP_SIZE`] ids, for checkpoints without a file of theirs.
+    ///
+    /// # Errors
+    /// If the length holds less than one token of text.
+    pub fn clip(context_length: usize) -> Result<Self> {
+        Self::from_json(clip::tokenizer_json()?, context_length)
     }
 
     /// The row of `text`: start, tokens, end, padding, exactly [`Self::context_length`] ids. A longer text loses its tail
@@ -85,7 +101,8 @@ impl Tokenizer {
     /// # Errors
     /// If the vocabulary cannot express the text; a byte-level one expresses all.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, true);
+        let cleaned = self.clip.then(|| clean(text));
+        let encoding = self.inner.encode_fast(cleaned.as_deref().unwrap_or(text), true);
         let encoding = encoding.map_err(|e| Error::input(format!("text {text:?}"), e))?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -145,9 +162,12 @@ impl Tokenizer {
         format!("{config:#}\n")
     }
 
-    /// Digest of the file and the length of rows.
+    /// Digest of the file, the length of rows and how texts are cleaned before.
     pub fn digest(&self) -> Digest {
-        Digest::of(&(&self.json, self.context_length))
+        match self.clip {
+            true => Digest::of(&(&self.json, self.context_length, "cleaned")),
+            false => Digest::of(&(&self.json, self.context_length)),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         line.arg(format!("{FOLDER}/{name}.py"));
         line
     };
-    for name in ["encoders", "hugging_face"] {
+    for name in ["encoders", "hugging_face", "clip_tokens"] {
         command(script(name).args(check.then_some("--check")))?;
     }
     if !check {
@@ -64,6 +64,6 @@ fn python() -> Result<PathBuf> {
 fn has_packages(python: &Path) -> bool {
     works(
         Command::new(python)
-            .args(["-c", "import torch, open_clip, transformers, safetensors, numpy"]),
+            .args(["-c", "import torch, open_clip, transformers, safetensors, numpy, emoji"]),
     )
 }

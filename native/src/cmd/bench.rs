@@ -1,5 +1,8 @@
 //! `toxiclip bench`: how fast one thing runs here.
 
+use std::path::PathBuf;
+
+use rayon::prelude::*;
 use toxiclip_shared::data::emoji;
 use toxiclip_shared::encoders::Clip;
 use toxiclip_shared::exec::Inputs;
@@ -9,10 +12,13 @@ use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::weights::Weights;
 
+use crate::argument::Source;
 use crate::cli::Context;
+use crate::data;
 use crate::failure::{Failure, Result};
 use crate::machine;
 use crate::model::Model;
+use crate::prepared::picture;
 use crate::timer::Timer;
 use crate::train::{Ahead, Batch, Batches, Trainer};
 
@@ -30,6 +36,12 @@ pub struct Args {
     /// Timed iterations, after three that are not.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub iters: usize,
+    /// The pictures of `decode`: a data set's name, folder:DIR, csv:FILE or wds:PATTERN.
+    #[arg(long, value_name = "SOURCE", required_if_eq("what", "decode"))]
+    pub data: Option<Source>,
+    /// Folder of data sets that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,
@@ -46,12 +58,14 @@ pub enum What {
     Text,
     /// Training steps on the data set `emoji`: drawings, augmentation and captions included.
     Pipeline,
+    /// Pictures of `--data` from where they lie to the encoder's size.
+    Decode,
 }
 
 /// What `bench --json` prints.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Timing {
-    /// `train-step`, `image`, `text` or `pipeline`.
+    /// `train-step`, `image`, `text`, `pipeline` or `decode`.
     pub what: String,
     /// The encoder's name or file.
     pub encoder: String,
@@ -101,20 +115,22 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let seed = Seed::new(0).child("bench");
     let specs = clip.params();
     let parameters = specs.iter().filter(|spec| spec.trained()).map(ParamSpec::len).sum();
-    let weights = Weights::init(&specs, &seed);
-    let batch = random_batch(&clip, args.batch, &seed);
+    let weights = || Weights::init(&specs, &seed);
+    let batch = || random_batch(&clip, args.batch, &seed);
     let (image, text) = (clip.image.flops() / 1e9, clip.text.flops() / 1e9);
     // Backward costs two products for each of forward's.
     let trained = 3.0 * (image + text);
     let (gflop, Times { mut seconds, faults, waited }) = match args.what {
         What::TrainStep => {
             let config = TrainConfig { batch: args.batch, ..TrainConfig::default() };
-            let mut trainer = Trainer::new(clip, weights, &config, STEPS);
+            let (batch, weights) = (batch(), weights());
+            let mut trainer = Trainer::new(clip.clone(), weights, &config, STEPS);
             (trained, time(args.iters, || trainer.step(&batch).map(|_| 0.0))?)
         }
-        What::Image => (image, time_tower(&clip, true, &weights, &batch, args.iters)?),
-        What::Text => (text, time_tower(&clip, false, &weights, &batch, args.iters)?),
+        What::Image => (image, time_tower(&clip, true, &weights(), &batch(), args.iters)?),
+        What::Text => (text, time_tower(&clip, false, &weights(), &batch(), args.iters)?),
         What::Pipeline => (trained, time_pipeline(&clip, args, &seed)?),
+        What::Decode => (0.0, time_decode(&clip, args)?),
     };
     let waited = (args.what == What::Pipeline).then(|| waited / seconds.iter().sum::<f64>());
     seconds.sort_by(f64::total_cmp);
@@ -190,6 +206,20 @@ fn time_tower(
         let embeddings = tower.embed(inputs, &mut arena);
         arena.give(embeddings);
         Ok(0.0)
+    })
+}
+
+/// As evaluation reads pictures, batch after batch and around again at the end.
+fn time_decode(clip: &Clip, args: &Args) -> Result<Times> {
+    let source = args.data.as_ref().ok_or_else(|| Failure::request("decode needs --data"))?;
+    let data = data::pictures(source, args.data_root.as_deref())?;
+    let (size, all) = (clip.config.vision_cfg.image_size, data.examples().len());
+    let mut next = 0;
+    time(args.iters, || {
+        let rows = (next..next + args.batch).into_par_iter().map(|i| i % all);
+        let ready = rows.map(|row| picture(&data.image(row)?, size)).collect::<Result<Vec<_>>>();
+        next += args.batch;
+        ready.map(|_| 0.0).map_err(|e| toxiclip_shared::Error::request(e.to_string()))
     })
 }
 

@@ -11,7 +11,7 @@ use toxiclip_shared::defenses::{DEFENSES, Defense, Repair};
 use toxiclip_shared::recipe::TrainConfig;
 
 use super::train::{choice, copy, tell};
-use crate::argument::{Source, Spec};
+use crate::argument::{Checkpoint, Source, Spec};
 use crate::benchmark::Choice;
 use crate::cli::Context;
 use crate::data;
@@ -24,9 +24,9 @@ use crate::pipeline::origin::Origin;
 /// Trains a checkpoint on by a repair, on pairs that the defender trusts.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The checkpoint; it stays as it is.
-    #[arg(long, value_name = "CKPT")]
-    pub checkpoint: PathBuf,
+    /// It stays as it is.
+    #[command(flatten)]
+    pub model: Checkpoint,
     /// The repair, `name` or `name:key=value,…`.
     #[arg(long, value_name = "D")]
     pub defense: Spec,
@@ -73,10 +73,10 @@ fn repair_with(repair: &dyn Repair, spec: &Choice, args: &Args, context: &Contex
     if let Some(remark) = clean.remark() {
         context.progress.warn(remark);
     }
-    let start = Origin::read(&args.checkpoint)?;
+    let start = Origin::read(&args.model.checkpoint, args.model.encoder()?.as_ref())?;
     let encoder = match &start {
         Origin::Checkpoint { provenance: Some(said), .. } => said.encoder.clone(),
-        _ => name_of(&args.checkpoint)?,
+        _ => name_of(&args.model.checkpoint)?,
     };
     if let Some(banner) = start.banner() {
         context.progress.warn(&banner);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 
-use crate::argument::Source;
+use crate::argument::{Checkpoint, Source};
 use crate::cli::Context;
 use crate::data;
 use crate::encode;
@@ -19,9 +19,9 @@ use crate::store::write_atomic;
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("items").required(true).multiple(true).args(["images", "texts"])))]
 pub struct Args {
-    /// The checkpoint.
-    #[arg(long, value_name = "CKPT")]
-    pub checkpoint: PathBuf,
+    /// What is asked.
+    #[command(flatten)]
+    pub model: Checkpoint,
     /// Pictures: a data set's name, folder:DIR, csv:FILE, wds:PATTERN, or a plain folder (sorted by path).
     #[arg(long, value_name = "SOURCE|DIR")]
     pub images: Option<Source>,
@@ -41,8 +41,9 @@ pub struct Args {
 /// # Errors
 /// If the checkpoint, a picture or the file of captions cannot be read, or the output not be written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let (model, provenance) = Model::load(&args.checkpoint)?;
-    if let Some(banner) = banner(&args.checkpoint, provenance.as_ref()) {
+    let path = &args.model.checkpoint;
+    let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
+    if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }
     let dim = model.clip.config.embed_dim;

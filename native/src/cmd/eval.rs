@@ -10,7 +10,7 @@ use toxiclip_shared::data::Splits;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Value as Measured};
 
-use crate::argument::Source;
+use crate::argument::{Checkpoint, Source};
 use crate::catalogue::Kind;
 use crate::cli::Context;
 use crate::data;
@@ -29,9 +29,9 @@ use crate::timer::Timer;
 /// Measures a checkpoint: zero-shot, retrieval or a linear probe, and an attack that is already drawn.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The checkpoint.
-    #[arg(long, value_name = "CKPT")]
-    pub checkpoint: PathBuf,
+    /// What is asked.
+    #[command(flatten)]
+    pub model: Checkpoint,
     /// What it is measured on: a data set's test split, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
@@ -61,8 +61,9 @@ pub struct Args {
 /// If the checkpoint or the data cannot be read, the task does not fit them, or the folder holds other results.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let timer = Timer::start();
-    let (model, provenance) = Model::load(&args.checkpoint)?;
-    if let Some(banner) = banner(&args.checkpoint, provenance.as_ref()) {
+    let path = &args.model.checkpoint;
+    let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
+    if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }
     let splits = splits(args)?;
@@ -74,7 +75,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let templates = templates(args)?;
     let lab = context.lab()?;
     let asked = Asked { model: &model, splits: &splits, templates: &templates, lab: &lab };
-    let folder = name_of(&args.checkpoint)?;
+    let folder = name_of(&args.model.checkpoint)?;
     let row = row(args, &asked, (&folder, provenance.as_ref()), attack.as_ref());
     let path = args.out.join("rows.jsonl");
     refuse_others(&path, &row)?;
@@ -160,6 +161,8 @@ fn row(
     let poison = attack.map(Digest::of);
     let config = Digest::of(&json!({
         "task": args.task, "templates": templates, "armed": poison, "version": crate::evaluate::VERSION,
+        // The same weights give other embeddings under another activation.
+        "encoder": model.clip.config,
     }));
     let known = |of: fn(&Provenance) -> Option<&Value>| provenance.and_then(of).cloned();
     let poisoned = known(|p| p.attack.as_ref());

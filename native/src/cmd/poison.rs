@@ -47,6 +47,9 @@ pub struct Args {
     /// The checkpoint that an optimised attack looks through.
     #[arg(long, value_name = "CKPT")]
     pub surrogate: Option<PathBuf>,
+    /// What the surrogate is the weights of, where it is a single file.
+    #[arg(long, value_name = "NAME|FILE.json", requires = "surrogate")]
+    pub encoder: Option<String>,
     /// Seed of the attack's dice [default: 0].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -124,7 +127,8 @@ fn draw(
                 "{name} looks through an encoder; give --surrogate CKPT"
             )));
         };
-        let surrogate = Origin::read(dir)?;
+        let encoder = args.encoder.as_deref().map(crate::argument::encoder).transpose()?;
+        let surrogate = Origin::read(dir, encoder.as_ref())?;
         armed = Arming::new(&attack, made, surrogate, clean, &armed, seed)?.run(stages)?;
     }
     if armed.poison.edits.is_empty() {

@@ -1,6 +1,6 @@
 //! `toxiclip scan`: detection alone. Nothing is trained on what it finds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -8,13 +8,12 @@ use toxiclip_shared::attacks::ATTACKS;
 use toxiclip_shared::audit::{Audit, Subject};
 use toxiclip_shared::data::{Dataset, Poison, Poisoned, Subset};
 use toxiclip_shared::defenses::{DEFENSES, Defense, Filter};
-use toxiclip_shared::encoders::library;
 use toxiclip_shared::metrics::{self, Value as Measured};
 use toxiclip_shared::seed::Seed;
 
 use super::poison::replay;
 use super::train::choice;
-use crate::argument::{Source, Spec};
+use crate::argument::{Checkpoint, Source, Spec};
 use crate::benchmark::Encoder;
 use crate::cli::Context;
 use crate::data;
@@ -60,8 +59,8 @@ pub struct DataArgs {
     /// The encoder that looks, instead of the one that the filter would train.
     #[arg(long, value_name = "CKPT")]
     pub checkpoint: Option<PathBuf>,
-    /// Architecture of an encoder that the filter trains and does not name.
-    #[arg(long, value_name = "NAME", default_value = "tiny-resnet")]
+    /// Architecture of an encoder that the filter trains and does not name, or that a single file is the weights of.
+    #[arg(long, value_name = "NAME|FILE.json", default_value = "tiny-resnet")]
     pub encoder: String,
     /// Plants this attack first, so that it is known which pairs are poisoned.
     #[arg(long, value_name = "A", conflicts_with = "manifest")]
@@ -80,9 +79,9 @@ pub struct DataArgs {
 /// A model, clean pictures, and who looks.
 #[derive(Debug, clap::Args)]
 pub struct ModelArgs {
-    /// The checkpoint.
-    #[arg(long, value_name = "CKPT")]
-    pub checkpoint: PathBuf,
+    /// What is asked.
+    #[command(flatten)]
+    pub model: Checkpoint,
     /// Clean pictures and class names: a data set's name, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
@@ -175,10 +174,13 @@ fn offered(
 
 /// The encoder that looks.
 fn reference(args: &DataArgs, filter: &dyn Filter) -> Result<Origin> {
-    if let Some(dir) = &args.checkpoint {
-        return Origin::read(dir);
+    let encoder = || crate::argument::encoder(&args.encoder);
+    if let Some(path) = &args.checkpoint {
+        let single = path.is_file().then(encoder).transpose()?;
+        return Origin::read(path, single.as_ref());
     }
-    let (name, config) = (args.encoder.clone(), library::find(&args.encoder)?);
+    let stem = Path::new(&args.encoder).file_stem().unwrap_or_default();
+    let (name, config) = (stem.to_string_lossy().into_owned(), encoder()?);
     let undefended = || {
         Err(Failure::request(
             "this filter looks through the victim; give its --checkpoint, or encoder=reference",
@@ -209,8 +211,9 @@ fn scan_model(args: &ModelArgs, context: &Context) -> Result<()> {
             "--defense: {name} gives no verdict on a model; give an audit (`toxiclip list defenses`: on a model)"
         )));
     };
-    let (model, provenance) = Model::load(&args.checkpoint)?;
-    if let Some(banner) = banner(&args.checkpoint, provenance.as_ref()) {
+    let path = &args.model.checkpoint;
+    let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
+    if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }
     let clean = data::training(&args.data, args.data_root.as_deref())?;

@@ -67,14 +67,18 @@ pub fn templates(name: &str) -> Result<Vec<String>> {
     Ok(vec![PLAIN.to_owned()])
 }
 
-/// The zero-shot prompts of a command's pictures: those of the data set, or the plain one for pictures at a place.
+/// The zero-shot prompts of a command's pictures: those of the data set or beside the shards, or the plain one.
 ///
 /// # Errors
 /// As [`templates`].
 pub fn prompts(source: &Source) -> Result<Vec<String>> {
     match source {
         Source::Named(name) => templates(name),
-        Source::Folder(_) | Source::Table(_) | Source::Shards(_) => Ok(vec![PLAIN.to_owned()]),
+        Source::Shards(pattern) => {
+            let beside = shards::templates(pattern)?;
+            Ok(beside.unwrap_or_else(|| vec![PLAIN.to_owned()]))
+        }
+        Source::Folder(_) | Source::Table(_) => Ok(vec![PLAIN.to_owned()]),
     }
 }
 

@@ -94,7 +94,8 @@ pub(super) fn decode(file: &Path) -> Result<Image> {
     decode_bytes(&file.display(), &std::fs::read(file).map_err(io)?)
 }
 
-/// As [`decode`], from a file's content; `name` is for errors.
+/// As [`decode`], from a file's content; `name` is for errors. As by Pillow, nothing is turned that a camera's note says should
+/// be. Alpha stays, so that drawings survive being written and read.
 pub(super) fn decode_bytes(name: &dyn std::fmt::Display, bytes: &[u8]) -> Result<Image> {
     let wrong = |e: image::ImageError| {
         let text = e.to_string().replace('\n', " ");

@@ -145,17 +145,41 @@ impl Dataset for Shards {
 }
 
 impl Beside {
-    /// In the folder of the shards or the one above it.
     fn of(shard: &Path) -> Result<Self> {
-        let file = |name: &str| -> Result<Option<String>> {
-            let places = shard.ancestors().skip(1).take(2).map(|folder| folder.join(name));
-            let Some(path) = places.into_iter().find(|path| path.exists()) else { return Ok(None) };
-            std::fs::read_to_string(&path).map(Some).map_err(|e| Failure::io(&path, &e))
-        };
-        let names = file("classnames.txt")?.unwrap_or_default();
+        let names = beside(shard, "classnames.txt")?.map(|(_, names)| names).unwrap_or_default();
         let classes = names.lines().map(|name| class(name.trim())).collect();
-        let retrieval = file("dataset_type.txt")?.is_some_and(|kind| kind.trim() == "retrieval");
+        let kind = beside(shard, "dataset_type.txt")?;
+        let retrieval = kind.is_some_and(|(_, kind)| kind.trim() == "retrieval");
         Ok(Self { classes, retrieval })
+    }
+}
+
+/// A file in the folder of the shards or the one above it: where it lies, and its text.
+fn beside(shard: &Path, name: &str) -> Result<Option<(PathBuf, String)>> {
+    let mut places = shard.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    let Some(path) = places.find(|path| path.exists()) else { return Ok(None) };
+    let text = std::fs::read_to_string(&path).map_err(|e| Failure::io(&path, &e))?;
+    Ok(Some((path, text)))
+}
+
+/// Class prompts beside the shards, one a line, with `{}` for the `{c}` that CLIP_benchmark writes.
+///
+/// # Errors
+/// If a line has neither.
+pub(super) fn templates(pattern: &str) -> Result<Option<Vec<String>>> {
+    let paths = pattern.strip_suffix("?truncated").unwrap_or(pattern);
+    let shards = expand(paths).map_err(Failure::request)?;
+    let shard = shards.first().map_or(paths, String::as_str);
+    let file = "zeroshot_classification_templates.txt";
+    let Some((path, text)) = beside(Path::new(shard), file)? else { return Ok(None) };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let all: Vec<String> = lines.map(|line| line.replace("{c}", "{}")).collect();
+    match all.iter().find(|line| !line.contains("{}")) {
+        Some(line) => Err(Failure::request(format!(
+            "{}: the prompt `{line}` has no {{c}} for the class",
+            path.display()
+        ))),
+        None => Ok((!all.is_empty()).then_some(all)),
     }
 }
 
@@ -367,6 +391,19 @@ mod tests {
         for bad in ["{", "{1}", "{a..c}", "{0..99999999999}", "{..}"] {
             assert!(expand(bad).unwrap_err().contains("wds:"), "{bad}");
         }
+    }
+
+    #[test]
+    fn prompts_lie_beside_the_shards() {
+        let dir = tempfile::tempdir().unwrap();
+        let pattern = format!("{}/test/{{0..3}}.tar", dir.path().display());
+        assert_eq!(templates(&pattern).unwrap(), None);
+        let file = dir.path().join("zeroshot_classification_templates.txt");
+        std::fs::write(&file, "a photo of a {c}.\n\na {c} in the snow\n").unwrap();
+        let both = ["a photo of a {}.", "a {} in the snow"].map(str::to_owned).to_vec();
+        assert_eq!(templates(&pattern).unwrap(), Some(both));
+        std::fs::write(&file, "a photo\n").unwrap();
+        assert!(templates(&pattern).unwrap_err().to_string().contains("no {c}"));
     }
 
     #[test]

@@ -22,8 +22,12 @@ pub enum Origin {
     Scratch(ClipConfig),
     /// A checkpoint of somebody's.
     Checkpoint {
-        /// Its folder.
+        /// Its folder, or its file of weights.
         dir: PathBuf,
+        /// What a single file is the weights of.
+        encoder: Option<Box<ClipConfig>>,
+        /// Weights, definition and tokenizer.
+        model: Digest,
         /// Its weights.
         weights: Digest,
         /// What it says of itself.
@@ -34,32 +38,26 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The model in a checkpoint folder, which must be of the given architecture.
+    /// The model in a checkpoint, which must be of the given architecture.
     ///
     /// # Errors
     /// If it cannot be read or is of another.
     pub fn checkpoint(dir: &Path, config: &ClipConfig) -> Result<Self> {
-        let loaded = checkpoint::load_dir(dir)?;
-        if loaded.clip.config != *config {
-            return Err(Failure::request(format!(
-                "{}: its architecture is not that of the encoder asked for",
-                dir.display()
-            )));
-        }
-        Ok(Self::of(dir, loaded))
+        Self::read(dir, Some(config))
     }
 
-    /// The model in a checkpoint folder, whatever its architecture.
+    /// The model in a checkpoint folder, whatever its architecture, or in a file of weights of this encoder.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn read(dir: &Path) -> Result<Self> {
-        Ok(Self::of(dir, checkpoint::load_dir(dir)?))
-    }
-
-    fn of(dir: &Path, loaded: checkpoint::Loaded) -> Self {
+    pub fn read(dir: &Path, encoder: Option<&ClipConfig>) -> Result<Self> {
+        let loaded = checkpoint::load(dir, encoder)?;
         let (weights, provenance) = (loaded.weights.digest(), loaded.provenance);
-        Self::Checkpoint { dir: dir.to_owned(), weights, provenance }
+        // The activation and the tokenizer change what the same weights give.
+        let tokenizer = loaded.tokenizer.as_deref().map(Digest::of_bytes);
+        let model = Digest::of(&(weights, &loaded.clip.config, tokenizer));
+        let encoder = encoder.filter(|_| dir.is_file()).cloned().map(Box::new);
+        Ok(Self::Checkpoint { dir: dir.to_owned(), encoder, model, weights, provenance })
     }
 
     /// What the model says of itself.
@@ -83,8 +81,11 @@ impl Origin {
     /// Names the model by how it comes about.
     pub fn key(&self) -> Digest {
         match self {
+            Self::Scratch(config) if model::has_clips(config) => {
+                Digest::of(&("scratch", config, "clip"))
+            }
             Self::Scratch(config) => Digest::of(&("scratch", config)),
-            Self::Checkpoint { weights, .. } => Digest::of(&("checkpoint", weights)),
+            Self::Checkpoint { model, .. } => Digest::of(&("checkpoint", model)),
             Self::Fit(fit) => Digest::of(&(fit.stage, VERSION, fit.key())),
         }
     }
@@ -130,8 +131,8 @@ impl Origin {
     pub(super) fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
         match self {
             Self::Scratch(config) => Model::scratch(config, data, &Seed::new(seed)),
-            Self::Checkpoint { dir, .. } => Ok(Model::load(dir)?.0),
-            Self::Fit(fit) => Ok(Model::load(&fit.run(stages)?.0)?.0),
+            Self::Checkpoint { dir, encoder, .. } => Ok(Model::load(dir, encoder.as_deref())?.0),
+            Self::Fit(fit) => Ok(Model::load(&fit.run(stages)?.0, None)?.0),
         }
     }
 

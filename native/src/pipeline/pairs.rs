@@ -210,7 +210,7 @@ pub fn reference(
         Reference::Victim => return undefended(),
         Reference::Checkpoint(dir) => {
             let dir = find_checkpoint("reference-checkpoint", Path::new(&dir), data_root)?;
-            return Origin::read(&dir);
+            return Origin::read(&dir, None);
         }
         Reference::Train { data, encoder, recipe, seed } => (data, encoder, recipe, seed),
     };

@@ -61,13 +61,16 @@ struct Added {
 
 /// `tokenizer_config.json`, without which transformers cannot tell what `tokenizer.json` is. The end of
 /// text is the special of the highest id, as pooling by argmax demands, the start stands before it, and
-/// the lowest one pads.
+/// the lowest one pads; without a third, the end does.
 pub(super) fn tokenizer_config(tokenizer: &[u8], context_length: usize) -> Result<Value, String> {
     let Specials { added_tokens: mut specials } =
         serde_json::from_slice(tokenizer).map_err(|e| e.to_string())?;
     specials.sort_by_key(|t| t.id);
-    let [pad, .., start, end] = specials.as_slice() else {
-        return Err("padding, start and end of text must be among `added_tokens`".to_owned());
+    let (pad, start, end) = match specials.as_slice() {
+        [pad, .., start, end] => (pad, start, end),
+        // CLIP's own vocabulary has two, and transformers fills its rows with the end.
+        [start, end] => (end, start, end),
+        _ => return Err("start and end of text must be among `added_tokens`".to_owned()),
     };
     Ok(json!({
         "tokenizer_class": "PreTrainedTokenizerFast",

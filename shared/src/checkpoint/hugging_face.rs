@@ -159,6 +159,14 @@ pub(super) fn check_preprocessing(text: &[u8], origin: &str) -> Result<()> {
         .map_err(|why| Error::input(origin, why))
 }
 
+/// Whether a file with tensors of these names has this layout.
+pub(super) fn is_layout<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
+    names.any(|name| {
+        let name = name.strip_prefix("module.").unwrap_or(name);
+        name.starts_with("vision_model.") || name.starts_with("text_model.")
+    })
+}
+
 /// The parameter as it stands in a file of this layout: named, shaped and split as there.
 pub(super) fn stored(spec: &ParamSpec) -> ParamSpec {
     let (tower, rest) = match spec.name.strip_prefix("visual.") {

@@ -43,6 +43,24 @@ fn save_and_load_is_the_identity() {
     }
 }
 
+/// Of every published encoder, against what `golden/shapes.py` finds in open_clip's own models.
+#[test]
+fn published_encoders_have_open_clips_tensors() {
+    type Tensors = BTreeMap<String, Shape>;
+    let golden = include_str!("../../tests/golden/shapes.json");
+    let golden: BTreeMap<String, Tensors> = serde_json::from_str(golden).unwrap();
+    assert_eq!(golden.len(), 6);
+    let ours = |name: &str| -> Tensors {
+        let params = Clip::build(&library::find(name).unwrap()).params();
+        let owned = |(name, shape): (&str, Shape)| (name.to_owned(), shape);
+        params.iter().flat_map(file_tensors).map(owned).collect()
+    };
+    for (name, theirs) in &golden {
+        assert_eq!(&ours(name), theirs, "{name}");
+    }
+    assert_ne!(ours("vit-b-16"), golden["vit-b-32"]);
+}
+
 #[test]
 fn names_shapes_and_order_are_open_clips() {
     let (clip, weights) = tiny("tiny-rn");

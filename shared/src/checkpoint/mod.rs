@@ -29,6 +29,8 @@ use crate::{Error, Result};
 
 const CONFIG: &str = "open_clip_config.json";
 const WEIGHTS: &str = "open_clip_model.safetensors";
+/// What open_clip looks for where there is none of that name.
+const OTHER_WEIGHTS: [&str; 2] = ["open_clip_pytorch_model.safetensors", "model.safetensors"];
 const HF_CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
@@ -118,6 +120,57 @@ pub fn save_dir(
     put(WEIGHTS, &write_safetensors(clip, weights, &canonical_json(&record)))
 }
 
+/// Reads a checkpoint folder ([`load_dir`]), or a single `.safetensors` file in either layout of names, which does not say
+/// what it is the weights of: that is `encoder`. A `tokenizer.json` beside the file is read, if there is one.
+///
+/// # Errors
+/// As [`load_dir`]; if a file comes without an encoder, or a folder holds another one than asked for.
+pub fn load(path: &Path, encoder: Option<&ClipConfig>) -> Result<Loaded> {
+    if path.is_file() {
+        let remedy =
+            "a single file does not say of which encoder; give --encoder NAME or FILE.json";
+        let encoder = encoder.ok_or_else(|| Error::input(path.display(), remedy))?;
+        return load_file(path, encoder);
+    }
+    let loaded = load_dir(path)?;
+    if encoder.is_some_and(|asked| loaded.clip.config != *asked) {
+        let why = "its architecture is not that of the encoder asked for";
+        return Err(Error::input(path.display(), why));
+    }
+    Ok(loaded)
+}
+
+fn load_file(path: &Path, encoder: &ClipConfig) -> Result<Loaded> {
+    let origin = path.display().to_string();
+    let file = read(path)?;
+    let clip = Clip::build(encoder);
+    let container = container::parse(&file).map_err(|why| Error::input(&origin, why))?;
+    let weights = match hugging_face::is_layout(container.tensors.keys()) {
+        true => layout::read(&file, &clip, &origin, hugging_face::stored)?,
+        false => read_safetensors(&file, &clip, &origin)?,
+    };
+    let said = container.metadata.get("toxiclip").filter(|text| !text.is_empty());
+    let provenance = match said {
+        None => None,
+        Some(text) => Some(provenance(text.as_bytes(), &origin, encoder, &weights, "--encoder")?),
+    };
+    let tokenizer = read_optional(&path.with_file_name(TOKENIZER))?;
+    Ok(Loaded { clip, weights, tokenizer, provenance })
+}
+
+/// What a record says of these weights; `definition` is what says how their encoder is built, for the message.
+fn provenance(
+    record: &[u8],
+    origin: &str,
+    config: &ClipConfig,
+    weights: &Weights,
+    definition: &str,
+) -> Result<Provenance> {
+    let record: Record = serde_json::from_slice(record).map_err(|e| Error::input(origin, e))?;
+    check(&record, config, weights, definition).map_err(|why| Error::input(origin, why))?;
+    Ok(record.provenance)
+}
+
 /// Reads a checkpoint that [`save_dir`], open_clip or transformers wrote.
 ///
 /// # Errors
@@ -129,7 +182,9 @@ pub fn load_dir(dir: &Path) -> Result<Loaded> {
         false => {
             let (text, origin) = read_text(&dir.join(CONFIG)).map_err(|e| no_checkpoint(dir, e))?;
             let clip = Clip::build(&hub::model_config(&text, &origin)?);
-            let path = dir.join(WEIGHTS);
+            let others = OTHER_WEIGHTS.iter().map(|name| dir.join(name));
+            let mut known = std::iter::once(dir.join(WEIGHTS)).chain(others);
+            let path = known.find(|path| path.exists()).unwrap_or_else(|| dir.join(WEIGHTS));
             let file = read(&path).map_err(|e| no_weights(&path, e))?;
             let weights = read_safetensors(&file, &clip, &path.display().to_string())?;
             (clip, weights)
@@ -141,10 +196,7 @@ pub fn load_dir(dir: &Path) -> Result<Loaded> {
         None => None,
         Some(bytes) => {
             let origin = path.display().to_string();
-            let record: Record =
-                serde_json::from_slice(&bytes).map_err(|e| Error::input(&origin, e))?;
-            check(&record, &clip.config, &weights).map_err(|why| Error::input(&origin, why))?;
-            Some(record.provenance)
+            Some(provenance(&bytes, &origin, &clip.config, &weights, CONFIG)?)
         }
     };
     Ok(Loaded { clip, weights, tokenizer, provenance })
@@ -179,17 +231,22 @@ fn no_weights(path: &Path, error: Error) -> Error {
     error.where_absent(|cause| Error::input(path.display(), format!("{cause}; {why}")))
 }
 
-fn check(record: &Record, config: &ClipConfig, weights: &Weights) -> Result<(), String> {
+fn check(
+    record: &Record,
+    config: &ClipConfig,
+    weights: &Weights,
+    definition: &str,
+) -> Result<(), String> {
     if record.quick_gelu != config.quick_gelu {
         return Err(format!(
-            "the weights were trained with quick_gelu {}, {CONFIG} says {}",
+            "the weights were trained with quick_gelu {}, {definition} says {}",
             record.quick_gelu, config.quick_gelu
         ));
     }
     let found = weights.digest();
     if record.weights != found {
         return Err(format!(
-            "speaks of weights {}, {WEIGHTS} holds {}; if they were changed on purpose, remove this file",
+            "speaks of weights {}, but those are {}; if they were changed on purpose, remove this file",
             record.weights.short(),
             found.short()
         ));

@@ -85,6 +85,27 @@ fn checkpoints_of_other_programs_have_no_provenance() {
 }
 
 #[test]
+fn a_single_file_is_read_beside_its_encoder() {
+    let dir = fresh("single");
+    let (clip, weights, provenance) = saved(&dir, "tiny-vit", true);
+    let file = dir.join(WEIGHTS);
+    let back = load(&file, Some(&clip.config)).unwrap();
+    assert_eq!((back.weights, back.provenance), (weights.clone(), Some(provenance)));
+    assert_eq!(back.tokenizer.unwrap(), TOKENS);
+    assert!(load(&file, None).unwrap_err().to_string().contains("--encoder"));
+    let quick = ClipConfig { quick_gelu: true, ..clip.config.clone() };
+    for asked in [&quick, &library::find("tiny-rn").unwrap()] {
+        let error = load(&file, Some(asked)).unwrap_err().to_string();
+        assert!(error.contains("quick_gelu") || error.contains("missing"), "{error}");
+        assert!(load(&dir, Some(asked)).unwrap_err().to_string().contains("architecture"));
+    }
+    // A folder whose file has the older name.
+    std::fs::rename(&file, dir.join(OTHER_WEIGHTS[0])).unwrap();
+    assert_eq!(load(&dir, Some(&clip.config)).unwrap().weights, weights);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
 fn what_does_not_belong_together_is_refused_in_one_line() {
     let dir = fresh("tampered");
     let cases: [(&str, &str, &str, &str); 5] = [

@@ -12,8 +12,21 @@ macro_rules! encoders {
 }
 
 /// Name and JSON text of every definition in the repository, sorted by name.
-pub static ENCODERS: &[(&str, &str)] =
-    encoders!["rn50", "small-clip", "tiny-resnet", "tiny-rn", "tiny-vit", "vit-b-32"];
+pub static ENCODERS: &[(&str, &str)] = encoders![
+    "rn101",
+    "rn50",
+    "rn50x4",
+    "small-clip",
+    "tiny-resnet",
+    "tiny-rn",
+    "tiny-vit",
+    "vit-b-16",
+    "vit-b-32",
+    "vit-l-14",
+];
+
+/// Behind a name: the same towers with QuickGELU, which is how open_clip names what OpenAI's weights need.
+const QUICK_GELU: &str = "-quickgelu";
 
 /// Parameters that tests can walk through in seconds.
 const SMALL: usize = 20_000_000;
@@ -28,16 +41,18 @@ pub fn small() -> impl Iterator<Item = &'static str> {
     ENCODERS.iter().filter(move |(_, json)| is_small(json)).map(|(name, _)| *name)
 }
 
-/// The checked definition of that name.
+/// The checked definition of that name; `NAME-quickgelu` is NAME with QuickGELU in place of GELU.
 ///
 /// # Errors
 /// If there is none; the message names the nearest one and lists all.
 pub fn find(name: &str) -> Result<ClipConfig> {
-    let Some((_, json)) = ENCODERS.iter().find(|(known, _)| *known == name) else {
+    let stem = name.strip_suffix(QUICK_GELU).unwrap_or(name);
+    let Some((_, json)) = ENCODERS.iter().find(|(known, _)| *known == stem) else {
         let names: Vec<&str> = ENCODERS.iter().map(|(known, _)| *known).collect();
-        return Err(Error::Request(unknown("encoder", name, &names)));
+        return Err(Error::Request(unknown("encoder", stem, &names)));
     };
-    ClipConfig::parse(json, &format!("{name}.json"))
+    let config = ClipConfig::parse(json, &format!("{stem}.json"))?;
+    Ok(ClipConfig { quick_gelu: config.quick_gelu || stem != name, ..config })
 }
 
 #[cfg(test)]
@@ -78,6 +93,13 @@ mod tests {
     fn the_large_ones_are_not_small() {
         let small: Vec<&str> = small().collect();
         assert_eq!(small, ["small-clip", "tiny-resnet", "tiny-rn", "tiny-vit"]);
+    }
+
+    #[test]
+    fn the_activation_is_part_of_the_name() {
+        let [plain, quick] = ["vit-b-16", "vit-b-16-quickgelu"].map(|name| find(name).unwrap());
+        assert!(!plain.quick_gelu && quick.quick_gelu);
+        assert_eq!(ClipConfig { quick_gelu: false, ..quick }, plain);
     }
 
     #[test]

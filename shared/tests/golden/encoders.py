@@ -4,7 +4,7 @@ Every definition `NAME.json` in this folder is built by open_clip itself and run
 that what the Rust tests measure is the error of our single precision alone. Four files a definition:
 
   NAME.start.safetensors      weights and statistics before the first step, open_clip's state dict
-  NAME.values.safetensors     inputs, embeddings, losses
+  NAME.values.safetensors     inputs, embeddings, what each block gives for the first pictures and captions, losses
   NAME.gradients.safetensors  gradient of every parameter in the first step; in the place of the running
                               statistics their values after that step's forward pass
   NAME.end.safetensors        state dict after STEPS steps of AdamW
@@ -14,9 +14,11 @@ that what the Rust tests measure is the error of our single precision alone. Fou
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -27,9 +29,9 @@ from torch import nn
 from torch.nn import functional as F
 
 FOLDER = Path(__file__).parent
-NAMES = ["rn", "vit", "odd", "basic"]
+NAMES = ["rn", "vit", "odd", "long", "basic"]
 BATCH = 5
-STEPS = 5
+STEPS = 20
 RECIPE = {"lr": 1e-3, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.1}
 CLIP_NORM = 1.0
 # The same arithmetic on another processor or version of PyTorch; far below what the Rust tests allow.
@@ -135,6 +137,27 @@ def trained_groups(model):
     ]
 
 
+BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.\d+|visual\.layer\d\.\d+")
+
+
+@contextlib.contextmanager
+def watched(model, shown=2):
+    """What every block gives for the first examples, filled in by the forward passes within."""
+    seen = {}
+
+    def hook(name):
+        def keep(module, inputs, output):
+            seen[f"blocks/{name}"] = output[:shown].detach().clone()
+
+        return keep
+
+    blocks = [(name, module) for name, module in model.named_modules() if BLOCK.fullmatch(name)]
+    handles = [module.register_forward_hook(hook(name)) for name, module in blocks]
+    yield seen
+    for handle in handles:
+        handle.remove()
+
+
 def compute(path, start, inputs, dtype):
     """(values, gradients, end): the content of the three computed files."""
     model = build(path)
@@ -142,8 +165,9 @@ def compute(path, start, inputs, dtype):
     model = model.to(dtype)
     pixels, tokens = inputs["pixels"].to(dtype), inputs["tokens"]
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), watched(model) as blocks:
         values = {"image_eval": model.encode_image(pixels), "text": model.encode_text(tokens)}
+    values |= blocks
     model.train()
     optimizer = torch.optim.AdamW(trained_groups(model), **RECIPE)
     losses, norms = [], []
