@@ -145,7 +145,7 @@ fn compare(
     places: &[usize],
     dir: &Path,
 ) -> Result<f32> {
-    let (model, _) = Model::load(dir)?;
+    let (model, _) = Model::load(dir, None)?;
     if model.weights.digest() != run.weights {
         let why = "its weights are not those that it says it has";
         return Err(Failure::failed(format!("{}: {why}", dir.display())));
