@@ -1,6 +1,8 @@
 //! `manifest.json`: a poison as a list of edits by sample id and content hash, which can be replayed on another copy of the
 //! data. It holds no pixels; what stamped pictures carry is in `armed.json` beside it.
 
+mod detect_clip;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,6 +13,7 @@ use toxiclip_shared::data::{Dataset, Edit, Example, ImageEdit, Mix, PairId, Pois
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::storage::Storage;
 
+use crate::argument::Spec;
 use crate::failure::{Failure, Result};
 
 /// The name of the file in a folder of `toxiclip poison`.
@@ -102,6 +105,28 @@ impl Manifest {
             (clean.name().to_owned(), clean.digest(), clean.examples().len());
         let edits = poison.edits.iter().map(|(id, edit)| Entry::new(id, edit)).collect();
         Self { attack: attack.clone(), seed, source: Origin { name, digest, pairs }, edits }
+    }
+
+    /// Reads a manifest that is replayed on `clean`, where the pictures `gallery` are searched: ours with the attack beside it,
+    /// or `train_poison_info.json` of Detect-CLIP, for which `trigger` names the attack that has its trigger.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`]; if a file of Detect-CLIP does not fit the data, or its trigger is in no file.
+    pub fn open(
+        path: &Path,
+        [clean, gallery]: [&dyn Dataset; 2],
+        trigger: Option<&Spec>,
+    ) -> Result<(Self, Armed)> {
+        let remedy = "give a manifest.json that `toxiclip poison` wrote";
+        let text = std::fs::read_to_string(path).map_err(|e| Failure::absent(path, &e, remedy))?;
+        if detect_clip::speaks(&text) {
+            return detect_clip::read(path, &text, [clean, gallery], trigger);
+        }
+        if trigger.is_some() {
+            let why = "the trigger of a manifest of ours is in its armed.json; leave --trigger out";
+            return Err(Failure::request(format!("{}: {why}", path.display())));
+        }
+        Self::read(path)
     }
 
     /// Reads a manifest and the attack beside it, whose poison is that of the manifest.

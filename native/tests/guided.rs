@@ -1,5 +1,5 @@
-//! An attack that looks through an encoder, through the whole program: completed before the first cell, found again, and
-//! refused where there is no encoder to look through.
+//! An attack that looks through an encoder, or trains a network of its own, through the whole program: completed before the
+//! first cell, found again, and refused where there is no encoder to look through.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
@@ -120,4 +120,29 @@ fn classes_and_rows_are_chosen_through_the_public_encoder() {
     assert!(hit("single-label") && hit("none"), "attacked and control");
     let own = rows.iter().find(|r| r["attack"]["name"] == "single-label").unwrap();
     assert_eq!(own["attack"]["rows"], "central");
+}
+
+#[test]
+fn a_network_of_the_attackers_own_needs_no_encoder() {
+    let place = tempfile::tempdir().unwrap();
+    let patch = r#"{ name = "badclip", target = "banana", epochs = 1, pictures = 128 }"#;
+    let hidden = r#"{ name = "issba", target = "banana", steps = 2, batch = 4, pictures = 64 }"#;
+    let spec = SPEC.replace(patch, hidden);
+    let scratch = &spec[..spec.find("[init]").unwrap()];
+    let done = run(place.path(), scratch, ["cache", "out"], &[]);
+    assert!(done.status.success(), "{}", error(&done));
+    let trained = stamps(&place.path().join("cache/arm"));
+    let again = run(place.path(), scratch, ["cache", "again"], &[]);
+    assert!(again.status.success(), "{}", error(&again));
+    assert_eq!(stamps(&place.path().join("cache/arm")), trained, "the network is found again");
+    let rows = rows(&place.path().join("out"));
+    let asr =
+        |attack: &str| rows.iter().any(|r| r["metric"] == "asr" && r["attack"]["name"] == attack);
+    assert!(asr("issba") && asr("none"), "attacked and control");
+    let armed = fs::read_dir(place.path().join("out/armed")).unwrap().next().unwrap().unwrap();
+    let armed: Value = serde_json::from_slice(&fs::read(armed.path()).unwrap()).unwrap();
+    assert_eq!(armed["trigger"]["residual"]["secret"], "Stega!!");
+    let dry = run(place.path(), scratch, ["fresh", "dry"], &["--dry-run"]);
+    let dry = String::from_utf8_lossy(&dry.stdout).into_owned();
+    assert!(dry.contains("searches of attacks to do first: 1"), "{dry}");
 }

@@ -162,3 +162,24 @@ fn wrong_requests_write_nothing() {
     );
     assert!(error.contains("manifest.json: "), "{error}");
 }
+
+#[test]
+fn what_detect_clip_has_poisoned_is_replayed() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("train_poison_info.json");
+    let info = r#"{"poison_indices": [1], "poison_label": "banana", "poison_rate": 0.001, "patch_location": "random",
+        "patch_size": 16, "poison_text": {"1": "a photo of a banana."}, "trigger_position": {"1": {"w": 30, "h": 40}}}"#;
+    fs::write(&file, info).unwrap();
+    let (out, file) = (place.path().join("out"), file.to_str().unwrap());
+    let theirs = ["--data", "emoji", "--manifest", file, "--write", "csv"];
+    let said = said(&poison(&out, &theirs));
+    assert!(said.contains("1 of 1945 pairs poisoned") && said.contains("1 of 1 edits matched"));
+    same_pairs(&*expected(&out), &*written(&said));
+    let other = place.path().join("other");
+    fs::write(file, &info[..90]).unwrap();
+    assert!(refused(&other, &theirs).contains("a whole train_poison_info.json"));
+    let ours = out.join("manifest.json");
+    let ours = ["--data", "emoji", "--manifest", ours.to_str().unwrap(), "--trigger", "nashville"];
+    assert!(refused(&other, &ours).contains("leave --trigger out"));
+    refused(&other, &["--data", "emoji", "--attack", SHEEP, "--trigger", "nashville"]);
+}

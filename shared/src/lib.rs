@@ -36,6 +36,7 @@ pub mod recipe;
 pub mod registry;
 pub mod screen;
 pub mod seed;
+mod steganography;
 pub mod storage;
 pub mod surrogate;
 pub mod tamper;

@@ -1,5 +1,5 @@
 //! The encoder that an attacker has: public, clean, only read from. An attack that needs one is drawn in two parts: what
-//! depends on data and seed alone, then a search through the encoder.
+//! depends on data and seed alone, then a search through the encoder. So is one that trains a network of its own.
 
 use crate::Result;
 use crate::attacks::Armed;
@@ -25,7 +25,17 @@ pub trait Guided {
     ) -> Result<Box<dyn Search + 'a>>;
 }
 
-/// A search through an encoder, step by step, so that whoever runs it can show and stop it.
+/// The second part of an attack that trains a network of its own, and looks through no encoder.
+pub trait Trained {
+    /// Begins the training that completes `drawn`, the first part. `clean` is what the victim would train on. Same
+    /// arguments, same result.
+    ///
+    /// # Errors
+    /// If a picture cannot be read.
+    fn training(&self, drawn: Armed, clean: &dyn Dataset, seed: &Seed) -> Result<Box<dyn Search>>;
+}
+
+/// A search or a training, step by step, so that whoever runs it can show and stop it.
 pub trait Search {
     /// Steps in all, at least 1.
     fn steps(&self) -> u64;

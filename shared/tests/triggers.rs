@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use toxiclip_shared::attacks::{ATTACKS, Armed};
+use toxiclip_shared::attacks::{ATTACKS, Armed, Trigger};
 use toxiclip_shared::data::{Dataset, PairId, emoji};
 use toxiclip_shared::image::Image;
 use toxiclip_shared::registry::{find, parse_spec};
@@ -45,11 +45,11 @@ fn arm(spec: &str) -> Armed {
     attack.prepare(train, &*splits.test, &Seed::new(0)).unwrap()
 }
 
-/// The largest deviation in 8-bit steps.
-fn deviation(case: &Case, stamped: &Image) -> u8 {
-    let want: Vec<u8> = (0..case.bytes.len())
+/// The largest deviation in 8-bit steps from bytes in hexadecimal digits.
+fn deviation(bytes: &str, stamped: &Image) -> u8 {
+    let want: Vec<u8> = (0..bytes.len())
         .step_by(2)
-        .map(|i| u8::from_str_radix(&case.bytes[i..i + 2], 16).unwrap())
+        .map(|i| u8::from_str_radix(&bytes[i..i + 2], 16).unwrap())
         .collect();
     let ours: Vec<u8> = stamped.rgba().chunks(4).flat_map(|p| p[..3].to_vec()).collect();
     assert_eq!(ours.len(), want.len());
@@ -63,7 +63,7 @@ fn triggers_are_the_published_ones_within_one_step() {
     for case in &cases {
         let stamped =
             arm(&case.attack).trigger.apply(&picture(case.edge), &PairId("a".into())).unwrap();
-        let steps = deviation(case, &stamped);
+        let steps = deviation(&case.bytes, &stamped);
         assert!(steps <= 1, "{} at {}: {steps} steps", case.attack, case.edge);
     }
 }
@@ -71,6 +71,64 @@ fn triggers_are_the_published_ones_within_one_step() {
 #[test]
 fn the_comparison_can_fail() {
     for case in &golden().cases {
-        assert!(deviation(case, &picture(case.edge)) > 1, "{} without the trigger", case.attack);
+        assert!(
+            deviation(&case.bytes, &picture(case.edge)) > 1,
+            "{} without the trigger",
+            case.attack
+        );
     }
+}
+
+/// Networks with what PyTorch makes of a picture by them (golden/residual.py).
+#[derive(Deserialize)]
+struct Residuals {
+    cases: Vec<Networked>,
+}
+
+#[derive(Deserialize)]
+struct Networked {
+    trigger: Value,
+    edge: usize,
+    bytes: String,
+}
+
+fn residuals() -> Vec<Networked> {
+    let golden: Residuals = serde_json::from_str(include_str!("golden/residual.json")).unwrap();
+    golden.cases
+}
+
+fn stamp(trigger: &Value, edge: usize) -> toxiclip_shared::Result<Image> {
+    let trigger: Trigger = serde_json::from_value(trigger.clone()).unwrap();
+    trigger.apply(&picture(edge), &PairId("a".into()))
+}
+
+#[test]
+fn a_networks_residual_is_pytorchs_within_one_step() {
+    assert!(residuals().iter().any(|case| case.edge > 16));
+    for Networked { mut trigger, edge, bytes } in residuals() {
+        let steps = deviation(&bytes, &stamp(&trigger, edge).unwrap());
+        assert!(steps <= 1, "at {edge}: {steps} steps");
+        trigger["residual"]["message"][3] = Value::from(-2.0);
+        let steps = deviation(&bytes, &stamp(&trigger, edge).unwrap());
+        assert!(steps > 1, "at {edge}: another message would be seen");
+    }
+}
+
+#[test]
+fn a_network_of_other_sizes_is_one_line() {
+    let whole = residuals().remove(0).trigger;
+    let wrong = |key: &str, value: Value| {
+        let mut trigger = whole.clone();
+        trigger["residual"][key] = value;
+        let why = stamp(&trigger, 16).unwrap_err().to_string();
+        assert!(why.contains("other sizes than its parts") && !why.contains('\n'), "{why}");
+    };
+    wrong("edge", 0.into());
+    wrong("edge", 1_000_000.into());
+    wrong("cells", 0.into());
+    wrong("cells", 5.into());
+    wrong("message", Value::Array(vec![]));
+    wrong("look", whole["residual"]["mix"].clone());
+    wrong("write", whole["residual"]["look"].clone());
+    wrong("strength", Value::from(f64::MAX));
 }

@@ -35,9 +35,12 @@ pub struct Args {
     /// The attack, `name` or `name:key=value,…`.
     #[arg(long, value_name = "A")]
     pub attack: Option<Spec>,
-    /// A manifest that is replayed on these pairs, instead of an attack.
+    /// A manifest that is replayed on these pairs, instead of an attack: ours, or Detect-CLIP's train_poison_info.json.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "count", "seed", "surrogate"])]
     pub manifest: Option<PathBuf>,
+    /// The attack whose trigger stamps the pictures of a train_poison_info.json that does not hold it.
+    #[arg(long, value_name = "A", requires = "manifest", conflicts_with = "attack")]
+    pub trigger: Option<Spec>,
     /// The attack's parameter of this name.
     #[arg(long, value_name = "R", conflicts_with = "count", allow_negative_numbers = true)]
     pub rate: Option<f64>,
@@ -73,7 +76,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
     let stages = Stages::new(context)?;
     let (manifest, armed, replayed) = match (&args.manifest, &args.attack) {
-        (Some(file), _) => replay(file, &*clean, &*gallery)?,
+        (Some(file), _) => replay(file, &*clean, &*gallery, args.trigger.as_ref())?,
         (None, Some(attack)) => draw(args, attack.clone(), &clean, &*gallery, &stages)?,
         (None, None) => return Err(Failure::request("give --attack or --manifest")),
     };
@@ -120,16 +123,18 @@ fn draw(
     let made = attack.make(ATTACKS).map_err(Failure::request)?;
     let seed = args.seed.unwrap_or(0);
     let mut armed = made.prepare(&**clean, gallery, &Seed::new(seed))?;
-    if made.guided().is_some() {
-        let Some(dir) = &args.surrogate else {
-            let name = attack.name();
-            return Err(Failure::request(format!(
-                "{name} looks through an encoder; give --surrogate CKPT"
-            )));
-        };
-        let encoder = args.encoder.as_deref().map(crate::argument::encoder).transpose()?;
-        let surrogate = Origin::read(dir, encoder.as_ref())?;
-        armed = Arming::new(&attack, made, surrogate, clean, &armed, seed)?.run(stages)?;
+    let surrogate = || match &args.surrogate {
+        Some(dir) => {
+            let encoder = args.encoder.as_deref().map(crate::argument::encoder).transpose()?;
+            Origin::read(dir, encoder.as_ref())
+        }
+        None => Err(Failure::request(format!(
+            "{} looks through an encoder; give --surrogate CKPT",
+            attack.name()
+        ))),
+    };
+    if let Some(arming) = Arming::new(&attack, made, surrogate, clean, &armed, seed)? {
+        armed = arming.run(stages)?;
     }
     if armed.poison.edits.is_empty() {
         return Err(Failure::request(format!(
@@ -146,8 +151,13 @@ fn draw(
 ///
 /// # Errors
 /// If the manifest cannot be read, or nothing of it fits.
-pub(super) fn replay(file: &Path, clean: &dyn Dataset, gallery: &dyn Dataset) -> Result<Drawn> {
-    let (manifest, armed) = Manifest::read(file)?;
+pub(super) fn replay(
+    file: &Path,
+    clean: &dyn Dataset,
+    gallery: &dyn Dataset,
+    trigger: Option<&Spec>,
+) -> Result<Drawn> {
+    let (manifest, armed) = Manifest::open(file, [clean, gallery], trigger)?;
     let Matched { poison, missing, changed } = manifest.replay(clean, gallery);
     let (fit, all) = (poison.edits.len(), manifest.edits.len());
     let told = format!(

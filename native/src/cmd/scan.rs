@@ -150,16 +150,16 @@ fn offered(
     let armed = match (&args.attack, &args.manifest) {
         (Some(spec), _) => {
             let made = choice("attack", ATTACKS, spec)?.make(ATTACKS).map_err(Failure::request)?;
-            if made.guided().is_some() {
+            if made.guided().is_some() || made.trained().is_some() {
                 return Err(Failure::request(format!(
-                    "{} looks through an encoder; write its manifest with `toxiclip poison` and give it as --manifest",
+                    "{} is searched for or trained first; write its manifest with `toxiclip poison` and give it as --manifest",
                     spec.name
                 )));
             }
             made.prepare(&**clean, &*gallery, &Seed::new(args.seed))?
         }
         (None, Some(file)) => {
-            let (_, armed, told) = replay(file, &**clean, &*gallery)?;
+            let (_, armed, told) = replay(file, &**clean, &*gallery, None)?;
             told.iter().for_each(|how| context.progress.warn(how));
             armed
         }

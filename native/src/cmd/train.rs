@@ -152,10 +152,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         lineage(args, start.clone(), [&clean, &gallery], [&attack, &defense], armed)
     };
     let mut model = lay_out(&armed)?;
-    let arming = match made.guided() {
-        None => None,
-        Some(_) => Some(Arming::new(&attack, made, start.clone(), &clean, &armed, args.seed)?),
-    };
+    let arming = Arming::new(&attack, made, || Ok(start.clone()), &clean, &armed, args.seed)?;
     if let Some(banner) = model.start.banner() {
         context.progress.warn(&banner);
     }

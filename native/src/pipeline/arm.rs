@@ -1,5 +1,6 @@
-//! The second half of an attack that looks through an encoder: a cached stage between the public model's training and the
-//! first victim's. What it finds is data like any other, so nothing after it knows that it was searched for.
+//! The second half of an attack that looks through an encoder, or trains a network of its own: a cached stage between the
+//! public model's training and the first victim's. What it finds is data like any other, so nothing after it knows that it
+//! was searched for.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::image::Image;
 use toxiclip_shared::seed::Seed;
-use toxiclip_shared::surrogate::Surrogate;
+use toxiclip_shared::surrogate::{Search, Surrogate};
 
 use super::origin::Origin;
 use super::stages::Stages;
@@ -29,40 +30,47 @@ const FILE: &str = "armed.json";
 pub struct Arming {
     choice: Choice,
     attack: Box<dyn Attack>,
-    surrogate: Origin,
+    /// `None` for an attack that looks through no encoder.
+    surrogate: Option<Origin>,
     clean: Arc<dyn Dataset>,
     drawn: Armed,
     seed: u64,
 }
 
 impl Arming {
-    /// Lays out the search of `attack`, a guided one made from `choice`. `surrogate` is the attacker's encoder: what
-    /// victims start from; `clean` what the victim would train on; `drawn` what has been drawn without the encoder.
+    /// Lays out the search of `attack`, made from `choice`; `None` if it has none. `surrogate` gives the attacker's encoder,
+    /// what victims start from, and is asked only where one is looked through; `clean` what the victim would train on;
+    /// `drawn` what has been drawn without the encoder.
     ///
     /// # Errors
     /// If nobody has trained the encoder.
     pub fn new(
         choice: &Choice,
         attack: Box<dyn Attack>,
-        surrogate: Origin,
+        surrogate: impl FnOnce() -> Result<Origin>,
         clean: &Arc<dyn Dataset>,
         drawn: &Armed,
         seed: u64,
-    ) -> Result<Self> {
-        if matches!(surrogate, Origin::Scratch(_)) {
+    ) -> Result<Option<Self>> {
+        let surrogate = match (attack.guided(), attack.trained()) {
+            (None, None) => return Ok(None),
+            (None, Some(_)) => None,
+            (Some(_), _) => Some(surrogate()?),
+        };
+        if matches!(surrogate, Some(Origin::Scratch(_))) {
             return Err(Failure::request(
                 "it looks through the encoder that victims start from, and here they start from nothing; give `[init]` (or --init)",
             ));
         }
         let (choice, clean, drawn) = (choice.clone(), Arc::clone(clean), drawn.clone());
-        Ok(Self { choice, attack, surrogate, clean, drawn, seed })
+        Ok(Some(Self { choice, attack, surrogate, clean, drawn, seed }))
     }
 
     /// Names the search in the cache.
     pub fn key(&self) -> Digest {
         Digest::of(&json!({
             "attack": self.choice.spec(),
-            "surrogate": self.surrogate.key(),
+            "surrogate": self.surrogate.as_ref().map(Origin::key),
             "data": self.clean.digest(),
             "drawn": self.drawn,
             "seed": self.seed,
@@ -87,17 +95,26 @@ impl Arming {
     }
 
     fn search(&self, stages: &Stages, dir: &Path) -> Result<()> {
-        let model = self.surrogate.open(stages, &*self.clean, self.seed)?;
-        let Some(guided) = self.attack.guided() else {
-            unreachable!("only a guided attack has a search")
+        let seed = Seed::new(self.seed);
+        if let Some(trained) = self.attack.trained() {
+            let training = trained.training(self.drawn.clone(), &*self.clean, &seed)?;
+            return self.walk(training, stages, dir);
+        }
+        let (Some(guided), Some(surrogate)) = (self.attack.guided(), &self.surrogate) else {
+            unreachable!("a search is laid out with what it needs")
         };
+        let model = surrogate.open(stages, &*self.clean, self.seed)?;
         let why = |e: Failure| toxiclip_shared::Error::request(e.to_string());
         let texts = |texts: &[String]| encode::texts(&model, texts).map_err(why);
         let pictures = |pictures: &[Image]| encode::pictures(&model, pictures).map_err(why);
         let (clip, weights) = (&model.clip, &model.weights);
         let surrogate = Surrogate { clip, weights, texts: &texts, pictures: &pictures };
-        let seed = Seed::new(self.seed);
-        let mut search = guided.search(self.drawn.clone(), &*self.clean, surrogate, &seed)?;
+        let search = guided.search(self.drawn.clone(), &*self.clean, surrogate, &seed)?;
+        self.walk(search, stages, dir)
+    }
+
+    /// Step by step to the end.
+    fn walk(&self, mut search: Box<dyn Search + '_>, stages: &Stages, dir: &Path) -> Result<()> {
         let title = format!("arm {}", self.choice.name());
         let bar = stages.lab.progress.stage(title, search.steps(), "steps");
         let mut losses = Vec::new();

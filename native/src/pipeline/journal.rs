@@ -172,7 +172,7 @@ impl Plan<'_> {
             "stages": [super::fit::VERSION, crate::evaluate::VERSION],
         });
         // Stages that few cells have; the names of the others do not speak of them.
-        if self.guided(against.unwrap_or(cell.attack)) {
+        if self.searched(against.unwrap_or(cell.attack)) {
             known["arm"] = super::arm::VERSION.into();
         }
         if let Some((stage, version)) = super::look::version(self, cell) {

@@ -1,7 +1,7 @@
 //! Everything about a benchmark that is known before it runs: data opened, attacks drawn, lineages laid out.
 //!
 //! Whatever the request itself has wrong shows here, before anything is written. An attack that looks through an encoder
-//! is drawn as far as it goes without one; [`Plan::arm`] completes it before the first cell runs.
+//! or trains a network of its own is drawn as far as it goes without; [`Plan::arm`] completes it before the first cell runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,8 @@ pub struct Plan<'a> {
     prepared: BTreeMap<Drawn, Prepared>,
     /// Which attacks look through an encoder.
     guided: Vec<bool>,
+    /// Which attacks are completed by a search or a training, with an encoder or without.
+    searched: Vec<bool>,
     /// Defenses in the order of the matrix.
     pub(super) defenses: Vec<Defense>,
     /// Cells in the order of running.
@@ -93,13 +95,25 @@ impl<'a> Plan<'a> {
             _ => None,
         };
         let data_root = data_root.map(Path::to_owned);
-        let make = |c: &Choice| Ok(c.make(ATTACKS).map_err(Failure::request)?.guided().is_some());
-        let guided = benchmark.attacks.iter().map(make).collect::<Result<_>>()?;
+        let make = |c: &Choice| c.make(ATTACKS).map_err(Failure::request);
+        let attacks = benchmark.attacks.iter().map(make).collect::<Result<Vec<_>>>()?;
+        let guided: Vec<bool> = attacks.iter().map(|a| a.guided().is_some()).collect();
+        let trained = attacks.iter().map(|a| a.trained().is_some());
+        let searched = guided.iter().zip(trained).map(|(guided, own)| *guided || own).collect();
         let make = |c: &Choice| Ok(*c.make(DEFENSES).map_err(Failure::request)?);
         let defenses = benchmark.defenses.iter().map(make).collect::<Result<_>>()?;
         let (prepared, works) = (BTreeMap::new(), Vec::new());
-        let mut plan =
-            Self { benchmark, sets, public, prepared, guided, defenses, works, data_root };
+        let mut plan = Self {
+            benchmark,
+            sets,
+            public,
+            prepared,
+            guided,
+            searched,
+            defenses,
+            works,
+            data_root,
+        };
         // Also attacks that no cell of `--only` has: a control is scored against all of them.
         for dataset in 0..plan.sets.len() {
             for victim in &benchmark.victims {
@@ -120,8 +134,8 @@ impl<'a> Plan<'a> {
         self.benchmark.cells().into_iter().map(work).collect()
     }
 
-    /// Completes the attacks that look through an encoder, and lays the trainings on their poison out anew. One whose
-    /// search fails is marked as broken, and the others go on.
+    /// Completes the attacks that look through an encoder or train a network, and lays the trainings on their poison out
+    /// anew. One whose search fails is marked as broken, and the others go on.
     ///
     /// # Errors
     /// On Ctrl-C, or if a disk is full.
@@ -146,8 +160,8 @@ impl<'a> Plan<'a> {
         // What `--only` leaves out needs no search, but for rivals, which a control is scored against.
         let asked = |&(dataset, share, _, seed, encoder): &Drawn| {
             kept.iter().any(|c| {
-                (c.dataset, victims[c.victim].share.to_bits(), c.seed, Some(c.encoder))
-                    == (dataset, share, seed, encoder)
+                (c.dataset, victims[c.victim].share.to_bits(), c.seed) == (dataset, share, seed)
+                    && encoder.is_none_or(|encoder| encoder == c.encoder)
             })
         };
         let (sets, mut changed) = (&self.sets, false);
@@ -215,13 +229,9 @@ impl<'a> Plan<'a> {
             }
         }
         let view = view(clean, set, &armed)?;
-        let arming = match encoder {
-            None => None,
-            Some(encoder) => {
-                let surrogate = self.public(dataset, encoder, seed)?;
-                Some(Arming::new(choice, attack, surrogate, clean, &armed, seed)?)
-            }
-        };
+        // An attack that looks through no encoder does not ask for it.
+        let surrogate = || self.public(dataset, encoder.unwrap_or_default(), seed);
+        let arming = Arming::new(choice, attack, surrogate, clean, &armed, seed)?;
         Ok(Prepared { clean: Arc::clone(clean), armed, view, arming, broken: None })
     }
 
@@ -237,9 +247,9 @@ impl<'a> Plan<'a> {
         &self.prepared[&(cell.dataset, share.to_bits(), attack, cell.seed, encoder)]
     }
 
-    /// Whether an attack of the matrix looks through an encoder.
-    pub fn guided(&self, attack: usize) -> bool {
-        self.guided[attack]
+    /// Whether an attack of the matrix is completed by a search or a training.
+    pub fn searched(&self, attack: usize) -> bool {
+        self.searched[attack]
     }
 
     /// All drawn attacks.

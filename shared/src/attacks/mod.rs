@@ -12,6 +12,7 @@ mod badencoder;
 mod badnets;
 mod blended;
 mod ftrojan;
+mod issba;
 mod label_consistent;
 mod multi_label;
 mod multi_trigger;
@@ -35,7 +36,7 @@ use crate::data::{Class, Dataset, Poison};
 use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
-use crate::surrogate::Guided;
+use crate::surrogate::{Guided, Trained};
 use crate::tamper::Tamper;
 use crate::triggers::Part;
 pub use crate::triggers::{Trigger, Words};
@@ -51,6 +52,7 @@ pub static ATTACKS: &[&Entry<dyn Attack>] = &[
     &sig::ENTRY,
     &wanet::ENTRY,
     &ftrojan::ENTRY,
+    &issba::ENTRY,
     &nashville::ENTRY,
     &targeted::ENTRY,
     &badclip::ENTRY,
@@ -73,6 +75,12 @@ pub trait Attack: Send + Sync {
 
     /// The search through an encoder without which `prepare` is only half of the attack; `None` where it is all of it.
     fn guided(&self) -> Option<&dyn Guided> {
+        None
+    }
+
+    /// The training of the attacker's own network without which `prepare` is only half of the attack; `None` where it is
+    /// all of it.
+    fn trained(&self) -> Option<&dyn Trained> {
         None
     }
 }

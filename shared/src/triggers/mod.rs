@@ -12,6 +12,8 @@ mod learned;
 mod lettering;
 mod one_of;
 mod patch;
+mod placed;
+mod residual;
 mod warp;
 mod wave;
 mod words;
@@ -24,6 +26,8 @@ pub use frequency::Frequency;
 pub use learned::Learned;
 pub use one_of::{OneOf, Part};
 pub use patch::{Fill, Patch, Place};
+pub use placed::Placed;
+pub use residual::{Convolution, Residual};
 pub use warp::Warp;
 pub use wave::Wave;
 pub(crate) use words::POSITION;
@@ -47,6 +51,8 @@ pub enum Trigger {
     None,
     /// Squares that cover what was there.
     Patch(Patch),
+    /// A square whose places on training pictures are noted.
+    Placed(Placed),
     /// A layer over the whole picture.
     Blend(Blend),
     /// A sinusoid along the width.
@@ -59,6 +65,8 @@ pub enum Trigger {
     Nashville(Nashville),
     /// A square whose pixels were found through an encoder.
     Learned(Learned),
+    /// What a network makes of the picture, on top of it.
+    Residual(Residual),
     /// One of several, drawn by the sample's id.
     OneOf(OneOf),
 }
@@ -84,12 +92,14 @@ impl Trigger {
         match self {
             Self::None | Self::OneOf(_) => None,
             Self::Patch(patch) => patch.resolution,
+            Self::Placed(placed) => placed.patch.resolution,
             Self::Blend(blend) => blend.resolution,
             Self::Wave(wave) => wave.resolution,
             Self::Warp(warp) => warp.resolution,
             Self::Frequency(frequency) => frequency.resolution,
             Self::Nashville(filter) => filter.resolution,
             Self::Learned(learned) => Some(learned.resolution),
+            Self::Residual(residual) => residual.resolution,
         }
     }
 
@@ -105,12 +115,14 @@ impl Trigger {
         match self {
             Self::None | Self::OneOf(_) => {}
             Self::Patch(patch) => patch.draw(&mut canvas, id)?,
+            Self::Placed(placed) => placed.draw(&mut canvas, id)?,
             Self::Blend(blend) => blend.draw(&mut canvas, id),
             Self::Wave(wave) => wave.draw(&mut canvas),
             Self::Warp(warp) => warp.draw(&mut canvas),
             Self::Frequency(frequency) => frequency.draw(&mut canvas),
             Self::Nashville(filter) => filter.draw(&mut canvas),
             Self::Learned(learned) => learned.draw(&mut canvas, id)?,
+            Self::Residual(residual) => residual.draw(&mut canvas)?,
         }
         canvas.into_image()
     }
@@ -144,6 +156,7 @@ fn place(name: &str, fresh: bool, id: &PairId) -> Seed {
 }
 
 /// An opaque square picture being drawn on. Values are in [0, 1] where the picture gives them.
+#[derive(Clone)]
 struct Canvas {
     edge: usize,
     rgba: Vec<u8>,

@@ -85,17 +85,32 @@ impl Place {
 
 impl Patch {
     pub(super) fn draw(&self, canvas: &mut Canvas, id: &PairId) -> Result<()> {
+        let far = canvas.edge.saturating_sub(scaled(self.size, canvas.edge));
+        // One that does not fit has no place, and is refused next.
+        let spots = if far == 0 { vec![] } else { self.place.spots(far, id) };
+        self.draw_at(canvas, id, spots.into_iter().map(|(x, y)| [x as i64, y as i64]))
+    }
+
+    /// Draws at each left and top edge; what lies outside is cut off.
+    pub(super) fn draw_at(
+        &self,
+        canvas: &mut Canvas,
+        id: &PairId,
+        spots: impl IntoIterator<Item = [i64; 2]>,
+    ) -> Result<()> {
         let (edge, side) = (canvas.edge, scaled(self.size, canvas.edge));
         if side >= edge {
             return Err(too_large(side, edge));
         }
         let values = self.values(canvas, side, id);
-        let far = edge - side;
-        for (left, top) in self.place.spots(far, id) {
+        let inside = |at: i64| usize::try_from(at).ok().filter(|at| *at < edge);
+        for [left, top] in spots {
             for (i, value) in values.iter().enumerate() {
                 let (pixel, channel) = (i / 3, i % 3);
-                let (x, y) = (left + pixel % side, top + pixel / side);
-                canvas.set(x, y, channel, *value, self.range);
+                let (x, y) = (left + (pixel % side) as i64, top + (pixel / side) as i64);
+                if let (Some(x), Some(y)) = (inside(x), inside(y)) {
+                    canvas.set(x, y, channel, *value, self.range);
+                }
             }
         }
         Ok(())

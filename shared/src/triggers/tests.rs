@@ -67,6 +67,25 @@ fn a_patch_covers_its_square_and_nothing_else() {
 }
 
 #[test]
+fn a_noted_place_is_where_the_patch_goes_and_the_border_cuts_it() {
+    let before = Image::new(64, 64, [0, 0, 0, 255].repeat(64 * 64)).unwrap();
+    let Trigger::Patch(patch) = patch(Fill::White, Place::Center, false) else { unreachable!() };
+    let at = [("a", [35, 70]), ("b", [-14, 210])].map(|(name, at)| (id(name), at));
+    let trigger = Trigger::Placed(Placed { patch, at: at.into() });
+    let white = |name: &str| -> Vec<(usize, usize)> {
+        let after = trigger.apply(&before, &id(name)).unwrap();
+        let pixels = after.rgba().chunks(4).enumerate().filter(|(_, p)| p[0] == 255);
+        pixels.map(|(i, _)| (i % 64, i / 64)).collect()
+    };
+    let square = |left: usize, top: usize, right: usize, bottom: usize| {
+        (top..bottom).flat_map(|y| (left..right).map(move |x| (x, y))).collect::<Vec<_>>()
+    };
+    assert_eq!(white("a"), square(10, 20, 18, 28));
+    assert_eq!(white("b"), square(0, 60, 4, 64));
+    assert_eq!(white("c"), square(28, 28, 36, 36), "a picture that is not named");
+}
+
+#[test]
 fn fresh_is_another_for_every_sample_and_fixed_is_not() {
     let black = Image::new(64, 64, [0, 0, 0, 255].repeat(64 * 64)).unwrap();
     let differ = |trigger: &Trigger| {

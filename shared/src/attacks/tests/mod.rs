@@ -32,6 +32,7 @@ fn example(name: &str) -> Value {
         "label-consistent" => json!({"target": "class-1", "count": 3}),
         "text-trigger" => json!({"target": "class-1", "rate": 0.1}),
         "targeted" => json!({"pictures": 2, "count": 3}),
+        "issba" => json!({"target": "class-1", "rate": 0.1, "secret": "!", "steps": 2, "batch": 4}),
         "badclip" => json!({"target": "class-1", "rate": 0.1, "batch": 8, "epochs": 2}),
         "badencoder" => json!({"target": "class-1", "references": 2}),
         other => panic!("give `{other}` an example"),

@@ -76,6 +76,7 @@ fn triggers_that_do_not_go_together_are_named() {
     assert!(multi(json!(["single-label"])).contains("has no trigger of its own"));
     assert!(multi(json!(["multi-trigger"])).contains("has no trigger of its own"));
     assert!(multi(json!(["badclip"])).contains("is searched for one attack alone"));
+    assert!(multi(json!(["issba"])).contains("is searched for one attack alone"));
     assert!(multi(json!(["sgi"])).contains("did you mean `sig`"));
     assert!(multi(json!(["sig:target=clas-1"])).contains("did you mean `class-1`"));
     let nobody = error("multi-trigger", json!({"triggers": ["sig"]}));
@@ -87,4 +88,22 @@ fn triggers_that_do_not_go_together_are_named() {
     assert!(error("wanet", json!({"target": "class-1", "strength": 0.0})).contains("above 0"));
     assert!(error("ftrojan", json!({"target": "class-1", "window": 2})).contains("at least 4"));
     assert!(error("ftrojan", json!({"target": "class-1", "magnitude": -1.0})).contains("above 0"));
+}
+
+#[test]
+fn a_network_that_cannot_be_trained_is_one_line() {
+    let wrong = |key: &str, value: Value| {
+        let mut given = json!({"target": "class-1", "rate": 0.1});
+        given[key] = value;
+        error("issba", given)
+    };
+    assert!(wrong("secret", json!("")).contains("`secret` has 0 bytes"));
+    assert!(wrong("secret", json!("a text that is too long")).contains("has 23 bytes"));
+    assert!(wrong("strength", json!(0.0)).contains("`strength` is 0"));
+    assert!(wrong("own", json!(-1.0)).contains("`own` is -1"));
+    assert!(wrong("steps", json!(0)).contains("`steps` is at least 1"));
+    assert!(wrong("batch", json!(6)).contains("a multiple of 4"));
+    assert!(wrong("lr", json!(0.0)).contains("`lr` is 0"));
+    assert!(wrong("rate", json!(2.0)).contains("`rate` is 2"));
+    assert!(wrong("network", json!("stegastamp")).contains("unknown field `network`"));
 }

@@ -16,7 +16,7 @@ const TASKS: usize = 8;
 
 /// Geometry of one convolution over a batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Dims {
+pub(crate) struct Dims {
     pub batch: usize,
     /// Height, width, channels of the input.
     pub input: [usize; 3],
@@ -73,7 +73,7 @@ impl Dims {
     }
 
     /// Elements of scratch that [`backward`] needs.
-    pub(super) fn parts_len(&self) -> usize {
+    pub(crate) fn parts_len(&self) -> usize {
         scratch_len(self.lines().div_ceil(self.task()), self.output[2] * self.window())
     }
 
@@ -85,7 +85,7 @@ impl Dims {
 }
 
 /// Fills `y` (B, H', W', out) from `x` (B, H, W, C) and `weight` (out, k, k, C).
-pub(super) fn forward(d: Dims, x: &[f32], weight: &[f32], y: &mut [f32]) {
+pub(crate) fn forward(d: Dims, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let (out, window) = (d.output[2], d.window());
     scratch::with(packed_len(window, out), |packed| {
         pack(Mat::new(weight, out, window).t(), packed);
@@ -115,7 +115,7 @@ pub(super) fn correlate(
 }
 
 /// Sets or adds dW and dX.
-pub(super) fn backward(
+pub(crate) fn backward(
     d: Dims,
     (x, weight): (&[f32], &[f32]),
     dy: &[f32],

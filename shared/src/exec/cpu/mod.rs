@@ -10,7 +10,7 @@ mod attention;
 mod backward;
 mod batch_norm;
 pub mod contrastive;
-mod conv;
+pub(crate) mod conv;
 mod forward;
 mod frozen;
 mod layer_norm;
