@@ -116,6 +116,37 @@ fn a_killed_fine_pruning_goes_on_with_the_same_bits_and_its_units_stay_pruned() 
     assert_eq!(unread("plain"), 0);
 }
 
+const UBT: &str = "ubt:suspicious=0.2,few=0.02,overfit-epochs=1,unlearn-epochs=1,keep-epochs=0";
+
+#[test]
+fn unlearning_comes_to_the_same_bits_with_one_thread() {
+    let place = Place::new();
+    let run = |out: &str, more: &[&str]| {
+        let done = place.train(out, &[&["--steps", "1"], more].concat()).output().unwrap();
+        assert!(done.status.success(), "{}", stderr(&done));
+    };
+    run("plain", &[]);
+    run("ubt", &["--defense", UBT]);
+    fs::rename(place.path("cache"), place.path("other-cache")).unwrap();
+    run("again", &["--defense", UBT, "--threads", "1"]);
+    assert!(place.weights("ubt") == place.weights("again"));
+    assert!(place.weights("ubt") != place.weights("plain"));
+}
+
+#[test]
+fn a_checkpoint_unlearns_among_the_pairs_it_was_trained_on() {
+    let place = Place::new();
+    assert!(place.train("plain", &["--steps", "1"]).status().unwrap().success());
+    let mut defend = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+    defend.args(["defend", "--data", "emoji", "--defense", UBT, "--checkpoint"]);
+    defend.arg(place.path("plain")).arg("--cache").arg(place.path("cache"));
+    let done = defend.arg("--out").arg(place.path("mended")).output().unwrap();
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(place.weights("mended") != place.weights("plain"));
+    let said = fs::read_to_string(place.path("mended/toxiclip.json")).unwrap();
+    assert!(said.contains("\"ubt\""), "{said}");
+}
+
 #[test]
 fn what_changes_no_weights_is_refused() {
     let place = Place::new();

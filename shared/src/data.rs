@@ -11,6 +11,7 @@ use crate::{Error, Result};
 pub mod emoji;
 mod mix;
 mod poison;
+mod recaptioned;
 #[cfg(test)]
 pub(crate) mod synthetic;
 mod triggered;
@@ -19,6 +20,7 @@ mod words;
 
 pub use mix::Mix;
 pub use poison::{Edit, ImageEdit, Poison, Poisoned};
+pub use recaptioned::Recaptioned;
 pub use triggered::Triggered;
 pub use worded::Worded;
 pub use words::class_words;

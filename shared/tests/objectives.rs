@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use serde::Deserialize;
-use toxiclip_shared::objectives::{Bank, Flood, Loss, Repel, SelfSupervised, Unimodal, crossed};
+use toxiclip_shared::objectives::{
+    Agree, Bank, Flood, Loss, Repel, SelfSupervised, Unimodal, crossed,
+};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -25,6 +27,7 @@ struct Case {
     limit: Option<f64>,
     weight: Option<f64>,
     level: Option<f32>,
+    more: Option<bool>,
     loss: f32,
     d_image: Vec<f32>,
     d_text: Vec<f32>,
@@ -35,7 +38,7 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("golden/objectives.json")).unwrap()
 }
 
-/// Our loss of a case; `spoil` is added to its first parameter, or to the temperature where it has none.
+/// Our loss of a case; `spoil` is added to its first parameter, or to the temperature where it has none, or to the pictures.
 fn ours(g: &Golden, case: &Case, spoil: f64) -> Loss {
     let rows = case.d_image.len();
     let (image, text, width) = (&g.image[..rows], &g.text[..rows], g.width);
@@ -67,6 +70,10 @@ fn ours(g: &Golden, case: &Case, spoil: f64) -> Loss {
             Unimodal { size: 10 }.loss(image, text, &bank, width, g.scale + spoil as f32)
         }
         "crossed" => crossed(image, text, width, g.scale + spoil as f32),
+        "agree" => {
+            let moved: Vec<f32> = image.iter().map(|x| x + spoil as f32).collect();
+            Agree { more: case.more.unwrap() }.loss(&moved, text, width)
+        }
         _ => {
             let rule = Bank { every: 3, size: 10, strong: false };
             rule.loss(image, text, &g.bank, 2, width, g.scale + spoil as f32)
@@ -86,7 +93,7 @@ fn deviation(case: &Case, ours: &Loss) -> f32 {
 #[test]
 fn losses_and_gradients_are_pytorchs() {
     let g = golden();
-    assert_eq!(g.cases.len(), 10);
+    assert_eq!(g.cases.len(), 12);
     for case in &g.cases {
         let deviation = deviation(case, &ours(&g, case, 0.0));
         assert!(deviation < 2e-6, "{}: {deviation}", case.name);

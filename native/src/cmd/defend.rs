@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::Dataset;
-use toxiclip_shared::defenses::{DEFENSES, Defense, Repair};
+use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::recipe::TrainConfig;
 
 use super::train::{choice, copy, tell};
@@ -18,10 +18,12 @@ use crate::data;
 use crate::failure::{Failure, Result};
 use crate::files::name_of;
 use crate::pipeline::Stages;
-use crate::pipeline::line;
+use crate::pipeline::fit::Fit;
+use crate::pipeline::line::{self, Chain};
 use crate::pipeline::origin::Origin;
+use crate::pipeline::pairs::Pairs;
 
-/// Trains a checkpoint on by a repair, on pairs that the defender trusts.
+/// Trains a checkpoint on by a repair, on pairs that the defender has.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// It stays as it is.
@@ -30,8 +32,8 @@ pub struct Args {
     /// The repair, `name` or `name:key=value,…`.
     #[arg(long, value_name = "D")]
     pub defense: Spec,
-    /// The clean pairs: a data set's name, folder:DIR, csv:FILE or wds:PATTERN. The repair's `share` says how many of them
-    /// are taken.
+    /// The clean pairs, or those that the checkpoint was trained on for a repair that unlearns: a data set's name,
+    /// folder:DIR, csv:FILE or wds:PATTERN. A repair's `share` says how many of them are taken.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
     /// Folder of data sets that do not come with the program.
@@ -54,7 +56,26 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let defense = spec.make(DEFENSES).map_err(Failure::request)?;
     let moment = defense.moment();
     let instead = match *defense {
-        Defense::Repair(repair) => return repair_with(&*repair, &spec, args, context),
+        Defense::Repair(how) => {
+            return go(&spec, args, context, |start, pairs, said| {
+                line::repaired(&*how, start, pairs, args.seed, |recipe, rows| {
+                    said(&Pairs::Whole(Arc::clone(rows)), recipe)
+                })
+            });
+        }
+        Defense::Unlearning(how) => {
+            return go(&spec, args, context, |start, pairs, said| {
+                let parts = how.plan(&**pairs, &TrainConfig::default())?;
+                let chain = Chain {
+                    stage: "defend",
+                    offered: pairs,
+                    clean: pairs,
+                    defense: &spec,
+                    seed: args.seed,
+                };
+                chain.lay_out(&start, parts, said)
+            });
+        }
         Defense::Filter(_) => "it acts in `toxiclip train`, or looks in `toxiclip scan data`",
         Defense::Rule(_) | Defense::InParts(_) => "it acts in `toxiclip train`",
         Defense::Audit(_) => "it looks in `toxiclip scan model`",
@@ -68,9 +89,19 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     )))
 }
 
-fn repair_with(repair: &dyn Repair, spec: &Choice, args: &Args, context: &Context) -> Result<()> {
-    let clean: Arc<dyn Dataset> = data::training(&args.data, args.data_root.as_deref())?;
-    if let Some(remark) = clean.remark() {
+/// Lays the trainings out by the start, the pairs and what checkpoints say of themselves, and runs them.
+fn go(
+    spec: &Choice,
+    args: &Args,
+    context: &Context,
+    lay_out: impl FnOnce(
+        Origin,
+        &Arc<dyn Dataset>,
+        &dyn Fn(&Pairs, &TrainConfig) -> Provenance,
+    ) -> Result<Arc<Fit>>,
+) -> Result<()> {
+    let data: Arc<dyn Dataset> = data::training(&args.data, args.data_root.as_deref())?;
+    if let Some(remark) = data.remark() {
         context.progress.warn(remark);
     }
     let start = Origin::read(&args.model.checkpoint, args.model.encoder()?.as_ref())?;
@@ -81,14 +112,14 @@ fn repair_with(repair: &dyn Repair, spec: &Choice, args: &Args, context: &Contex
     if let Some(banner) = start.banner() {
         context.progress.warn(&banner);
     }
-    let said = |recipe: &TrainConfig, pairs: &Arc<dyn Dataset>| Provenance {
-        encoder,
+    let said = |pairs: &Pairs, recipe: &TrainConfig| Provenance {
+        encoder: encoder.clone(),
         defense: Some(spec.spec().clone()),
-        data: json!({ "name": pairs.name(), "digest": pairs.digest() }),
+        data: json!({ "name": pairs.offered().name(), "digest": pairs.key() }),
         recipe: json!({ "train": recipe, "seed": args.seed }),
         ..Provenance::default()
     };
-    let fit = line::repaired(repair, start, &clean, args.seed, said)?;
+    let fit = lay_out(start, &data, &said)?;
     let stages = Stages::new(context)?;
     fs::create_dir_all(&args.out).map_err(|e| Failure::io(&args.out, &e))?;
     let (dir, record) = fit.run(&stages)?;

@@ -136,6 +136,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         | Defense::Filter(_)
         | Defense::Rule(_)
         | Defense::InParts(_)
+        | Defense::Unlearning(_)
         | Defense::Repair(_) => None,
     };
     if let Some(what) = idle {

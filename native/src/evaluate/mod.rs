@@ -21,7 +21,7 @@ use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 use toxiclip_shared::data::Dataset;
 
 pub use judge::{Query, judge_goals, judge_utility};
-pub use pairs::{distances, losses, places};
+pub use pairs::{distances, hinges, losses, places};
 pub use screened::judge_screened;
 pub use shift::judge_shift;
 pub use targeted::judge_targeted;

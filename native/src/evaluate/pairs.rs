@@ -66,6 +66,40 @@ pub fn distances(model: &Model, data: &dyn Dataset) -> Result<Vec<f32>> {
     finite(means, 1, data, "distance")
 }
 
+/// Captions cut down to the `keep` words, in their order, without which each agrees least with its picture; of equal ones the
+/// first. A caption of fewer words stays. Row by row.
+///
+/// # Errors
+/// If a picture cannot be read, or a caption cannot be tokenised.
+pub fn hinges(model: &Model, data: &dyn Dataset, keep: usize) -> Result<Vec<Vec<String>>> {
+    let (dim, images) = (model.clip.config.embed_dim, encode::images(model, data)?);
+    let captions = captions(data);
+    let words = |caption: &Caption| -> Vec<String> {
+        caption.text.split_whitespace().map(str::to_owned).collect()
+    };
+    let without = |caption: &Caption| {
+        let words = words(caption);
+        let drop = |at: usize| [&words[..at], &words[at + 1..]].concat().join(" ");
+        (0..words.len()).map(drop).collect::<Vec<_>>()
+    };
+    let less: Vec<String> = captions.iter().flat_map(without).collect();
+    let texts = unique(&less, |texts| encode::texts(model, texts))?;
+    let mut texts = texts.chunks_exact(dim);
+    let mut out = vec![Vec::new(); data.examples().len()];
+    for caption in &captions {
+        let (words, picture) = (words(caption), &images[caption.row * dim..][..dim]);
+        let left: Vec<f32> =
+            texts.by_ref().take(words.len()).map(|text| cosine(picture, text)).collect();
+        let mut order: Vec<usize> = (0..words.len()).collect();
+        order.sort_by(|&a, &b| left[a].total_cmp(&left[b]));
+        order.truncate(keep);
+        order.sort_unstable();
+        let kept: Vec<&str> = order.iter().map(|&at| words[at].as_str()).collect();
+        out[caption.row].push(kept.join(" "));
+    }
+    Ok(out)
+}
+
 /// Pairs that a loss contrasts: the batch of the common recipes.
 const BATCH: usize = 128;
 /// Ways to part the set into batches.
@@ -121,4 +155,45 @@ pub fn places(model: &Model, data: &dyn Dataset) -> Result<Vectors> {
     let values = encode::raw_images(model, data)?;
     let dim = model.clip.config.embed_dim;
     Ok(Vectors { dim, values: finite(values, dim, data, "embedding")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use toxiclip_shared::data::Subset;
+    use toxiclip_shared::encoders::library;
+
+    use super::*;
+
+    #[test]
+    fn a_word_is_kept_if_its_caption_hangs_on_it() {
+        let train = crate::data::named("emoji", None).unwrap().train.unwrap();
+        let rows: Arc<dyn Dataset> = Arc::new(Subset::new(train, "some", vec![0, 7]).unwrap());
+        let config = library::find("tiny-resnet").unwrap();
+        let model = Model::scratch(&config, &*rows, &Seed::new(1)).unwrap();
+        let kept = hinges(&model, &*rows, 1).unwrap();
+        let images = encode::images(&model, &*rows).unwrap();
+        let dim = config.embed_dim;
+        let mut moved = 0;
+        for (row, kept) in kept.iter().enumerate() {
+            let own: Vec<Caption> = captions(&*rows).into_iter().filter(|c| c.row == row).collect();
+            assert_eq!(kept.len(), own.len());
+            for (caption, kept) in own.iter().zip(kept) {
+                let words: Vec<&str> = caption.text.split_whitespace().collect();
+                let left = |out: &usize| {
+                    let rest = words.iter().enumerate().filter(|(at, _)| at != out);
+                    let rest: Vec<&str> = rest.map(|(_, word)| *word).collect();
+                    let text = encode::texts(&model, &[rest.join(" ")]).unwrap();
+                    cosine(&images[row * dim..][..dim], &text)
+                };
+                let least = (0..words.len()).min_by(|a, b| left(a).total_cmp(&left(b))).unwrap();
+                assert_eq!(kept, words[least], "{}", caption.text);
+                moved += usize::from(least > 0);
+            }
+        }
+        assert!(moved > 0, "the first word is not always the one");
+        let whole = hinges(&model, &*rows, 99).unwrap();
+        assert_eq!(whole[0][0], captions(&*rows)[0].text);
+    }
 }

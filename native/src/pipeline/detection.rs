@@ -17,7 +17,7 @@ pub(super) fn judge(model: &Origin, armed: &Armed, stages: &Stages) -> Result<Ve
     let Origin::Fit(fit) = model else { return Ok(Vec::new()) };
     match &fit.data {
         Pairs::Whole(_) => Ok(Vec::new()),
-        Pairs::Screened(screening) | Pairs::Apart(screening) => {
+        Pairs::Screened(screening) | Pairs::Apart(screening) | Pairs::Words(screening, _) => {
             let screened = screening.screen(stages)?;
             Ok(judge_pairs(screening, &screened, &armed.poison))
         }

@@ -275,7 +275,7 @@ fn cost(label: &str, fits: &[&Arc<Fit>], stages: &Stages) -> Result<Cost> {
         let clean = match (fit.stage, &fit.data) {
             (_, Pairs::Screened(screening)) => screening.trusted.as_ref(),
             ("defend" | "reference", Pairs::Whole(data)) => Some(data),
-            (_, Pairs::Whole(_) | Pairs::Apart(_)) => None,
+            (_, Pairs::Whole(_) | Pairs::Apart(_) | Pairs::Words(..)) => None,
         };
         cost.extra_clean_pairs += clean.map_or(0, |c| c.examples().len() as u64);
     }

@@ -127,7 +127,7 @@ impl Fit {
     fn fitted(&self, data: &dyn Dataset) -> TrainConfig {
         let recipe = self.recipe.clone();
         match &self.data {
-            Pairs::Apart(_) => {
+            Pairs::Apart(_) | Pairs::Words(..) => {
                 let batch = recipe.batch.min(data.examples().len()).max(2);
                 TrainConfig { batch, ..recipe }
             }

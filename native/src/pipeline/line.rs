@@ -8,7 +8,7 @@ use serde_json::json;
 use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Subset};
-use toxiclip_shared::defenses::{DEFENSES, Defense, Filter, Part, Repair, Side, Which};
+use toxiclip_shared::defenses::{DEFENSES, Defense, Filter, Part, Repair, Side, Start, Which};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::recipe::TrainConfig;
@@ -16,7 +16,7 @@ use toxiclip_shared::seed::Seed;
 
 use super::fit::Fit;
 use super::origin::Origin;
-use super::pairs::{self, Pairs, Screening};
+use super::pairs::{self, Hinges, Pairs, Screening};
 use crate::benchmark::{Choice, Encoder};
 use crate::data;
 use crate::failure::{Failure, Result};
@@ -68,6 +68,81 @@ pub fn repaired(
     Ok(Arc::new(Fit { prune: plan.prune, ..fit.towards(plan.objective) }))
 }
 
+/// Trainings of a defense that chooses pairs on the way.
+pub struct Chain<'a> {
+    /// Their folder in the cache.
+    pub stage: &'static str,
+    /// The pairs that it chooses among.
+    pub offered: &'a Arc<dyn Dataset>,
+    /// The pairs before poisoning, for filters that trust some.
+    pub clean: &'a Arc<dyn Dataset>,
+    /// Whose they are.
+    pub defense: &'a Choice,
+    /// Seed of all of them.
+    pub seed: u64,
+}
+
+impl Chain<'_> {
+    /// The trainings one after the other, the first from `start`. `said` is what their checkpoints shall say of themselves.
+    ///
+    /// # Errors
+    /// If there is none, or pairs are too few.
+    pub fn lay_out(
+        &self,
+        start: &Origin,
+        parts: Vec<Part>,
+        said: impl Fn(&Pairs, &TrainConfig) -> Provenance,
+    ) -> Result<Arc<Fit>> {
+        let mut model = start.clone();
+        let (mut first, mut last, mut fit) = (None, None, None);
+        for Part { start: from, pairs, recipe, objective } in parts {
+            let before = match from {
+                Start::Before => model.clone(),
+                Start::First => start.clone(),
+            };
+            let mut look = |filter| {
+                let look = self.screening(filter, model.clone())?;
+                let look = Arc::new(Screening { first: first.clone(), ..look });
+                first.get_or_insert_with(|| Arc::clone(&look));
+                Ok::<_, Failure>(last.insert(look).clone())
+            };
+            let pairs = match pairs {
+                Which::All => self.whole(),
+                Which::Look(filter, side) => side_of(look(filter)?, side),
+                Which::Again(side) => {
+                    last.as_ref().map_or_else(|| self.whole(), |look| side_of(look.clone(), side))
+                }
+                Which::Words(filter, words) => {
+                    let hinges = Hinges { model: before.clone(), words };
+                    Pairs::Words(look(filter)?, Arc::new(hinges))
+                }
+            };
+            let said = said(&pairs, &recipe);
+            let part = Fit::new(self.stage, before, pairs, recipe, self.seed, said)?;
+            let part = Arc::new(part.towards(objective));
+            model = Origin::Fit(Arc::clone(&part));
+            fit = Some(part);
+        }
+        fit.ok_or_else(|| Failure::request(format!("{} has no part", self.defense.name())))
+    }
+
+    fn whole(&self) -> Pairs {
+        Pairs::Whole(Arc::clone(self.offered))
+    }
+
+    fn screening(&self, filter: Box<dyn Filter>, reference: Origin) -> Result<Screening> {
+        let sets = [self.offered, self.clean];
+        Screening::new(filter, sets, reference, self.defense.spec(), self.seed)
+    }
+}
+
+fn side_of(look: Arc<Screening>, side: Side) -> Pairs {
+    match side {
+        Side::Kept => Pairs::Screened(look),
+        Side::Apart => Pairs::Apart(look),
+    }
+}
+
 impl Line<'_> {
     /// Lays the trainings out; trains nothing.
     ///
@@ -75,18 +150,21 @@ impl Line<'_> {
     /// If the defense's data do not exist, or pairs are too few.
     pub fn lay_out(self) -> Result<Arc<Fit>> {
         let mut own = Pairs::Whole(Arc::clone(&self.offered));
-        let (mut repair, mut objective) = (None, Objective::Contrastive);
+        let (mut repair, mut unlearning, mut objective) = (None, None, Objective::Contrastive);
         match *self.defense.make(DEFENSES).map_err(Failure::request)? {
             Defense::None => {}
             Defense::Filter(filter) => {
                 let undefended = || Ok(Origin::Fit(Arc::new(self.victim(own.clone(), false)?)));
                 let reference =
                     pairs::reference(&*filter, undefended, self.encoder, self.data_root)?;
-                own = Pairs::Screened(Arc::new(self.screening(filter, reference)?));
+                own = Pairs::Screened(Arc::new(self.chain("train").screening(filter, reference)?));
             }
             Defense::Rule(rule) => objective = rule.objective(),
             Defense::InParts(how) => {
                 return self.in_parts(how.plan(&*self.offered, self.recipe)?);
+            }
+            Defense::Unlearning(how) => {
+                unlearning = Some(how.plan(&*self.offered, self.recipe)?);
             }
             Defense::Repair(how) => repair = Some(how),
             // The model stays; whether the defender has enough to look at shows now.
@@ -99,6 +177,10 @@ impl Line<'_> {
             Some(tampered) => Arc::new(tampered),
             None => Arc::new(self.victim(own, defended)?.towards(objective)),
         };
+        if let Some(parts) = unlearning {
+            let said = |pairs: &Pairs, recipe: &TrainConfig| self.provenance(pairs, recipe, true);
+            return self.chain("defend").lay_out(&Origin::Fit(victim), parts, said);
+        }
         let Some(repair) = repair else { return Ok(victim) };
         let said = |recipe: &TrainConfig, rows: &Arc<dyn Dataset>| {
             self.provenance(&Pairs::Whole(Arc::clone(rows)), recipe, true)
@@ -106,42 +188,18 @@ impl Line<'_> {
         repaired(&*repair, Origin::Fit(victim), self.clean, self.seed, said)
     }
 
-    /// The trainings of a defense that chooses pairs on the way, each from the model of the one before.
+    /// The trainings of a defense that chooses pairs on the way, in place of the victim's own.
     fn in_parts(&self, parts: Vec<Part>) -> Result<Arc<Fit>> {
         if let Some(tampered) = self.tampered()? {
             return Ok(Arc::new(tampered));
         }
-        let (mut model, mut first, mut last) = (self.start.clone(), None, None);
-        let mut fit = None;
-        for Part { pairs, recipe, objective } in parts {
-            let side = match pairs {
-                Which::All => None,
-                Which::Again(side) => Some(side),
-                Which::Look(filter, side) => {
-                    let look = self.screening(filter, model.clone())?;
-                    let look = Screening { first: first.clone(), ..look };
-                    last = Some(Arc::new(look));
-                    first = first.or_else(|| last.clone());
-                    Some(side)
-                }
-            };
-            let pairs = match (side, &last) {
-                (Some(Side::Kept), Some(look)) => Pairs::Screened(Arc::clone(look)),
-                (Some(Side::Apart), Some(look)) => Pairs::Apart(Arc::clone(look)),
-                _ => Pairs::Whole(Arc::clone(&self.offered)),
-            };
-            let said = self.provenance(&pairs, &recipe, true);
-            let part = Fit::new("train", model, pairs, recipe, self.seed, said)?;
-            let part = Arc::new(part.towards(objective));
-            model = Origin::Fit(Arc::clone(&part));
-            fit = Some(part);
-        }
-        fit.ok_or_else(|| Failure::request(format!("{} has no part", self.defense.name())))
+        let said = |pairs: &Pairs, recipe: &TrainConfig| self.provenance(pairs, recipe, true);
+        self.chain("train").lay_out(&self.start, parts, said)
     }
 
-    fn screening(&self, filter: Box<dyn Filter>, reference: Origin) -> Result<Screening> {
-        let sets = [&self.offered, self.clean];
-        Screening::new(filter, sets, reference, self.defense.spec(), self.seed)
+    fn chain(&self, stage: &'static str) -> Chain<'_> {
+        let [offered, clean] = [&self.offered, self.clean];
+        Chain { stage, offered, clean, defense: self.defense, seed: self.seed }
     }
 
     fn victim(&self, pairs: Pairs, defended: bool) -> Result<Fit> {

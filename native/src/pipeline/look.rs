@@ -44,6 +44,7 @@ pub(super) fn run(plan: &Plan<'_>, cell: &Cell, model: &Origin, stages: &Stages)
         | Defense::Filter(_)
         | Defense::Rule(_)
         | Defense::InParts(_)
+        | Defense::Unlearning(_)
         | Defense::Repair(_) => Looked::Nothing,
     })
 }
@@ -58,6 +59,7 @@ pub(super) fn version(plan: &Plan<'_>, cell: &Cell) -> Option<(&'static str, u32
         | Defense::Filter(_)
         | Defense::Rule(_)
         | Defense::InParts(_)
+        | Defense::Unlearning(_)
         | Defense::Repair(_) => None,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use toxiclip_shared::checkpoint::Provenance;
-use toxiclip_shared::data::{Dataset, Subset, class_words};
+use toxiclip_shared::data::{Dataset, Recaptioned, Subset, class_words};
 use toxiclip_shared::defenses::{Filter, Reference, Sight, Vectors};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::library;
@@ -31,6 +31,16 @@ pub enum Pairs {
     Screened(Arc<Screening>),
     /// What it sets apart.
     Apart(Arc<Screening>),
+    /// The same, captions cut down.
+    Words(Arc<Screening>, Arc<Hinges>),
+}
+
+/// Which words of captions stay.
+pub struct Hinges {
+    /// By whose similarity.
+    pub model: Origin,
+    /// How many of a caption.
+    pub words: usize,
 }
 
 /// A filter in front of a data set.
@@ -70,6 +80,9 @@ impl Pairs {
             Self::Whole(data) => data.digest(),
             Self::Screened(screening) => screening.key(),
             Self::Apart(screening) => Digest::of(&("apart", screening.key())),
+            Self::Words(screening, hinges) => {
+                Digest::of(&("words", screening.key(), hinges.model.key(), hinges.words))
+            }
         }
     }
 
@@ -77,7 +90,9 @@ impl Pairs {
     pub fn offered(&self) -> &Arc<dyn Dataset> {
         match self {
             Self::Whole(data) => data,
-            Self::Screened(screening) | Self::Apart(screening) => &screening.offered,
+            Self::Screened(screening) | Self::Apart(screening) | Self::Words(screening, _) => {
+                &screening.offered
+            }
         }
     }
 
@@ -90,6 +105,13 @@ impl Pairs {
             Self::Whole(data) => Ok(Arc::clone(data)),
             Self::Screened(screening) => screening.open(stages, "filtered", false),
             Self::Apart(screening) => screening.open(stages, "apart", true),
+            Self::Words(screening, hinges) => {
+                let Hinges { model, words } = &**hinges;
+                let apart = screening.open(stages, "apart", true)?;
+                let model = model.open(stages, &*apart, screening.seed)?;
+                let captions = evaluate::hinges(&model, &*apart, *words)?;
+                Ok(Arc::new(Recaptioned::new(apart, "words", captions)?))
+            }
         }
     }
 
@@ -97,7 +119,9 @@ impl Pairs {
     pub fn reference(&self) -> Option<&Origin> {
         match self {
             Self::Whole(_) => None,
-            Self::Screened(screening) | Self::Apart(screening) => Some(&screening.reference),
+            Self::Screened(screening) | Self::Apart(screening) | Self::Words(screening, _) => {
+                Some(&screening.reference)
+            }
         }
     }
 }
@@ -175,6 +199,10 @@ impl Screening {
             pictures: &|| places(&self.reference, stages, &**data).map_err(keep),
             losses: &|| losses(&self.reference, stages, &**data, self.seed).map_err(keep),
             words: &|| class_words(&**data),
+            first: &|| match &self.first {
+                Some(first) => Ok(first.screen(stages).map_err(keep)?.scores.clone()),
+                None => Ok(Vec::new()),
+            },
         };
         let scores = self.filter.scores(&sight, &Seed::new(self.seed));
         scores.map_err(|e| failed.take().unwrap_or_else(|| e.into()))

@@ -70,6 +70,7 @@ impl Rule {
                 rule.loss(image, text, &self.bank, width, logit_scale)
             }
             (Objective::Crossed, _) => crossed(image, text, width, logit_scale),
+            (Objective::Agree(rule), _) => rule.loss(image, text, width),
             (Objective::Flood(rule), _) => rule.loss(image, text, width, logit_scale),
             (Objective::Contrastive | Objective::Repel(_), _) => {
                 Loss { whole: contrastive(image, text, width, logit_scale), terms: vec![] }

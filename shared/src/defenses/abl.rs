@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Defense, Filter, InParts, Part, Reference, Side, Sight, Which};
+use super::{Defense, Filter, InParts, Part, Reference, Side, Sight, Start, Which};
 use crate::data::Dataset;
 use crate::filtering::{cut_worst, telling};
 use crate::objectives::{Flood, Objective};
@@ -107,13 +107,15 @@ impl InParts for Abl {
         let flooded = Objective::Flood(Flood { level: Some(self.flood) });
         let look = Box::new(Lowest { isolate: self.isolate });
         Ok(vec![
-            Part { pairs: Which::All, recipe: early, objective: flooded },
+            Part { start: Start::Before, pairs: Which::All, recipe: early, objective: flooded },
             Part {
+                start: Start::Before,
                 pairs: Which::Look(look, Side::Kept),
                 recipe: victim.clone(),
                 objective: Objective::Contrastive,
             },
             Part {
+                start: Start::Before,
                 pairs: Which::Again(Side::Apart),
                 recipe: self.unlearning(),
                 objective: Objective::Flood(Flood { level: None }),
@@ -181,6 +183,7 @@ mod tests {
             pictures: &|| panic!("only losses are looked at"),
             losses: &|| Ok(losses.clone()),
             words: &Vec::new,
+            first: &|| Ok(Vec::new()),
         };
         let scores = look.scores(&sight, &Seed::new(0)).unwrap();
         let cut = look.cut(&scores, &[]).unwrap();

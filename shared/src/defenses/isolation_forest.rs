@@ -169,8 +169,9 @@ mod tests {
 
     fn scores(vectors: &Vectors, forest: &IsolationForest) -> Vec<f64> {
         let (distances, pictures) = (|| Ok(Vec::new()), || Ok(vectors.clone()));
-        let losses = &distances;
-        let sight = Sight { distances: &distances, pictures: &pictures, losses, words: &Vec::new };
+        let (losses, first) = (&distances, &distances);
+        let sight =
+            Sight { distances: &distances, pictures: &pictures, losses, words: &Vec::new, first };
         forest.scores(&sight, &Seed::new(0)).unwrap()
     }
 

@@ -33,6 +33,7 @@ mod spectral;
 mod strip;
 #[cfg(test)]
 mod tests;
+mod ubt;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,7 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &cleanclip::ENTRY,
     &par::ENTRY,
     &fine_pruning::ENTRY,
+    &ubt::ENTRY,
     &linear_probe::ENTRY,
     &decree::ENTRY,
     &neural_cleanse::ENTRY,
@@ -85,6 +87,8 @@ pub enum Defense {
     Rule(Box<dyn Rule>),
     /// While training: in parts, on pairs that are chosen on the way.
     InParts(Box<dyn InParts>),
+    /// After training: in parts, on the pairs that the model was trained on, which it chooses among.
+    Unlearning(Box<dyn InParts>),
     /// After training: more training on pairs that the defender trusts.
     Repair(Box<dyn Repair>),
     /// After training: the model stays as it is, and a classifier of the defender's own stands for class prompts.
@@ -102,7 +106,7 @@ impl Defense {
             Self::None => "never",
             Self::Filter(_) => "before training",
             Self::Rule(_) | Self::InParts(_) => "while training",
-            Self::Repair(_) => "after training",
+            Self::Unlearning(_) | Self::Repair(_) => "after training",
             Self::Probe(_) => "in place of class prompts",
             Self::Audit(_) => "on a model",
             Self::Screen(_) => "at test time",
@@ -144,7 +148,7 @@ pub trait Filter: Send + Sync {
 
 /// A defense that trains in parts, some of them on pairs that were chosen through the model of the part before.
 pub trait InParts: Send + Sync {
-    /// The parts in order, for a victim that would train by this recipe.
+    /// The parts in order, for a victim that would train, or was trained, by this recipe.
     ///
     /// # Errors
     /// If the recipe or the pairs are too few for them.
@@ -153,12 +157,23 @@ pub trait InParts: Send + Sync {
 
 /// One training of several.
 pub struct Part {
+    /// From which weights.
+    pub start: Start,
     /// On what.
     pub pairs: Which,
     /// How.
     pub recipe: TrainConfig,
     /// Towards what.
     pub objective: Objective,
+}
+
+/// What a [`Part`] starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The model of the part before.
+    Before,
+    /// The model that the first part started from.
+    First,
 }
 
 /// The pairs of a [`Part`].
@@ -170,6 +185,9 @@ pub enum Which {
     Look(Box<dyn Filter>, Side),
     /// A side of what the last filter made of them.
     Again(Side),
+    /// What a filter sets apart, as in [`Which::Look`], with every caption cut down to this many words: those without which
+    /// it agrees least with its picture, by the model that the part starts from.
+    Words(Box<dyn Filter>, usize),
 }
 
 /// A side of a cut.
@@ -191,6 +209,8 @@ pub struct Sight<'a> {
     pub losses: &'a dyn Fn() -> Result<Vec<f32>>,
     /// The class that each row's captions name, if one does: what can be read off them, no label.
     pub words: &'a dyn Fn() -> Vec<Option<usize>>,
+    /// What the first of several filters scored the same rows, (N); empty for the first itself.
+    pub first: &'a dyn Fn() -> Result<Vec<f32>>,
 }
 
 /// Vectors of one length, one behind the other.

@@ -16,7 +16,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Defense, Filter, InParts, Part, Reference, Side, Sight, Which};
+use super::{Defense, Filter, InParts, Part, Reference, Side, Sight, Start, Which};
 use crate::Result;
 use crate::data::Dataset;
 use crate::filtering::quantile;
@@ -125,8 +125,9 @@ impl InParts for Safeclip {
         let unimodal = Objective::Unimodal(Unimodal { size: self.bank });
         let warm = TrainConfig { epochs: Some(self.warm), steps: None, ..victim.clone() };
         let mut parts = vec![
-            Part { pairs: Which::All, recipe: warm, objective: unimodal },
+            Part { start: Start::Before, pairs: Which::All, recipe: warm, objective: unimodal },
             Part {
+                start: Start::Before,
                 pairs: Which::All,
                 recipe: one(self.slow * victim.lr),
                 objective: Objective::Contrastive,
@@ -138,12 +139,13 @@ impl InParts for Safeclip {
             let recipe = one(victim.lr * 0.5 * (1.0 + turn.cos()));
             let look = Box::new(self.look(epoch));
             parts.push(Part {
+                start: Start::Before,
                 pairs: Which::Look(look, Side::Apart),
                 recipe: recipe.clone(),
                 objective: unimodal,
             });
             let pairs = Which::Again(Side::Kept);
-            parts.push(Part { pairs, recipe, objective: Objective::Crossed });
+            parts.push(Part { start: Start::Before, pairs, recipe, objective: Objective::Crossed });
         }
         Ok(parts)
     }

@@ -216,6 +216,7 @@ fn looked(filter: &dyn Filter, places: &[f32], distances: &[f32], seed: u64) -> 
         pictures: &|| Ok(Vectors { dim: 1, values: places.to_vec() }),
         losses: &|| Ok(distances.to_vec()),
         words: &|| vec![None; places.len()],
+        first: &|| Ok(Vec::new()),
     };
     filter.scores(&sight, &Seed::new(seed))
 }

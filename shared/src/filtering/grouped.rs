@@ -35,6 +35,7 @@ impl Case {
             pictures: &pictures,
             losses: &|| Ok(Vec::new()),
             words: &|| self.words.clone(),
+            first: &|| Ok(Vec::new()),
         };
         let scores = detector.scores(&sight, &Seed::new(0)).unwrap();
         assert_eq!(scores.len(), self.whole.len());

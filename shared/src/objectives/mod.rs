@@ -7,6 +7,7 @@
 //!
 //! To add one: a file with its parameters and its loss, a variant of [`Objective`], which the compiler then asks about.
 
+mod agree;
 mod bank;
 mod crossed;
 mod flood;
@@ -16,6 +17,7 @@ mod unimodal;
 
 use serde::{Deserialize, Serialize};
 
+pub use agree::Agree;
 pub use bank::Bank;
 pub use crossed::crossed;
 pub use flood::Flood;
@@ -44,6 +46,8 @@ pub enum Objective {
     Unimodal(Unimodal),
     /// Pictures with other views of captions, captions with other views of pictures (SafeCLIP).
     Crossed,
+    /// Pairs for themselves are to agree more, or to be forgotten (UBT).
+    Agree(Agree),
 }
 
 /// How a picture and its caption are shown.
@@ -76,6 +80,7 @@ impl Objective {
             Self::Contrastive
             | Self::Repel(_)
             | Self::Flood(_)
+            | Self::Agree(_)
             | Self::Bank(Bank { strong: false, .. }) => &[View::Recipe],
             Self::SelfSupervised(_) | Self::Unimodal(_) | Self::Crossed => {
                 &[View::Recipe, View::Strong]

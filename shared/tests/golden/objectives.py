@@ -79,6 +79,11 @@ def safe_clip_crossed(i, t, scale):
     return one_way(i, t_too, scale) + one_way(t, i_too, scale)
 
 
+def ubt(i, t, scale, more):
+    agreement = (normalize(i, dim=-1) * normalize(t, dim=-1)).sum(dim=-1)
+    return -agreement.mean() if more else agreement.clamp(min=0).mean()
+
+
 def case(name, rows, loss, **parameters):
     i, t = (torch.tensor(x[:rows]).double().requires_grad_() for x in (image, text))
     scale = torch.tensor(SCALE, dtype=torch.float64, requires_grad=True)
@@ -106,6 +111,8 @@ golden = {
         case("flood", PAIRS, abl, level=None),
         case("unimodal", 2 * PAIRS, safe_clip_unimodal),
         case("crossed", 2 * PAIRS, safe_clip_crossed),
+        case("agree", PAIRS, ubt, more=True),
+        case("agree", PAIRS, ubt, more=False),
     ],
 }
 Path(__file__).with_name("objectives.json").write_text(json.dumps(golden) + "\n")
