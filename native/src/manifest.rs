@@ -175,7 +175,9 @@ pub fn armed(path: &Path) -> Result<Armed> {
 fn json<T: serde::de::DeserializeOwned>(path: &Path, remedy: &str) -> Result<T> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::absent(path, &e, remedy))?;
     let read = serde_json::from_str(&text);
-    read.map_err(|e| Failure::request(format!("{}: {e}; {remedy}", path.display())))
+    // The message may quote a key with a line break in it.
+    let line = |e: serde_json::Error| e.to_string().replace('\n', "\\n");
+    read.map_err(|e| Failure::request(format!("{}: {}; {remedy}", path.display(), line(e))))
 }
 
 fn by_id(data: &dyn Dataset) -> BTreeMap<&PairId, &Example> {

@@ -154,7 +154,7 @@ impl<'de> Deserialize<'de> for Header {
 pub fn parse(file: &[u8]) -> Result<Container<'_>, String> {
     let (header, buffer) = split(file)?;
     let Header { metadata, tensors } =
-        serde_json::from_slice(header).map_err(|e| format!("header: {e}"))?;
+        serde_json::from_slice(header).map_err(|e| format!("header: {e}").replace('\n', "\\n"))?;
     let mut ranges = Vec::with_capacity(tensors.len());
     let mut views = BTreeMap::new();
     for (name, raw) in tensors {
