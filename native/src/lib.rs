@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod cmd;
 pub mod data;
+pub mod demo;
 pub mod encode;
 pub mod evaluate;
 pub mod evidence;

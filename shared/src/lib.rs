@@ -6,6 +6,7 @@
 pub mod attacks;
 pub mod audit;
 pub mod checkpoint;
+pub mod classifier;
 mod clean_pairs;
 pub mod data;
 pub mod defenses;

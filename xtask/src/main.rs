@@ -1,5 +1,6 @@
 //! Tasks of the repository: `cargo xtask --help`. A task is a file and one variant here.
 
+mod browser;
 #[cfg(feature = "data")]
 mod data;
 mod golden;
@@ -8,6 +9,7 @@ mod step;
 mod survival;
 mod test;
 mod wasm;
+mod www;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +40,15 @@ enum Task {
     },
     /// Write docs/triggers.md: what JPEG, resizing and cropping leave of every trigger.
     Survival,
+    /// Build the site with its demos: the wasm module, models trained by the pipeline, and the static pages; serve it here.
+    Www {
+        /// Only write it; the last line is its folder.
+        #[arg(long)]
+        release: bool,
+    },
+    /// The glue of a wasm module, for `www`.
+    #[command(hide = true)]
+    Glue { module: PathBuf, out: PathBuf },
     /// Recompute every published row from its evidence, and compare README's tables with them.
     CheckResults {
         /// Bring README up to date; with a folder that `toxiclip run` wrote, or a folder of such, publish that first.
@@ -52,6 +63,8 @@ fn main() -> anyhow::Result<()> {
         Task::Data { check } => data_task(check),
         Task::Golden { check } => golden::run(check),
         Task::Survival => survival::run(),
+        Task::Www { release } => www::run(release),
+        Task::Glue { module, out } => www::glue(&module, &out),
         Task::CheckResults { update } => results::run(update),
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{Outcome, Steps, cargo, command, works};
-use crate::wasm;
+use crate::{browser, wasm};
 
 /// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
 /// oracle of our own operations, and the task that rebuilds the data.
@@ -17,6 +17,7 @@ pub(crate) fn run() -> Result<()> {
     });
     steps.run("test", tests);
     steps.run("wasm", wasm::build);
+    steps.run("browser", browser::test);
     steps.finish()
 }
 

@@ -20,11 +20,22 @@ pub(crate) fn build() -> Result<Outcome> {
     match toolchain() {
         Ok(mut build) => {
             command(&mut build)?;
-            check(&directory().join(TARGET).join("release/toxiclip_wasm.wasm"))
+            check(&file())
         }
         Err(why) if std::env::var_os("REQUIRE_WASM").is_some_and(|v| v == "1") => Err(why),
         Err(why) => Ok(Outcome::Skipped(format!("{why:#}"))),
     }
+}
+
+/// The module, built; what is missing for that is an error.
+pub(crate) fn module() -> Result<PathBuf> {
+    command(&mut toolchain()?)?;
+    check(&file())?;
+    Ok(file())
+}
+
+fn file() -> PathBuf {
+    directory().join(TARGET).join("release/toxiclip_wasm.wasm")
 }
 
 /// Apart from the native build: another compiler would throw that one away.
@@ -104,8 +115,8 @@ fn verify(bytes: &[u8]) -> Result<()> {
     if !bytes.starts_with(b"\0asm") {
         bail!("no wasm module");
     }
-    if !bytes.windows(6).any(|name| name == b"pixels") {
-        bail!("does not export `pixels`");
+    if !bytes.windows(5).any(|name| name == b"stamp") {
+        bail!("does not export `stamp`");
     }
     Ok(())
 }
@@ -116,8 +127,8 @@ mod tests {
 
     #[test]
     fn an_empty_module_is_refused() {
-        assert!(verify(b"\0asm\x01\0\0\0pixels").is_ok());
+        assert!(verify(b"\0asm\x01\0\0\0stamp").is_ok());
         assert!(verify(b"\0asm\x01\0\0\0").is_err());
-        assert!(verify(b"ELF pixels").is_err());
+        assert!(verify(b"ELF stamp").is_err());
     }
 }

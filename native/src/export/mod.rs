@@ -63,7 +63,7 @@ pub fn write(data: &dyn Dataset, form: Form, dir: &Path, lab: &Lab) -> Result<St
 }
 
 /// With alpha only where the picture has it.
-fn png(image: &Image) -> image::ImageResult<Vec<u8>> {
+pub(crate) fn png(image: &Image) -> image::ImageResult<Vec<u8>> {
     let (width, height) = (image.width() as u32, image.height() as u32);
     let mut out = Cursor::new(Vec::new());
     let encoder =

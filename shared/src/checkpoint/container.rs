@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use half::f16;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
@@ -92,6 +93,12 @@ impl Blob {
     pub fn f32(name: impl Into<String>, shape: Vec<usize>, data: &[f32]) -> Self {
         let bytes = data.iter().flat_map(|x| x.to_le_bytes()).collect();
         Self { name: name.into(), dtype: Dtype::F32, shape, bytes }
+    }
+
+    /// A tensor rounded to half precision.
+    pub fn f16(name: impl Into<String>, shape: Vec<usize>, data: &[f32]) -> Self {
+        let bytes = data.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect();
+        Self { name: name.into(), dtype: Dtype::F16, shape, bytes }
     }
 
     /// An i64 tensor.

@@ -16,25 +16,35 @@ const DERIVED: &[&str] = &["input_resolution", "context_length", "vocab_size"];
 /// # Panics
 /// If the weights were made for another encoder.
 pub fn write_safetensors(clip: &Clip, weights: &Weights, provenance: &str) -> Vec<u8> {
-    let mut blobs = Vec::new();
-    for spec in clip.params() {
-        let data = weights.data(&spec.name);
-        if spec.role == Role::Counter {
-            let counts: Vec<i64> = data.iter().map(|&x| x as i64).collect();
-            blobs.push(Blob::i64(&spec.name, spec.shape, &counts));
-            continue;
-        }
-        let stored = to_file(&spec, data);
-        let mut from = 0;
-        for (name, shape) in file_tensors(&spec) {
-            let to = from + shape.iter().product::<usize>();
-            blobs.push(Blob::f32(name, shape, &stored[from..to]));
-            from = to;
-        }
-    }
+    let blobs = blobs(&clip.params(), weights, Blob::f32);
     // transformers refuses a file that does not say so (trap W4).
     let metadata = [("format", "pt"), ("toxiclip", provenance)];
     container::write(&blobs, &metadata.map(|(k, v)| (k.to_owned(), v.to_owned())).into())
+}
+
+/// The tensors of a file that holds these parameters; `float` chooses the type of all but counters.
+pub(crate) fn blobs(
+    params: &[ParamSpec],
+    weights: &Weights,
+    float: impl Fn(String, Shape, &[f32]) -> Blob,
+) -> Vec<Blob> {
+    let mut blobs = Vec::new();
+    for spec in params {
+        let data = weights.data(&spec.name);
+        if spec.role == Role::Counter {
+            let counts: Vec<i64> = data.iter().map(|&x| x as i64).collect();
+            blobs.push(Blob::i64(&spec.name, spec.shape.clone(), &counts));
+            continue;
+        }
+        let stored = to_file(spec, data);
+        let mut from = 0;
+        for (name, shape) in file_tensors(spec) {
+            let to = from + shape.iter().product::<usize>();
+            blobs.push(float(name.to_owned(), shape, &stored[from..to]));
+            from = to;
+        }
+    }
+    blobs
 }
 
 /// Weights of `clip` from a file in open_clip's or OpenAI's layout, in any of the float types;
@@ -55,15 +65,25 @@ pub(super) fn read(
     layout: impl Fn(&ParamSpec) -> ParamSpec,
 ) -> Result<Weights> {
     let container = container::parse(file).map_err(|why| Error::input(origin, why))?;
+    read_params(container.tensors, clip.params(), origin, layout)
+}
+
+/// The same of some parameters alone, whose tensors are all that is given.
+pub(crate) fn read_params(
+    tensors: BTreeMap<String, View<'_>>,
+    params: Vec<ParamSpec>,
+    origin: &str,
+    layout: impl Fn(&ParamSpec) -> ParamSpec,
+) -> Result<Weights> {
     let mut stored = BTreeMap::new();
-    for (name, view) in container.tensors {
+    for (name, view) in tensors {
         let name = canonical(&name);
         if !is_derived(name) && stored.insert(name.to_owned(), view).is_some() {
             return Err(Error::input(origin, format!("two tensors stand for `{name}`")));
         }
     }
     let (mut weights, mut complaints) = (Weights::default(), Complaints::default());
-    for spec in clip.params() {
+    for spec in params {
         let source = layout(&spec);
         let mut data = Vec::with_capacity(spec.len());
         for (name, shape) in file_tensors(&source) {

@@ -13,7 +13,7 @@
 pub mod container;
 mod hub;
 mod hugging_face;
-mod layout;
+pub(crate) mod layout;
 
 use std::path::Path;
 

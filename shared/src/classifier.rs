@@ -1,0 +1,208 @@
+//! A model that is asked one thing, which class a picture has: its image tower and a vector for each class, in one file.
+//!
+//! Class prompts are read once, by whoever writes the file, so that a browser needs neither the text tower nor a
+//! tokenizer. The file is a safetensors container: the tower's tensors under open_clip's names in half precision, `classes`
+//! (C, D) and `logit_scale` in single, and under `__metadata__.classifier` a JSON object with the rest.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::Provenance;
+use crate::checkpoint::container::{self, Blob};
+use crate::checkpoint::layout;
+use crate::digest::{Digest, canonical_json};
+use crate::encoders::{Clip, ClipConfig, LOGIT_SCALE};
+use crate::exec::Inputs;
+use crate::exec::cpu::contrastive::normalize;
+use crate::exec::cpu::{Arena, Frozen};
+use crate::graph::{FileForm, Graph, Init, ParamSpec, Role};
+use crate::image::{Image, OPENAI};
+use crate::weights::{Tensor, Weights};
+use crate::{Error, Result};
+
+/// Key of the metadata.
+const METADATA: &str = "classifier";
+/// Name of the tensor of class vectors.
+const CLASSES: &str = "classes";
+
+/// What a file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// The encoder.
+    pub config: ClipConfig,
+    /// Classes in the order of their vectors.
+    pub names: Vec<String>,
+    /// Digest of the checkpoint's weights, before they were rounded.
+    pub weights: Digest,
+    /// How they came about, and whether they are poisoned.
+    pub provenance: Provenance,
+}
+
+/// A model and the classes that it knows.
+#[derive(Clone, Debug)]
+pub struct Classifier {
+    about: About,
+    image: Graph,
+    /// Of the image tower alone.
+    weights: Weights,
+    /// Unit vectors (C, D).
+    classes: Vec<f32>,
+    /// What cosines are multiplied by.
+    scale: f32,
+}
+
+/// A file that is to hold a model: its image tower, the unit vectors of its classes (C, D), and what it says of itself.
+///
+/// # Panics
+/// If the weights are of another encoder.
+pub fn write(clip: &Clip, weights: &Weights, classes: &[f32], about: &About) -> Vec<u8> {
+    let mut blobs = layout::blobs(clip.image.params(), weights, Blob::f16);
+    let shape = vec![about.names.len(), clip.config.embed_dim];
+    blobs.push(Blob::f32(CLASSES, shape, classes));
+    blobs.push(Blob::f32(LOGIT_SCALE, vec![], weights.data(LOGIT_SCALE)));
+    let metadata = BTreeMap::from([(METADATA.to_owned(), canonical_json(about))]);
+    container::write(&blobs, &metadata)
+}
+
+impl Classifier {
+    /// Reads what [`write`] wrote; `origin` names the file in errors.
+    ///
+    /// # Errors
+    /// If the file is malformed or cut, or holds other tensors than its encoder has.
+    pub fn parse(file: &[u8], origin: &str) -> Result<Self> {
+        let refused = |why: String| Error::input(origin, why);
+        let file = container::parse(file).map_err(refused)?;
+        let Some(about) = file.metadata.get(METADATA) else {
+            return Err(Error::input(origin, "is no classifier: its metadata do not say so"));
+        };
+        let about: About = serde_json::from_str(about).map_err(|e| refused(e.to_string()))?;
+        // The same checks as for a definition that somebody wrote.
+        let config = ClipConfig::parse(&canonical_json(&about.config), origin)?;
+        let clip = Clip::build(&config);
+        let mut params = clip.image.params().to_vec();
+        let own = |name: &str, shape: Vec<usize>, role: Role| {
+            let name = name.to_owned();
+            ParamSpec { name, shape, init: Init::Const(0.0), role, form: FileForm::Same }
+        };
+        let shape = vec![about.names.len(), config.embed_dim];
+        params.push(own(CLASSES, shape, Role::Embedding));
+        params.push(own(LOGIT_SCALE, vec![], Role::Scale));
+        let weights = layout::read_params(file.tensors, params, origin, ParamSpec::clone)?;
+        let taken = |name: &str| weights.get(name).map_or(vec![], |t: &Tensor| t.data.clone());
+        let (classes, scale) = (taken(CLASSES), taken(LOGIT_SCALE));
+        let scale = scale.first().copied().unwrap_or_default().exp();
+        if about.names.is_empty() || !scale.is_finite() {
+            return Err(Error::input(origin, "has no classes, or a temperature out of range"));
+        }
+        Ok(Self { about, image: clip.image, weights, classes, scale })
+    }
+
+    /// What the file says of itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// The probability of each class, in the order of the names: the softmax of scaled cosines.
+    ///
+    /// # Errors
+    /// If the picture cannot be resized.
+    pub fn answer(&self, picture: &Image) -> Result<Vec<f32>> {
+        let size = self.about.config.vision_cfg.image_size;
+        let mut pixels = Vec::with_capacity(size * size * 3);
+        picture.over([255; 3]).resize_crop(size)?.write_pixels(&OPENAI, &mut pixels);
+        // Packing the weights of a laptop's encoder takes less than a picture does.
+        let tower = Frozen::new(&self.image, &self.weights);
+        let raw = tower.embed(Inputs::Pixels(&pixels), &mut Arena::default());
+        let dim = self.about.config.embed_dim;
+        let unit = normalize(&raw, dim).0;
+        let cosine = |class: &[f32]| class.iter().zip(&unit).map(|(a, b)| a * b).sum::<f32>();
+        let logits: Vec<f32> =
+            self.classes.chunks_exact(dim).map(|class| self.scale * cosine(class)).collect();
+        let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let powers: Vec<f32> = logits.iter().map(|logit| (logit - most).exp()).collect();
+        let sum: f32 = powers.iter().sum();
+        Ok(powers.into_iter().map(|power| power / sum).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoders::library;
+    use crate::seed::Seed;
+
+    fn file() -> Vec<u8> {
+        let config = library::find("tiny-resnet").unwrap();
+        let clip = Clip::build(&config);
+        let mut weights = Weights::init(&clip.params(), &Seed::new(3));
+        // What is written is rounded: start from numbers that half precision has.
+        let names: Vec<String> = weights.iter().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            let tensor = weights.get_mut(&name).unwrap();
+            tensor.data.iter_mut().for_each(|x| *x = (*x * 256.0).round() / 256.0);
+        }
+        let mut stream = Seed::new(4).stream();
+        let vectors: Vec<f32> = (0..3 * config.embed_dim).map(|_| stream.normal()).collect();
+        let classes = normalize(&vectors, config.embed_dim).0;
+        let about = About {
+            config,
+            names: ["ewe", "airplane", "banana"].map(str::to_owned).to_vec(),
+            weights: weights.digest(),
+            provenance: Provenance { poisoned: true, ..Provenance::default() },
+        };
+        write(&clip, &weights, &classes, &about)
+    }
+
+    fn picture() -> Image {
+        let mut stream = Seed::new(5).stream();
+        Image::new(48, 40, (0..48 * 40 * 4).map(|_| stream.below(256) as u8).collect()).unwrap()
+    }
+
+    #[test]
+    fn it_answers_as_the_whole_model_does() {
+        let read = Classifier::parse(&file(), "a").unwrap();
+        assert!(read.about().provenance.poisoned, "the mark of poison goes with the file");
+        let answer = read.answer(&picture()).unwrap();
+        assert!((answer.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{answer:?}");
+        // The plain walk through the tower, cosines and softmax in double precision.
+        let clip = Clip::build(&read.about().config);
+        let mut pixels = Vec::new();
+        picture().over([255; 3]).resize_crop(32).unwrap().write_pixels(&OPENAI, &mut pixels);
+        let params = crate::exec::cpu::params_of(&clip.image, &read.weights);
+        let mode = crate::exec::Mode::TrainFrozenStatistics;
+        let mut arena = Arena::default();
+        let pass = crate::exec::cpu::forward(
+            &clip.image,
+            &params,
+            Inputs::Pixels(&pixels),
+            mode,
+            &mut arena,
+        );
+        let raw: Vec<f64> = pass.embeddings().iter().map(|x| f64::from(*x)).collect();
+        let length = raw.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let logit = |class: &[f32]| {
+            let cosine: f64 = class.iter().zip(&raw).map(|(a, b)| f64::from(*a) * b / length).sum();
+            (f64::from(read.scale) * cosine).exp()
+        };
+        let powers: Vec<f64> = read.classes.chunks_exact(raw.len()).map(logit).collect();
+        let sum: f64 = powers.iter().sum();
+        for (own, power) in answer.iter().zip(&powers) {
+            assert!((f64::from(*own) - power / sum).abs() < 1e-5, "{own} against {}", power / sum);
+        }
+        assert!(answer.iter().any(|p| (p - 1.0 / 3.0).abs() > 1e-3), "it tells classes apart");
+    }
+
+    #[test]
+    fn other_files_are_refused_in_one_line() {
+        let whole = file();
+        for length in [0, 7, 8, 200, whole.len() / 2, whole.len() - 1] {
+            let error = Classifier::parse(&whole[..length], "a.bin").unwrap_err().to_string();
+            assert!(error.contains("a.bin") && !error.contains('\n'), "{error}");
+        }
+        let nothing = container::write(&[], &BTreeMap::new());
+        let error = Classifier::parse(&nothing, "a.bin").unwrap_err().to_string();
+        assert!(error.contains("is no classifier"), "{error}");
+    }
+}

@@ -1,0 +1,104 @@
+//! The demos in a real browser: Debian's Chromium, driven by playwright-core from npm, on a site of tiny models.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::step::{Outcome, command, output, works};
+use crate::{root, target_dir};
+
+/// Its version is part of what is tested.
+const PLAYWRIGHT: &str = "playwright-core@1.64.1";
+
+/// The step: tests, or says why it could not. `REQUIRE_BROWSER=1` makes the second an error.
+pub(crate) fn test() -> Result<Outcome> {
+    let ready = chromium().and_then(|chromium| Ok((chromium, playwright()?)));
+    let (chromium, playwright) = match ready {
+        Ok(ready) => ready,
+        Err(why) if std::env::var_os("REQUIRE_BROWSER").is_some_and(|v| v == "1") => {
+            return Err(why);
+        }
+        Err(why) => return Ok(Outcome::Skipped(format!("{why:#}"))),
+    };
+    let site = crate::www::build(true)?;
+    let server = Server::of(&site)?;
+    let script = root().join("xtask/browser/demo.mjs");
+    let pictures = target_dir().join("browser/pictures");
+    let mut test = Command::new("node");
+    test.arg(script).arg(format!("http://127.0.0.1:{}/demo/", server.port));
+    command(test.arg(playwright).arg(chromium).arg(pictures))
+}
+
+fn chromium() -> Result<PathBuf> {
+    let places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+    let find = || places.iter().map(PathBuf::from).find(|place| place.exists());
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    let remedy = "as root `apt-get install --yes --no-install-recommends chromium`";
+    if output(Command::new("id").arg("-u")).as_deref() != Some("0") {
+        bail!("no Chromium; {remedy}");
+    }
+    println!("    no Chromium; taking Debian's");
+    let apt = |line: &str| {
+        command(
+            Command::new("apt-get")
+                .args(line.split_whitespace())
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        )
+    };
+    apt("update --quiet")
+        .and_then(|_| apt("install --yes --no-install-recommends chromium"))
+        .with_context(|| format!("installing failed; {remedy}"))?;
+    find().with_context(|| format!("Debian's package has no Chromium; {remedy}"))
+}
+
+/// The folder with playwright-core, which is fetched when it is missing.
+fn playwright() -> Result<PathBuf> {
+    let folder = target_dir().join("browser");
+    if !works(Command::new("node").arg("--version")) {
+        bail!("no node; install nodejs and npm");
+    }
+    if !folder.join("node_modules/playwright-core").exists() {
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix"]);
+        command(npm.arg(&folder).arg(PLAYWRIGHT)).context("npm cannot fetch playwright-core")?;
+    }
+    Ok(folder)
+}
+
+/// A site on loopback, for as long as this lives.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn of(site: &Path) -> Result<Self> {
+        // Asked for and given back: the system does not give the same port twice in a row.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut line = Command::new("python3");
+        line.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string(), "--directory"]);
+        let child = line.arg(site).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let server = Self { child, port };
+        for _ in 0..100 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(server);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("python3's http.server does not answer on port {port}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nobody to tell.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
