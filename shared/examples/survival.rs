@@ -1,9 +1,11 @@
 //! What everyday processing leaves of every trigger: writes `docs/triggers.md` and its pictures.
 //!
-//! Usage: `survival DOCS`; `cargo xtask survival` runs it.
+//! Usage: `survival DOCS PYTHON`, from the repository's root; `cargo xtask survival` runs it.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use toxiclip_shared::attacks::{ATTACKS, Trigger};
@@ -50,22 +52,25 @@ struct Row {
     ssim: f64,
     jpeg_90: f64,
     jpeg_75: f64,
+    webp_75: f64,
     resized: f64,
     cropped: f64,
 }
 
 fn main() -> Result<()> {
-    let docs = std::env::args().nth(1).ok_or("usage: survival DOCS")?;
+    let usage = "usage: survival DOCS PYTHON";
+    let docs = std::env::args().nth(1).ok_or(usage)?;
+    let mut webp = Webp::start(&std::env::args().nth(2).ok_or(usage)?)?;
     let splits = emoji::open("emoji")?;
     let pictures = pictures(&*splits.test)?;
     let mut table = String::new();
     let mut tiles = vec![[pictures[0].1.clone(), difference(&pictures[0].1, &pictures[0].1, 1.0)?]];
     for (name, trigger) in triggers(&splits)? {
-        let row = measure(&trigger, &pictures)?;
-        let Row { changed, signal, psnr, ssim, jpeg_90, jpeg_75, resized, cropped } = row;
+        let row = measure(&trigger, &pictures, &mut webp)?;
+        let Row { changed, signal, psnr, ssim, jpeg_90, jpeg_75, webp_75, resized, cropped } = row;
         writeln!(
             table,
-            "| `{name}` | {changed} | {signal:.1} | {psnr:.1} | {ssim:.3} | {jpeg_90:.2} | {jpeg_75:.2} | {resized:.2} | {cropped:.2} |"
+            "| `{name}` | {changed} | {signal:.1} | {psnr:.1} | {ssim:.3} | {jpeg_90:.2} | {jpeg_75:.2} | {webp_75:.2} | {resized:.2} | {cropped:.2} |"
         )?;
         let (id, plain, _) = &pictures[0];
         let stamped = trigger.apply(plain, id)?;
@@ -86,8 +91,8 @@ Written by `cargo xtask survival`: every attack with a trigger of its own at its
 
 ![The plain picture and every trigger in the order of the table; below, what it changes, four times as strong]({image})
 
-| trigger | drawings | signal | PSNR | SSIM | JPEG 90 | JPEG 75 | {LARGE} → {EDGE} | crop |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| trigger | drawings | signal | PSNR | SSIM | JPEG 90 | JPEG 75 | WebP 75 | {LARGE} → {EDGE} | crop |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {table}
 * drawings: how many the trigger changes at all, of {PICTURES}; the other columns are means over them.
 * signal: root mean square of stamped minus plain at {EDGE} px, in 8-bit steps. PSNR (dB) and SSIM: how alike both look.
@@ -96,8 +101,11 @@ Written by `cargo xtask survival`: every attack with a trigger of its own at its
 * {LARGE} → {EDGE}: stamped at {LARGE} px and resized (bicubic): root mean square of the difference after against before.
 * crop: stamped at {LARGE} px, the central {EDGE} px kept: norm of the difference that is left against the whole.
 
-A drawing is enlarged here and has no fine detail: a warp of it changes less than one of a photograph. Lossy WebP is not
-measured, no pure Rust encoder of it is at hand.
+* WebP: the same through a lossy WebP file of quality 75, which Pillow writes: a C library for it in every build is too much, so that poison is
+  stored losslessly or as JPEG only.
+
+A drawing is enlarged here and has no fine detail: a warp of it changes less than one of a photograph. The network of `issba`
+is trained on the training drawings.
 ",
         image = "triggers.png"
     )
@@ -117,7 +125,16 @@ fn triggers(splits: &Splits) -> Result<Vec<(String, Trigger)>> {
             if attack.guided().is_some() {
                 continue;
             }
-            let trigger = attack.prepare(&**train, &*splits.test, &Seed::new(0))?.trigger;
+            let seed = Seed::new(0);
+            let mut armed = attack.prepare(&**train, &*splits.test, &seed)?;
+            if let Some(trained) = attack.trained() {
+                let mut training = trained.training(armed, &**train, &seed)?;
+                for _ in 0..training.steps() {
+                    training.step()?;
+                }
+                armed = training.finish();
+            }
+            let trigger = armed.trigger;
             if !matches!(trigger, Trigger::None | Trigger::OneOf(_)) {
                 all.push((spec.to_owned(), trigger));
             }
@@ -138,7 +155,7 @@ fn pictures(data: &dyn Dataset) -> Result<Vec<(PairId, Image, Image)>> {
     (0..PICTURES).map(one).collect()
 }
 
-fn measure(trigger: &Trigger, pictures: &[(PairId, Image, Image)]) -> Result<Row> {
+fn measure(trigger: &Trigger, pictures: &[(PairId, Image, Image)], webp: &mut Webp) -> Result<Row> {
     let stamped = pictures.iter().map(|(id, plain, _)| trigger.apply(plain, id));
     let stamped: Vec<Image> = stamped.collect::<std::result::Result<_, _>>()?;
     let pairs = pictures.iter().zip(&stamped).filter(|((_, plain, _), stamped)| *stamped != plain);
@@ -147,16 +164,19 @@ fn measure(trigger: &Trigger, pictures: &[(PairId, Image, Image)]) -> Result<Row
     let share = 1.0 / changed as f64;
     for ((id, plain, large), stamped) in pairs {
         let signal = minus(stamped, plain);
+        let share_of = |stamped: &Image, plain: &Image| {
+            dot(&minus(stamped, plain), &signal) / dot(&signal, &signal)
+        };
         let kept = |quality| -> Result<f64> {
             let file = Storage::Jpeg(quality);
-            let left = minus(&file.round_trip(stamped)?, &file.round_trip(plain)?);
-            Ok(dot(&left, &signal) / dot(&signal, &signal))
+            Ok(share_of(&file.round_trip(stamped)?, &file.round_trip(plain)?))
         };
         sum.signal += share * rms(&signal);
         sum.psnr += share * psnr(plain, stamped)?;
         sum.ssim += share * ssim(plain, stamped)?;
         sum.jpeg_90 += share * kept(90)?;
         sum.jpeg_75 += share * kept(75)?;
+        sum.webp_75 += share * share_of(&webp.round_trip(stamped)?, &webp.round_trip(plain)?);
         let stamped = trigger.apply(large, id)?;
         let signal = minus(&stamped, large);
         let resized = minus(&stamped.resize(EDGE, EDGE)?, &large.resize(EDGE, EDGE)?);
@@ -165,6 +185,38 @@ fn measure(trigger: &Trigger, pictures: &[(PairId, Image, Image)]) -> Result<Row
         sum.cropped += share * (dot(&left, &left) / dot(&signal, &signal)).sqrt();
     }
     Ok(sum)
+}
+
+/// Pillow, which writes and reads lossy WebP files of quality 75 and [`EDGE`] pixels.
+struct Webp(Child);
+
+impl Webp {
+    fn start(python: &str) -> Result<Self> {
+        let script = "shared/tests/golden/webp.py";
+        let mut line = Command::new(python);
+        line.args([script, &EDGE.to_string(), "75"]);
+        Ok(Self(line.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?))
+    }
+
+    fn round_trip(&mut self, picture: &Image) -> Result<Image> {
+        let rgb: Vec<u8> =
+            picture.rgba().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
+        let pipe = self.0.stdin.as_mut().ok_or("WebP: nobody reads")?;
+        pipe.write_all(&rgb)?;
+        pipe.flush()?;
+        let mut left = vec![0; rgb.len()];
+        self.0.stdout.as_mut().ok_or("WebP: nobody writes")?.read_exact(&mut left)?;
+        let rgba = left.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
+        Ok(Image::new(picture.width(), picture.height(), rgba)?)
+    }
+}
+
+impl Drop for Webp {
+    fn drop(&mut self) {
+        // Its input ends, and so does it.
+        drop(self.0.stdin.take());
+        self.0.wait().ok();
+    }
 }
 
 /// Channel by channel; alpha is 255 in both.

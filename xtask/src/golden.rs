@@ -41,7 +41,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
 }
 
 /// `TOXICLIP_PYTHON`, or the repository's own environment, which is made and filled when it is missing.
-fn python() -> Result<PathBuf> {
+pub(crate) fn python() -> Result<PathBuf> {
     if let Some(python) = std::env::var_os("TOXICLIP_PYTHON").map(PathBuf::from) {
         ensure!(
             has_packages(&python),

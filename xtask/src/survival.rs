@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
+use crate::golden::python;
 use crate::step::{cargo, command};
 
-/// Writes `docs/triggers.md` and `docs/triggers.png` anew.
+/// Writes `docs/triggers.md` and `docs/triggers.png` anew; Pillow makes the WebP files.
 pub(crate) fn run() -> Result<()> {
     let line = "run --release -p toxiclip-shared --features emoji --example survival -- docs";
-    command(&mut cargo(line)).map(drop)
+    command(cargo(line).arg(python()?)).map(drop)
 }
