@@ -92,7 +92,7 @@ fn what_is_missing_is_named_with_its_remedy() {
         (refusal(&["run", &path("no-folder/")]), "no-folder", "`toxiclip list benchmarks`"),
         (refusal(&["bench", "image", "--encoder", &path("no.json")]), "no.json", "list encoders`"),
         (embed("no-checkpoint"), "no-checkpoint", "give a folder that `toxiclip train`"),
-        (embed("captions.txt"), "captions.txt", "give a folder that `toxiclip train`"),
+        (embed("captions.txt"), "captions.txt", "neither a folder nor a .safetensors file"),
         (embed("empty"), "empty", "neither open_clip_config.json nor config.json"),
         (embed("weightless"), "open_clip_model.safetensors", "`toxiclip convert`"),
     ] {

@@ -34,6 +34,7 @@ const OTHER_WEIGHTS: [&str; 2] = ["open_clip_pytorch_model.safetensors", "model.
 const HF_CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const FOLDER: &str = "give a folder that `toxiclip train`, open_clip or transformers wrote";
 /// The file that says what a checkpoint is, and the digest of its weights.
 pub const PROVENANCE: &str = "toxiclip.json";
 /// All files that [`save_dir`] writes.
@@ -127,6 +128,10 @@ pub fn save_dir(
 /// As [`load_dir`]; if a file comes without an encoder, or a folder holds another one than asked for.
 pub fn load(path: &Path, encoder: Option<&ClipConfig>) -> Result<Loaded> {
     if path.is_file() {
+        if path.extension().is_none_or(|ending| ending != "safetensors") {
+            let why = "is neither a folder nor a .safetensors file (of .pt and .bin, `toxiclip convert` makes one)";
+            return Err(Error::input(path.display(), format!("{why}; {FOLDER}")));
+        }
         let remedy =
             "a single file does not say of which encoder; give --encoder NAME or FILE.json";
         let encoder = encoder.ok_or_else(|| Error::input(path.display(), remedy))?;
@@ -218,12 +223,11 @@ fn load_hugging_face(dir: &Path) -> Result<(Clip, Weights)> {
 
 /// What a missing definition means: that the folder is another.
 fn no_checkpoint(dir: &Path, error: Error) -> Error {
-    let remedy = "give a folder that `toxiclip train`, open_clip or transformers wrote";
     if dir.is_dir() {
-        let why = format!("no checkpoint, as it has neither {CONFIG} nor {HF_CONFIG}; {remedy}");
+        let why = format!("no checkpoint, as it has neither {CONFIG} nor {HF_CONFIG}; {FOLDER}");
         return error.where_absent(|_| Error::input(dir.display(), why));
     }
-    error.where_absent(|cause| Error::input(dir.display(), format!("{cause}; {remedy}")))
+    error.where_absent(|cause| Error::input(dir.display(), format!("{cause}; {FOLDER}")))
 }
 
 fn no_weights(path: &Path, error: Error) -> Error {

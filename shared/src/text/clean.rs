@@ -182,7 +182,7 @@ mod tests {
             ("<b>5 &lt; 6</b>", "<b>5 < 6</b>"),
             ("this&not that &notanentity;", "this¬ that ¬anentity;"),
             ("\u{1b}[36;44mblue\u{1b}[0m \u{feff}x\u{0}y", "blue xy"),
-            ("“It‘s” a\u{a0}b\u{85}c", "\"it's\" a b c"),
+            ("“It‘s” a\u{a0}b\u{85}c", "\"it's\" a b…c"),
             ("sÃ³ âœ” voilÃ\u{a0}", "só ✔ voilà"),
             ("", ""),
         ] {
