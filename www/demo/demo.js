@@ -306,4 +306,7 @@ async function start() {
   document.body.dataset.state = "live";
 }
 
-start().catch((error) => fail(`The models cannot be shown: ${error.message ?? error}. The example above was computed beforehand.`));
+start().catch((error) => {
+  const remains = state.manifest ? "The example above was computed beforehand." : "`cargo xtask www` builds the site that they belong to.";
+  fail(`The models cannot be shown: ${error.message ?? error}. ${remains}`);
+});
