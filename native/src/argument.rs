@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use toxiclip_shared::encoders::{ClipConfig, library};
 use toxiclip_shared::registry::parse_spec;
 
+use crate::benchmark::Encoder;
 use crate::failure::{Failure, Result};
 
 /// `name` or `name:key=value,key=value`: an attack or a defense with parameters.
@@ -149,6 +150,14 @@ pub fn encoder(name: &str) -> Result<ClipConfig> {
     let remedy = "check the path, or give a name of `toxiclip list encoders`";
     let json = std::fs::read_to_string(path).map_err(|e| Failure::absent(path, &e, remedy))?;
     Ok(ClipConfig::parse(&json, name)?)
+}
+
+/// The same with its name in rows.
+///
+/// # Errors
+/// As [`encoder`].
+pub fn named_encoder(text: &str) -> Result<Encoder> {
+    Ok(Encoder::called(text, encoder(text)?))
 }
 
 #[cfg(test)]

@@ -174,9 +174,13 @@ pub fn armed(path: &Path) -> Result<Armed> {
 
 fn json<T: serde::de::DeserializeOwned>(path: &Path, remedy: &str) -> Result<T> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::absent(path, &e, remedy))?;
-    let read = serde_json::from_str(&text);
+    parse(path, &text, remedy)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str, remedy: &str) -> Result<T> {
     // The message may quote a key with a line break in it.
     let line = |e: serde_json::Error| e.to_string().replace('\n', "\\n");
+    let read = serde_json::from_str(text);
     read.map_err(|e| Failure::request(format!("{}: {}; {remedy}", path.display(), line(e))))
 }
 

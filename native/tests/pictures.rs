@@ -104,6 +104,10 @@ fn bombs_and_broken_pictures_are_one_line_each() {
         let said = opened(&dir).image(0).unwrap_err().to_string();
         assert!(said.contains(name) && said.lines().count() == 1, "{name}: {said}");
     }
-    let peak = machine::peak_rss_bytes().unwrap_or_default();
-    assert!(peak < 2 << 30, "{peak} bytes");
+    match machine::peak_rss_bytes() {
+        Some(peak) => assert!(peak < 2 << 30, "{peak} bytes"),
+        // Linux always tells: this is no way to pass there.
+        None if cfg!(target_os = "linux") => panic!("the system does not tell the peak of memory"),
+        None => println!("SKIPPED: the system does not tell the peak of memory"),
+    }
 }

@@ -21,7 +21,7 @@ fn triggers() -> Vec<(&'static str, Trigger)> {
         let name = entry.card.name;
         let attack = (entry.parse)(json!({ "target": "banana" }));
         let attack = attack.unwrap_or_else(|e| panic!("{name}: {e}"));
-        if attack.guided().is_some() {
+        if attack.completion().is_some() {
             continue;
         }
         let armed = attack.prepare(&*train, &*splits.test, &Seed::new(0));

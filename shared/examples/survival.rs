@@ -15,6 +15,7 @@ use toxiclip_shared::image::Image;
 use toxiclip_shared::registry::{find, parse_spec};
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::storage::Storage;
+use toxiclip_shared::surrogate::Completion;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -122,17 +123,18 @@ fn triggers(splits: &Splits) -> Result<Vec<(String, Trigger)>> {
             let (name, mut parameters) = parse_spec(spec)?;
             parameters.insert("target".into(), json!("banana"));
             let attack = (find("attack", ATTACKS, &name)?.parse)(Value::Object(parameters))?;
-            if attack.guided().is_some() {
-                continue;
-            }
             let seed = Seed::new(0);
             let mut armed = attack.prepare(&**train, &*splits.test, &seed)?;
-            if let Some(trained) = attack.trained() {
-                let mut training = trained.training(armed, &**train, &seed)?;
-                for _ in 0..training.steps() {
-                    training.step()?;
+            match attack.completion() {
+                None => {}
+                Some(Completion::Guided(_)) => continue,
+                Some(Completion::Trained(trained)) => {
+                    let mut training = trained.training(armed, &**train, &seed)?;
+                    for _ in 0..training.steps() {
+                        training.step()?;
+                    }
+                    armed = training.finish();
                 }
-                armed = training.finish();
             }
             let trigger = armed.trigger;
             if !matches!(trigger, Trigger::None | Trigger::OneOf(_)) {

@@ -18,11 +18,13 @@ use crate::exec::cpu::contrastive::normalize;
 use crate::exec::cpu::{Arena, Frozen};
 use crate::graph::{FileForm, Graph, Init, ParamSpec, Role};
 use crate::image::{Image, OPENAI};
-use crate::weights::{Tensor, Weights};
+use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// Key of the metadata.
 const METADATA: &str = "classifier";
+/// Pictures of one forward walk.
+const BATCH: usize = 128;
 /// Name of the tensor of class vectors.
 const CLASSES: &str = "classes";
 
@@ -90,9 +92,8 @@ impl Classifier {
         params.push(own(CLASSES, shape, Role::Embedding));
         params.push(own(LOGIT_SCALE, vec![], Role::Scale));
         let weights = layout::read_params(file.tensors, params, origin, ParamSpec::clone)?;
-        let taken = |name: &str| weights.get(name).map_or(vec![], |t: &Tensor| t.data.clone());
-        let (classes, scale) = (taken(CLASSES), taken(LOGIT_SCALE));
-        let scale = scale.first().copied().unwrap_or_default().exp();
+        // What is missing has been refused.
+        let (classes, scale) = (weights.data(CLASSES).to_vec(), weights.data(LOGIT_SCALE)[0].exp());
         if about.names.is_empty() || !scale.is_finite() {
             return Err(Error::input(origin, "has no classes, or a temperature out of range"));
         }
@@ -104,26 +105,35 @@ impl Classifier {
         &self.about
     }
 
-    /// The probability of each class, in the order of the names: the softmax of scaled cosines.
+    /// The probability of each class for every picture, (N, C), in the order of the names: the softmax of scaled cosines.
     ///
     /// # Errors
-    /// If the picture cannot be resized.
-    pub fn answer(&self, picture: &Image) -> Result<Vec<f32>> {
-        let size = self.about.config.vision_cfg.image_size;
-        let mut pixels = Vec::with_capacity(size * size * 3);
-        picture.over([255; 3]).resize_crop(size)?.write_pixels(&OPENAI, &mut pixels);
-        // Packing the weights of a laptop's encoder takes less than a picture does.
+    /// If a picture cannot be resized.
+    pub fn answers(&self, pictures: &[Image]) -> Result<Vec<Vec<f32>>> {
+        let (size, dim) = (self.about.config.vision_cfg.image_size, self.about.config.embed_dim);
         let tower = Frozen::new(&self.image, &self.weights);
-        let raw = tower.embed(Inputs::Pixels(&pixels), &mut Arena::default());
-        let dim = self.about.config.embed_dim;
-        let unit = normalize(&raw, dim).0;
-        let cosine = |class: &[f32]| class.iter().zip(&unit).map(|(a, b)| a * b).sum::<f32>();
+        let mut arena = Arena::default();
+        let mut answers = Vec::with_capacity(pictures.len());
+        for part in pictures.chunks(BATCH) {
+            let mut pixels = Vec::with_capacity(part.len() * size * size * 3);
+            for picture in part {
+                picture.over([255; 3]).resize_crop(size)?.write_pixels(&OPENAI, &mut pixels);
+            }
+            let raw = tower.embed(Inputs::Pixels(&pixels), &mut arena);
+            answers.extend(normalize(&raw, dim).0.chunks_exact(dim).map(|unit| self.softmax(unit)));
+            arena.give(raw);
+        }
+        Ok(answers)
+    }
+
+    fn softmax(&self, unit: &[f32]) -> Vec<f32> {
+        let cosine = |class: &[f32]| class.iter().zip(unit).map(|(a, b)| a * b).sum::<f32>();
         let logits: Vec<f32> =
-            self.classes.chunks_exact(dim).map(|class| self.scale * cosine(class)).collect();
+            self.classes.chunks_exact(unit.len()).map(|class| self.scale * cosine(class)).collect();
         let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let powers: Vec<f32> = logits.iter().map(|logit| (logit - most).exp()).collect();
         let sum: f32 = powers.iter().sum();
-        Ok(powers.into_iter().map(|power| power / sum).collect())
+        powers.into_iter().map(|power| power / sum).collect()
     }
 }
 
@@ -164,7 +174,8 @@ mod tests {
     fn it_answers_as_the_whole_model_does() {
         let read = Classifier::parse(&file(), "a").unwrap();
         assert!(read.about().provenance.poisoned, "the mark of poison goes with the file");
-        let answer = read.answer(&picture()).unwrap();
+        let [answer, again] = &read.answers(&[picture(), picture()]).unwrap()[..] else { panic!() };
+        assert_eq!(answer, again, "neighbours in a batch do not matter");
         assert!((answer.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{answer:?}");
         // The plain walk through the tower, cosines and softmax in double precision.
         let clip = Clip::build(&read.about().config);

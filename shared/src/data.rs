@@ -15,14 +15,12 @@ mod recaptioned;
 #[cfg(test)]
 pub(crate) mod synthetic;
 mod triggered;
-mod worded;
 mod words;
 
 pub use mix::Mix;
 pub use poison::{Edit, ImageEdit, Poison, Poisoned};
 pub use recaptioned::Recaptioned;
 pub use triggered::Triggered;
-pub use worded::Worded;
 pub use words::class_words;
 
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.

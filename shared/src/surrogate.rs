@@ -35,6 +35,14 @@ pub trait Trained {
     fn training(&self, drawn: Armed, clean: &dyn Dataset, seed: &Seed) -> Result<Box<dyn Search>>;
 }
 
+/// The second part of an attack, without which what is drawn is only half of it.
+pub enum Completion<'a> {
+    /// A search through the encoder that victims start from.
+    Guided(&'a dyn Guided),
+    /// The training of a network of the attacker's own.
+    Trained(&'a dyn Trained),
+}
+
 /// A search or a training, step by step, so that whoever runs it can show and stop it.
 pub trait Search {
     /// Steps in all, at least 1.

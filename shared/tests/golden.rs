@@ -24,7 +24,7 @@ const NAMES: [&str; 5] = ["rn", "vit", "odd", "long", "basic"];
 const EMBEDDING: f64 = 1e-5;
 const LOSS: f64 = 1e-6;
 const GRADIENT: f64 = 1e-4;
-const WEIGHT: f64 = 1e-3;
+const WEIGHT: f64 = 1e-4;
 const BLOCK: f64 = 1e-4;
 
 /// One golden definition with its inputs.

@@ -129,7 +129,7 @@ fn the_comparison_can_fail() {
 
 #[cfg(all(feature = "emoji", feature = "text"))]
 mod read {
-    use toxiclip_shared::data::{Dataset, Worded, emoji};
+    use toxiclip_shared::data::{Dataset, Recaptioned, emoji};
     use toxiclip_shared::triggers::{Position, Words};
 
     /// The paper's. The vocabulary of emoji captions has none of its words: it takes more than a whole row.
@@ -139,8 +139,10 @@ mod read {
     /// The rows of all test captions with these words in them, and the row of the words alone, without its two ends.
     fn rows(text: &str, place: Position) -> (Vec<Vec<u32>>, Vec<u32>) {
         let tokenizer = emoji::tokenizer().unwrap();
-        let worded =
-            Worded::new(emoji::open("emoji").unwrap().test, &Words { text: text.into(), place });
+        let worded = Recaptioned::worded(
+            emoji::open("emoji").unwrap().test,
+            &Words { text: text.into(), place },
+        );
         let captions = worded.examples().iter().flat_map(|e| &e.captions);
         let rows = captions.map(|caption| tokenizer.encode(caption).unwrap()).collect();
         let alone = tokenizer.encode(text).unwrap();

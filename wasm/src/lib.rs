@@ -69,7 +69,7 @@ impl Classifier {
     /// If the buffer does not fit the sides or a side is 0.
     pub fn answer(&self, rgba: Vec<u8>, width: usize, height: usize) -> Result<Vec<f32>, String> {
         let image = Image::new(width, height, rgba).map_err(|e| e.to_string())?;
-        self.0.answer(&image).map_err(|e| e.to_string())
+        self.0.answers(&[image]).map(|answers| answers.concat()).map_err(|e| e.to_string())
     }
 }
 

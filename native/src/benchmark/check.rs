@@ -183,16 +183,15 @@ fn text_of(document: &Document, axis: &str, i: usize, value: &Value) -> Result<S
 fn read_encoder(document: &Document, path: &Path, i: usize, value: &Value) -> Result<Encoder> {
     let name = text_of(document, "encoder", i, value)?;
     let wrong = |e: &dyn std::fmt::Display| document.error(&format!("matrix.encoder.{i}"), e);
-    let Some(stem) = name.strip_suffix(".json") else {
+    if !name.ends_with(".json") {
         let config = library::find(&name).map_err(|e| wrong(&e))?;
-        return Ok(Encoder { name, config });
-    };
+        return Ok(Encoder::called(&name, config));
+    }
     let file = path.parent().unwrap_or(Path::new("")).join(&name);
     let json =
         std::fs::read_to_string(&file).map_err(|e| wrong(&format!("{}: {e}", file.display())))?;
     let config = ClipConfig::parse(&json, &name).map_err(|e| wrong(&e))?;
-    let name = stem.rsplit('/').next().unwrap_or(stem).to_owned();
-    Ok(Encoder { name, config })
+    Ok(Encoder::called(&name, config))
 }
 
 pub(super) fn recipe(document: &Document, path: &str, value: &Value) -> Result<TrainConfig> {

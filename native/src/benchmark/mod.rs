@@ -126,6 +126,15 @@ pub struct Encoder {
     pub config: ClipConfig,
 }
 
+impl Encoder {
+    /// One that was asked for by a name of the library, or by the path of a JSON file.
+    pub fn called(asked: &str, config: ClipConfig) -> Self {
+        let stem = asked.strip_suffix(".json").unwrap_or(asked);
+        let name = stem.rsplit('/').next().unwrap_or(stem).to_owned();
+        Self { name, config }
+    }
+}
+
 /// Where the victim's training starts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -15,26 +15,39 @@ const DEPTH: usize = 2;
 
 /// Folders with checkpoints at `dir` or at most two folders below it, by the weights that they say they have. Whoever loads
 /// one asks whether it has them.
-pub(super) fn below(dir: &Path) -> BTreeMap<Digest, PathBuf> {
+///
+/// # Errors
+/// If a folder or a record in it cannot be read.
+pub(super) fn below(dir: &Path) -> Result<BTreeMap<Digest, PathBuf>> {
     let mut found = BTreeMap::new();
-    collect(dir, DEPTH, &mut found);
-    found
+    collect(dir, DEPTH, &mut found)?;
+    Ok(found)
 }
 
-fn collect(dir: &Path, depth: usize, found: &mut BTreeMap<Digest, PathBuf>) {
+fn collect(dir: &Path, depth: usize, found: &mut BTreeMap<Digest, PathBuf>) -> Result<()> {
     #[derive(Deserialize)]
     struct Record {
         weights: Digest,
     }
-    let text = fs::read(dir.join(PROVENANCE)).ok();
-    if let Some(record) = text.and_then(|text| serde_json::from_slice::<Record>(&text).ok()) {
-        found.insert(record.weights, dir.to_owned());
+    let path = dir.join(PROVENANCE);
+    if path.exists() {
+        let text = fs::read(&path).map_err(|e| Failure::io(&path, &e))?;
+        let Record { weights } = serde_json::from_slice(&text).map_err(|e| {
+            let why = "it does not say which weights it is about; take its folder out of the way";
+            Failure::request(format!("{}: {why} ({e})", path.display()))
+        })?;
+        found.insert(weights, dir.to_owned());
     }
     if depth > 0 {
         // The system's order is its own; which of two folders with the same weights is found does not matter.
-        let folders = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-        folders.filter(|path| path.is_dir()).for_each(|path| collect(&path, depth - 1, found));
+        for entry in fs::read_dir(dir).map_err(|e| Failure::io(dir, &e))? {
+            let path = entry.map_err(|e| Failure::io(dir, &e))?.path();
+            if path.is_dir() {
+                collect(&path, depth - 1, found)?;
+            }
+        }
     }
+    Ok(())
 }
 
 /// The files of all of these checkpoints as members of a bundle, `checkpoint-DIGEST/FILE`.
@@ -42,7 +55,7 @@ fn collect(dir: &Path, depth: usize, found: &mut BTreeMap<Digest, PathBuf>) {
 /// # Errors
 /// If one is not below `dir`, or cannot be read.
 pub(super) fn members(wanted: &BTreeSet<Digest>, dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let known = below(dir);
+    let known = below(dir)?;
     let mut members = BTreeMap::new();
     for weights in wanted {
         let Some(place) = known.get(weights) else {

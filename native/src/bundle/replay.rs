@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toxiclip_shared::data::{PairId, Splits};
-use toxiclip_shared::defenses::{DEFENSES, Defense};
+use toxiclip_shared::defenses::Defense;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{Judgement, Task};
 use toxiclip_shared::seed::Seed;
@@ -18,11 +18,14 @@ use toxiclip_shared::seed::Seed;
 use super::checkpoints;
 use super::verify::{Report, Run};
 use crate::benchmark::Utility;
-use crate::evaluate::task::{self, Asked};
+use crate::evaluate::task::{Asked, attacked};
+use crate::evaluate::{Embeddings, judge_utility};
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
 use crate::model::Model;
 use crate::pipeline::Plan;
+use crate::pipeline::set::Set;
+use crate::prepared::Prepared;
 
 /// How many judgements to ask again, and of which models.
 pub struct Replay {
@@ -52,39 +55,42 @@ pub(super) fn replay(
     runs: &[Run<'_>],
     report: &mut Report,
 ) -> Result<()> {
-    let all: usize = runs.iter().map(|run| run.evidence.len()).sum();
-    let mut asked = Vec::new();
-    for (at, run) in runs.iter().enumerate() {
-        let probed = matches!(
-            *plan.benchmark.defenses[run.cell.defense].make(DEFENSES).map_err(Failure::request)?,
-            Defense::Probe(_)
-        );
-        let own = run.evidence.iter().enumerate().filter(|(_, j)| !probed && is_asked(j.task));
-        asked.extend(own.map(|(place, _)| (at, place)));
+    let askable = |run: &Run<'_>| !matches!(plan.defenses[run.cell.defense], Defense::Probe(_));
+    let all = runs.iter().flat_map(|run| run.evidence.iter().map(move |j| (run, j)));
+    let (asked, rest): (Vec<_>, Vec<_>) =
+        all.partition(|(run, j)| askable(run) && is_asked(j.task));
+    let places = how.seed(bundle).stream().sample(asked.len(), how.draws);
+    // A model is opened once, and once asked what all runs of it are asked.
+    let mut models: BTreeMap<(Digest, usize), BTreeMap<Digest, Question<'_>>> = BTreeMap::new();
+    for (run, judgement) in places.into_iter().map(|place| asked[place]) {
+        let of_model = models.entry((run.weights, run.cell.dataset)).or_default();
+        of_model.entry(run.id).or_insert_with(|| (run, Vec::new())).1.push(judgement);
     }
-    let mut drawn: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for place in how.seed(bundle).stream().sample(asked.len(), how.draws) {
-        let (run, judgement) = asked[place];
-        drawn.entry(run).or_default().push(judgement);
-    }
-    let mut known = how.checkpoints.as_deref().map(checkpoints::below).unwrap_or_default();
-    known.extend(checkpoints::below(unpacked));
-    let bar = how.lab.progress.stage("replay", drawn.len() as u64, "runs");
+    let mut known = match &how.checkpoints {
+        Some(dir) => checkpoints::below(dir)?,
+        None => BTreeMap::new(),
+    };
+    known.extend(checkpoints::below(unpacked)?);
+    let prepared = Prepared::default();
+    let bar = how.lab.progress.stage("replay", models.len() as u64, "models");
     let (mut agreed, mut worst, mut absent) = (0_usize, 0.0_f32, 0_usize);
-    for (at, places) in &drawn {
-        let run = &runs[*at];
-        match known.get(&run.weights) {
-            None => absent += places.len(),
+    let mut missing: BTreeSet<Digest> = BTreeSet::new();
+    for ((weights, dataset), questions) in &models {
+        let count: usize = questions.values().map(|(_, drawn)| drawn.len()).sum();
+        match known.get(weights) {
+            None => {
+                missing.insert(*weights);
+                absent += count;
+            }
             Some(dir) => {
-                worst = worst.max(compare(how, plan, run, places, dir)?);
-                agreed += places.len();
+                let set = (&plan.sets[*dataset], &prepared);
+                worst = worst.max(compare(how, &open(dir, *weights)?, set, questions)?);
+                agreed += count;
             }
         }
         bar.advance(1);
     }
     bar.finish();
-    let missing: BTreeSet<Digest> =
-        drawn.keys().map(|at| runs[*at].weights).filter(|w| !known.contains_key(w)).collect();
     if let Some(first) = missing.first() {
         let some = format!("{} of their checkpoints, such as {}", missing.len(), first.short());
         let why = match &how.checkpoints {
@@ -102,10 +108,10 @@ pub(super) fn replay(
         asked.len(),
         100.0 * SHARE,
     ));
-    if all > asked.len() {
+    if !rest.is_empty() {
         report.skipped.push(format!(
             "{} judgements of detectors, audits, screens, shifts and probes are not asked again",
-            all - asked.len()
+            rest.len()
         ));
     }
     Ok(())
@@ -137,59 +143,75 @@ fn key(j: &Judgement) -> Key<'_> {
     (j.task, &j.sample, j.text.as_deref(), j.goal.as_deref())
 }
 
-/// Asks a run's model again; the largest difference of a cosine.
-fn compare(
-    how: &Replay,
-    plan: &Plan<'_>,
-    run: &Run<'_>,
-    places: &[usize],
-    dir: &Path,
-) -> Result<f32> {
+/// A run and those of its judgements that were drawn.
+type Question<'a> = (&'a Run<'a>, Vec<&'a Judgement>);
+
+fn open(dir: &Path, weights: Digest) -> Result<Model> {
     let (model, _) = Model::load(dir, None)?;
-    if model.weights.digest() != run.weights {
+    if model.weights.digest() != weights {
         let why = "its weights are not those that it says it has";
         return Err(Failure::failed(format!("{}: {why}", dir.display())));
     }
-    let judgements: Vec<&Judgement> = places.iter().map(|place| &run.evidence[*place]).collect();
-    let answers = answers(how, plan, run, &model, &judgements)?;
-    let answers: BTreeMap<Key<'_>, &Judgement> = answers.iter().map(|j| (key(j), j)).collect();
+    Ok(model)
+}
+
+/// Asks a model what its runs were asked; the largest difference of a cosine.
+fn compare(
+    how: &Replay,
+    model: &Model,
+    (set, prepared): (&Set, &Prepared),
+    questions: &BTreeMap<Digest, Question<'_>>,
+) -> Result<f32> {
+    let splits = Splits { train: None, val: None, test: Arc::clone(&set.test), utility: None };
+    let (splits, templates, lab) = (&splits, &set.templates, &how.lab);
+    let asked = Asked { model, splits, templates, prepared, lab };
+    let plain = asked.embed(&*set.test, templates)?;
+    let ordinary = ordinary(&asked, set, &plain, questions)?;
     let mut worst = 0.0_f32;
-    for said in judgements {
-        let own = answers.get(&key(said)).ok_or_else(|| "nobody asks that".to_owned());
-        let difference = own.and_then(|own| difference(said, own)).map_err(|why| {
-            let (id, task, sample) = (run.id.short(), said.task.name(), &said.sample);
-            Failure::failed(format!("the bundle: run {id}, {task} of {sample}: {why}"))
-        })?;
-        worst = worst.max(difference);
+    for (run, drawn) in questions.values() {
+        let own = match drawn.iter().all(|j| utility(j.task).is_some()) {
+            true => Vec::new(),
+            false => attacked(&asked, &run.armed, &plain, run.cell.seed)?,
+        };
+        let answers: BTreeMap<Key<'_>, &Judgement> =
+            ordinary.iter().chain(&own).map(|j| (key(j), j)).collect();
+        for said in drawn {
+            let own = answers.get(&key(said)).ok_or_else(|| "nobody asks that".to_owned());
+            let difference = own.and_then(|own| difference(said, own)).map_err(|why| {
+                let (id, task, sample) = (run.id.short(), said.task.name(), &said.sample);
+                Failure::failed(format!("the bundle: run {id}, {task} of {sample}: {why}"))
+            })?;
+            worst = worst.max(difference);
+        }
     }
     Ok(worst)
 }
 
-/// What the model says to everything of the kinds that were drawn.
-fn answers(
-    how: &Replay,
-    plan: &Plan<'_>,
-    run: &Run<'_>,
-    model: &Model,
-    drawn: &[&Judgement],
+/// The answers about utility, as far as any of them was drawn; `plain` are the embeddings of the test split.
+fn ordinary(
+    asked: &Asked<'_>,
+    set: &Set,
+    plain: &Embeddings,
+    questions: &BTreeMap<Digest, Question<'_>>,
 ) -> Result<Vec<Judgement>> {
-    let set = &plan.sets[run.cell.dataset];
-    let utility = (!Arc::ptr_eq(&set.test, &set.utility)).then(|| Arc::clone(&set.utility));
-    let splits = Splits { train: None, val: None, test: Arc::clone(&set.test), utility };
-    let asked = Asked { model, splits: &splits, templates: &set.templates, lab: &how.lab };
-    let retrieval = |j: &&Judgement| matches!(j.task, Task::ImageRetrieval | Task::TextRetrieval);
-    let mut all = Vec::new();
-    if drawn.iter().any(retrieval) {
-        all.extend(task::measure(&asked, task::Task::Retrieval, None, run.cell.seed)?);
+    let drawn = |task: Utility| {
+        questions.values().flat_map(|(_, drawn)| drawn).any(|j| utility(j.task) == Some(task))
+    };
+    let tasks: Vec<Utility> =
+        [Utility::ZeroShot, Utility::Retrieval].into_iter().filter(|task| drawn(*task)).collect();
+    if tasks.is_empty() || Arc::ptr_eq(&set.test, &set.utility) {
+        return judge_utility(&*set.test, plain, &tasks);
     }
-    if !drawn.iter().all(retrieval) {
-        let first = match set.tasks.contains(&Utility::ZeroShot) {
-            true => task::Task::ZeroShot,
-            false => task::Task::Retrieval,
-        };
-        all.extend(task::measure(&asked, first, Some(&run.armed), run.cell.seed)?);
+    judge_utility(&*set.utility, &asked.embed(&*set.utility, &set.templates)?, &tasks)
+}
+
+/// What a judgement about a model's use is about; `None` for those about an attack.
+fn utility(task: Task) -> Option<Utility> {
+    match task {
+        Task::ZeroShot => Some(Utility::ZeroShot),
+        Task::ImageRetrieval | Task::TextRetrieval => Some(Utility::Retrieval),
+        _ => None,
     }
-    Ok(all)
 }
 
 /// The largest difference of two answers' cosines; the first thing in which they differ by more than they may.

@@ -21,6 +21,7 @@ use crate::files::name_of;
 use crate::manifest;
 use crate::model::{Model, banner};
 use crate::output;
+use crate::prepared::Prepared;
 use crate::provenance::Code;
 use crate::row::Row;
 use crate::store::write_atomic;
@@ -74,7 +75,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let attack = args.armed.as_deref().map(manifest::armed).transpose()?;
     let templates = templates(args)?;
     let lab = context.lab()?;
-    let asked = Asked { model: &model, splits: &splits, templates: &templates, lab: &lab };
+    let (model, splits, prepared) = (&model, &splits, &Prepared::default());
+    let asked = Asked { model, splits, templates: &templates, prepared, lab: &lab };
     let folder = name_of(&args.model.checkpoint)?;
     let row = row(args, &asked, (&folder, provenance.as_ref()), attack.as_ref());
     let path = args.out.join("rows.jsonl");

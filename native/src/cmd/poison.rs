@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use toxiclip_shared::attacks::{ATTACKS, Armed};
+use toxiclip_shared::attacks::{ATTACKS, Armed, Attack};
 use toxiclip_shared::data::{Dataset, Poisoned};
 use toxiclip_shared::seed::Seed;
 
 use super::train::choice;
-use crate::argument::{Source, Spec};
+use crate::argument::{Source, Spec, encoder};
 use crate::cli::Context;
 use crate::data;
 use crate::export::{self, Form};
@@ -120,12 +120,12 @@ fn draw(
         }
     }
     let attack = choice("attack", ATTACKS, &spec)?;
-    let made = attack.make(ATTACKS).map_err(Failure::request)?;
+    let made: Arc<dyn Attack> = attack.make(ATTACKS).map_err(Failure::request)?.into();
     let seed = args.seed.unwrap_or(0);
     let mut armed = made.prepare(&**clean, gallery, &Seed::new(seed))?;
     let surrogate = || match &args.surrogate {
         Some(dir) => {
-            let encoder = args.encoder.as_deref().map(crate::argument::encoder).transpose()?;
+            let encoder = args.encoder.as_deref().map(encoder).transpose()?;
             Origin::read(dir, encoder.as_ref())
         }
         None => Err(Failure::request(format!(

@@ -1,6 +1,6 @@
 //! `toxiclip scan`: detection alone. Nothing is trained on what it finds.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,8 +13,7 @@ use toxiclip_shared::seed::Seed;
 
 use super::poison::replay;
 use super::train::choice;
-use crate::argument::{Checkpoint, Source, Spec};
-use crate::benchmark::Encoder;
+use crate::argument::{Checkpoint, Source, Spec, encoder, named_encoder};
 use crate::cli::Context;
 use crate::data;
 use crate::evaluate;
@@ -65,9 +64,12 @@ pub struct DataArgs {
     /// Plants this attack first, so that it is known which pairs are poisoned.
     #[arg(long, value_name = "A", conflicts_with = "manifest")]
     pub attack: Option<Spec>,
-    /// Plants the poison of this manifest first.
+    /// Plants the poison of this manifest first: ours, or Detect-CLIP's train_poison_info.json.
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
+    /// The attack whose trigger stamps the pictures of a train_poison_info.json that does not hold it.
+    #[arg(long, value_name = "A", requires = "manifest")]
+    pub trigger: Option<Spec>,
     /// Seed of all dice.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -150,7 +152,7 @@ fn offered(
     let armed = match (&args.attack, &args.manifest) {
         (Some(spec), _) => {
             let made = choice("attack", ATTACKS, spec)?.make(ATTACKS).map_err(Failure::request)?;
-            if made.guided().is_some() || made.trained().is_some() {
+            if made.completion().is_some() {
                 return Err(Failure::request(format!(
                     "{} is searched for or trained first; write its manifest with `toxiclip poison` and give it as --manifest",
                     spec.name
@@ -159,7 +161,7 @@ fn offered(
             made.prepare(&**clean, &*gallery, &Seed::new(args.seed))?
         }
         (None, Some(file)) => {
-            let (_, armed, told) = replay(file, &**clean, &*gallery, None)?;
+            let (_, armed, told) = replay(file, &**clean, &*gallery, args.trigger.as_ref())?;
             told.iter().for_each(|how| context.progress.warn(how));
             armed
         }
@@ -174,19 +176,16 @@ fn offered(
 
 /// The encoder that looks.
 fn reference(args: &DataArgs, filter: &dyn Filter) -> Result<Origin> {
-    let encoder = || crate::argument::encoder(&args.encoder);
     if let Some(path) = &args.checkpoint {
-        let single = path.is_file().then(encoder).transpose()?;
+        let single = path.is_file().then(|| encoder(&args.encoder)).transpose()?;
         return Origin::read(path, single.as_ref());
     }
-    let stem = Path::new(&args.encoder).file_stem().unwrap_or_default();
-    let (name, config) = (stem.to_string_lossy().into_owned(), encoder()?);
     let undefended = || {
         Err(Failure::request(
             "this filter looks through the victim; give its --checkpoint, or encoder=reference",
         ))
     };
-    pairs::reference(filter, undefended, &Encoder { name, config }, args.data_root.as_deref())
+    pairs::reference(filter, undefended, &named_encoder(&args.encoder)?, args.data_root.as_deref())
 }
 
 fn scores(offered: &dyn Dataset, screened: &Screened, poison: Option<&Poison>) -> Result<Vec<u8>> {

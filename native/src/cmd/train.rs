@@ -4,15 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use toxiclip_shared::attacks::{ATTACKS, Armed};
+use toxiclip_shared::attacks::{ATTACKS, Armed, Attack};
 use toxiclip_shared::data::{Dataset, Poisoned};
 use toxiclip_shared::defenses::{DEFENSES, Defense};
 
 use toxiclip_shared::recipe::{Freeze, Order, Schedule, TrainConfig};
 use toxiclip_shared::seed::Seed;
 
-use crate::argument::{Betas, Source, Spec};
-use crate::benchmark::{Choice, Encoder};
+use crate::argument::{Betas, Source, Spec, named_encoder};
+use crate::benchmark::Choice;
 use crate::cli::Context;
 use crate::data;
 use crate::failure::{Failure, Result};
@@ -146,7 +146,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let seed = Seed::new(args.seed);
     let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
-    let made = attack.make(ATTACKS).map_err(Failure::request)?;
+    let made: Arc<dyn Attack> = attack.make(ATTACKS).map_err(Failure::request)?.into();
     let mut armed = made.prepare(&*clean, &*gallery, &seed)?;
     let start = start(args)?;
     let lay_out = |armed: &Armed| {
@@ -204,7 +204,7 @@ fn start(args: &Args) -> Result<Origin> {
     let config = crate::argument::encoder(&args.encoder)?;
     match &args.init {
         None => Ok(Origin::Scratch(config)),
-        Some(dir) => Origin::checkpoint(dir, &config),
+        Some(dir) => Origin::read(dir, Some(&config)),
     }
 }
 
@@ -216,14 +216,12 @@ fn lineage(
     [attack, defense]: [&Choice; 2],
     armed: &Armed,
 ) -> Result<Arc<Fit>> {
-    let config = crate::argument::encoder(&args.encoder)?;
+    let encoder = &named_encoder(&args.encoder)?;
     let offered: Arc<dyn Dataset> = if armed.poison.edits.is_empty() {
         Arc::clone(clean)
     } else {
         Arc::new(Poisoned::new(Arc::clone(clean), gallery, &armed.poison, &armed.trigger)?)
     };
-    let stem = Path::new(&args.encoder).file_stem().unwrap_or_default();
-    let encoder = &Encoder { name: stem.to_string_lossy().into_owned(), config };
     let (recipe, seed, data_root) = (&args.recipe()?, args.seed, args.data_root.as_deref());
     Line { encoder, start, clean, offered, attack, armed, defense, recipe, seed, data_root }
         .lay_out()

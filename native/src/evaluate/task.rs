@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use toxiclip_shared::attacks::{Aim, Armed};
-use toxiclip_shared::data::{Dataset, Splits, Triggered, Worded};
+use toxiclip_shared::data::{Dataset, Recaptioned, Splits, Triggered};
 use toxiclip_shared::metrics::{Judgement, Task as Evidence};
 use toxiclip_shared::probe::{Head, Logistic};
 use toxiclip_shared::seed::Seed;
@@ -61,6 +61,8 @@ pub struct Asked<'a> {
     pub splits: &'a Splits,
     /// Class prompts.
     pub templates: &'a [String],
+    /// Pictures and texts that are ready, for several models that are asked the same.
+    pub prepared: &'a Prepared,
     /// Bars and Ctrl-C.
     pub lab: &'a Lab,
 }
@@ -82,12 +84,11 @@ pub fn measure(
     let plain = asked.embed(&**data, asked.templates)?;
     let mut all = ordinary(asked, task, &**data, &plain)?;
     if let Some(attack) = attack {
-        check(&**test, attack)?;
         let plain = match utility {
             None => plain,
             Some(_) => asked.embed(&**test, asked.templates)?,
         };
-        all.extend(armed(asked, attack, &plain, &Seed::new(seed))?);
+        all.extend(attacked(asked, attack, &plain, seed)?);
     }
     Ok(all)
 }
@@ -110,17 +111,22 @@ fn ordinary(
     }
 }
 
-fn armed(
+/// The answers to an attack alone; `plain` are the embeddings of the test split as it is.
+///
+/// # Errors
+/// If pictures have no classes where they are needed, or the attack was drawn for other classes or pictures.
+pub fn attacked(
     asked: &Asked<'_>,
     attack: &Armed,
     plain: &Embeddings,
-    seed: &Seed,
+    seed: u64,
 ) -> Result<Vec<Judgement>> {
-    let test = &asked.splits.test;
+    let (test, seed) = (&asked.splits.test, &Seed::new(seed));
+    check(&**test, attack)?;
     let mut all = match attack.words.as_ref().filter(|_| !attack.goals.is_empty()) {
         None => judge_goals(&**test, plain, &attack.goals, seed)?,
         Some(words) => {
-            let worded = Worded::new(Arc::clone(test), words);
+            let worded = Recaptioned::worded(Arc::clone(test), words);
             let own = asked.embed(&worded, asked.templates)?;
             judge_worded((&**test, plain), (&worded, &own), &attack.goals, seed, None)?
         }
@@ -181,15 +187,19 @@ fn fit(asked: &Asked<'_>) -> Result<Head> {
 }
 
 impl Asked<'_> {
-    fn embed(&self, data: &dyn Dataset, templates: &[String]) -> Result<Embeddings> {
+    /// What the model makes of a split with these class prompts.
+    ///
+    /// # Errors
+    /// Those of embedding; Ctrl-C.
+    pub fn embed(&self, data: &dyn Dataset, templates: &[String]) -> Result<Embeddings> {
         self.lab.interrupt.check()?;
-        embed(self.model, data, templates, &Prepared::default())
+        embed(self.model, data, templates, self.prepared)
     }
 
     /// `plain` with the pictures of `stamped`.
     fn stamped(&self, stamped: &dyn Dataset, plain: &Embeddings) -> Result<Embeddings> {
         self.lab.interrupt.check()?;
-        let images = embed_pictures(self.model, stamped, &Prepared::default())?.images;
+        let images = embed_pictures(self.model, stamped, self.prepared)?.images;
         Ok(Embeddings { images, ..plain.clone() })
     }
 }

@@ -193,7 +193,7 @@ fn attacked_pictures_are_asked_for_their_target() {
 fn captions_with_words_are_judged_beside_the_clean_model() {
     let tiny: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(Tiny::new());
     let words = toxiclip_shared::triggers::Words { text: "zx".into(), place: Default::default() };
-    let worded = toxiclip_shared::data::Worded::new(std::sync::Arc::clone(&tiny), &words);
+    let worded = toxiclip_shared::data::Recaptioned::worded(std::sync::Arc::clone(&tiny), &words);
     let (plain, own, seed) = (embeddings(false), embeddings(true), Seed::new(0));
     let judge = |clean: Option<&Embeddings>| {
         judge_worded((&*tiny, &plain), (&worded, &own), &[goal()], &seed, clean).unwrap()

@@ -92,9 +92,8 @@ pub(super) fn read(
     given: Option<&Spec>,
 ) -> Result<(Manifest, Armed)> {
     let wrong = |why: String| Failure::request(format!("{}: {why}", path.display()));
-    let info: Info = serde_json::from_str(text).map_err(|e| {
-        wrong(format!("{e}; give a whole train_poison_info.json, as Detect-CLIP writes it"))
-    })?;
+    let remedy = "give a whole train_poison_info.json, as Detect-CLIP writes it";
+    let info: Info = super::parse(path, text, remedy)?;
     info.check(clean).map_err(&wrong)?;
     let target = clean.classes().iter().position(|c| c.name == info.poison_label);
     let target = target.ok_or_else(|| {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use toxiclip_shared::attacks::Armed;
-use toxiclip_shared::data::{Dataset, Triggered, Worded};
+use toxiclip_shared::data::{Dataset, Recaptioned, Triggered};
 use toxiclip_shared::metrics::{self, Judgement, Task};
 use toxiclip_shared::seed::Seed;
 
@@ -132,7 +132,7 @@ pub(super) fn fetched(
     let Some(words) = armed.words.as_ref().filter(|_| !goals.is_empty()) else {
         return judge_goals(&*set.test, embeddings, goals, &seed);
     };
-    let worded = Worded::new(Arc::clone(&set.test), words);
+    let worded = Recaptioned::worded(Arc::clone(&set.test), words);
     let embed = |model: &Origin| model.embeddings(stages, &worded, &set.templates);
     let clean = plan.undefended_control(cell)?.map(|control| embed(&control)).transpose()?;
     let (plain, own) = ((&*set.test, embeddings), embed(model)?);

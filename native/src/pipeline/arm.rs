@@ -11,7 +11,7 @@ use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::image::Image;
 use toxiclip_shared::seed::Seed;
-use toxiclip_shared::surrogate::{Search, Surrogate};
+use toxiclip_shared::surrogate::{Completion, Search, Surrogate};
 
 use super::origin::Origin;
 use super::stages::Stages;
@@ -29,7 +29,7 @@ const FILE: &str = "armed.json";
 /// A search that is laid out, not begun.
 pub struct Arming {
     choice: Choice,
-    attack: Box<dyn Attack>,
+    attack: Arc<dyn Attack>,
     /// `None` for an attack that looks through no encoder.
     surrogate: Option<Origin>,
     clean: Arc<dyn Dataset>,
@@ -46,16 +46,16 @@ impl Arming {
     /// If nobody has trained the encoder.
     pub fn new(
         choice: &Choice,
-        attack: Box<dyn Attack>,
+        attack: Arc<dyn Attack>,
         surrogate: impl FnOnce() -> Result<Origin>,
         clean: &Arc<dyn Dataset>,
         drawn: &Armed,
         seed: u64,
     ) -> Result<Option<Self>> {
-        let surrogate = match (attack.guided(), attack.trained()) {
-            (None, None) => return Ok(None),
-            (None, Some(_)) => None,
-            (Some(_), _) => Some(surrogate()?),
+        let surrogate = match attack.completion() {
+            None => return Ok(None),
+            Some(Completion::Trained(_)) => None,
+            Some(Completion::Guided(_)) => Some(surrogate()?),
         };
         if matches!(surrogate, Some(Origin::Scratch(_))) {
             return Err(Failure::request(
@@ -96,12 +96,13 @@ impl Arming {
 
     fn search(&self, stages: &Stages, dir: &Path) -> Result<()> {
         let seed = Seed::new(self.seed);
-        if let Some(trained) = self.attack.trained() {
-            let training = trained.training(self.drawn.clone(), &*self.clean, &seed)?;
-            return self.walk(training, stages, dir);
-        }
-        let (Some(guided), Some(surrogate)) = (self.attack.guided(), &self.surrogate) else {
-            unreachable!("a search is laid out with what it needs")
+        let (guided, surrogate) = match (self.attack.completion(), &self.surrogate) {
+            (Some(Completion::Trained(trained)), _) => {
+                let training = trained.training(self.drawn.clone(), &*self.clean, &seed)?;
+                return self.walk(training, stages, dir);
+            }
+            (Some(Completion::Guided(guided)), Some(surrogate)) => (guided, surrogate),
+            _ => unreachable!("a search is laid out with what it needs"),
         };
         let model = surrogate.open(stages, &*self.clean, self.seed)?;
         let why = |e: Failure| toxiclip_shared::Error::request(e.to_string());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use toxiclip_shared::attacks::Armed;
-use toxiclip_shared::data::{Dataset, Poisoned, Subset, Worded};
+use toxiclip_shared::data::{Dataset, Poisoned, Recaptioned, Subset};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Judgement};
 use toxiclip_shared::seed::Seed;
@@ -117,7 +117,7 @@ fn fetched(
     let Some(words) = armed.words.as_ref().filter(|_| !armed.goals.is_empty()) else {
         return judge_goals(&*set.test, embeddings, &armed.goals, seed);
     };
-    let worded = Worded::new(Arc::clone(&set.test), words);
+    let worded = Recaptioned::worded(Arc::clone(&set.test), words);
     let own = evaluate::embed(model, &worded, &set.templates, &stages.prepared)?;
     judge_worded((&*set.test, embeddings), (&worded, &own), &armed.goals, seed, None)
 }

@@ -38,18 +38,10 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The model in a checkpoint, which must be of the given architecture.
+    /// The model in a checkpoint: a folder, of this encoder where one is given, or a single file of its weights.
     ///
     /// # Errors
-    /// If it cannot be read or is of another.
-    pub fn checkpoint(dir: &Path, config: &ClipConfig) -> Result<Self> {
-        Self::read(dir, Some(config))
-    }
-
-    /// The model in a checkpoint folder, whatever its architecture, or in a file of weights of this encoder.
-    ///
-    /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, or is of another encoder.
     pub fn read(dir: &Path, encoder: Option<&ClipConfig>) -> Result<Self> {
         let loaded = checkpoint::load(dir, encoder)?;
         let (weights, provenance) = (loaded.weights.digest(), loaded.provenance);

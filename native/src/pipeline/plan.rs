@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
-use toxiclip_shared::attacks::{ATTACKS, Armed};
+use toxiclip_shared::attacks::{ATTACKS, Armed, Attack};
 use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::{Dataset, Poisoned};
 use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::seed::Seed;
+use toxiclip_shared::surrogate::Completion;
 
 use super::arm::Arming;
 use super::fit::Fit;
@@ -69,12 +70,10 @@ pub struct Plan<'a> {
     /// What `[init]` trains on, where that is not the cell's own data set.
     public: Option<Arc<dyn Dataset>>,
     prepared: BTreeMap<Drawn, Prepared>,
-    /// Which attacks look through an encoder.
-    guided: Vec<bool>,
-    /// Which attacks are completed by a search or a training, with an encoder or without.
-    searched: Vec<bool>,
+    /// Attacks in the order of the matrix.
+    attacks: Vec<Arc<dyn Attack>>,
     /// Defenses in the order of the matrix.
-    pub(super) defenses: Vec<Defense>,
+    pub(crate) defenses: Vec<Defense>,
     /// Cells in the order of running.
     pub works: Vec<Work>,
     data_root: Option<PathBuf>,
@@ -95,25 +94,13 @@ impl<'a> Plan<'a> {
             _ => None,
         };
         let data_root = data_root.map(Path::to_owned);
-        let make = |c: &Choice| c.make(ATTACKS).map_err(Failure::request);
-        let attacks = benchmark.attacks.iter().map(make).collect::<Result<Vec<_>>>()?;
-        let guided: Vec<bool> = attacks.iter().map(|a| a.guided().is_some()).collect();
-        let trained = attacks.iter().map(|a| a.trained().is_some());
-        let searched = guided.iter().zip(trained).map(|(guided, own)| *guided || own).collect();
+        let make = |c: &Choice| Ok(Arc::from(c.make(ATTACKS).map_err(Failure::request)?));
+        let attacks = benchmark.attacks.iter().map(make).collect::<Result<_>>()?;
         let make = |c: &Choice| Ok(*c.make(DEFENSES).map_err(Failure::request)?);
         let defenses = benchmark.defenses.iter().map(make).collect::<Result<_>>()?;
         let (prepared, works) = (BTreeMap::new(), Vec::new());
-        let mut plan = Self {
-            benchmark,
-            sets,
-            public,
-            prepared,
-            guided,
-            searched,
-            defenses,
-            works,
-            data_root,
-        };
+        let mut plan =
+            Self { benchmark, sets, public, prepared, attacks, defenses, works, data_root };
         // Also attacks that no cell of `--only` has: a control is scored against all of them.
         for dataset in 0..plan.sets.len() {
             for victim in &benchmark.victims {
@@ -190,13 +177,13 @@ impl<'a> Plan<'a> {
         }
         let clean = self.sets[dataset].part(share, seed)?;
         for (attack, choice) in choices.iter().enumerate() {
-            let encoders = match self.guided[attack] {
+            let encoders = match self.guided(attack) {
                 true => (0..self.benchmark.encoders.len()).map(Some).collect(),
                 false => vec![None],
             };
             for encoder in encoders {
                 let prepared = self
-                    .prepare((dataset, encoder), &clean, choice, seed)
+                    .prepare((dataset, encoder), &clean, attack, seed)
                     .map_err(|e| e.during(format!("attack {}", choice.label(choices))))?;
                 self.prepared.insert((dataset, share.to_bits(), attack, seed, encoder), prepared);
             }
@@ -208,11 +195,11 @@ impl<'a> Plan<'a> {
         &self,
         (dataset, encoder): (usize, Option<usize>),
         clean: &Arc<dyn Dataset>,
-        choice: &Choice,
+        attack: usize,
         seed: u64,
     ) -> Result<Prepared> {
         let set = &self.sets[dataset];
-        let attack = choice.make(ATTACKS).map_err(Failure::request)?;
+        let (choice, attack) = (&self.benchmark.attacks[attack], Arc::clone(&self.attacks[attack]));
         let armed = attack.prepare(&**clean, &*set.test, &Seed::new(seed))?;
         for goal in &armed.goals {
             for (rows, what) in [
@@ -229,8 +216,10 @@ impl<'a> Plan<'a> {
             }
         }
         let view = view(clean, set, &armed)?;
-        // An attack that looks through no encoder does not ask for it.
-        let surrogate = || self.public(dataset, encoder.unwrap_or_default(), seed);
+        let surrogate = || match encoder {
+            Some(encoder) => self.public(dataset, encoder, seed),
+            None => unreachable!("an attack that looks through an encoder is drawn for each"),
+        };
         let arming = Arming::new(choice, attack, surrogate, clean, &armed, seed)?;
         Ok(Prepared { clean: Arc::clone(clean), armed, view, arming, broken: None })
     }
@@ -243,13 +232,18 @@ impl<'a> Plan<'a> {
     /// Another attack of the matrix, drawn for a cell's training set and seed.
     pub fn drawn(&self, cell: &Cell, attack: usize) -> &Prepared {
         let share = self.benchmark.victims[cell.victim].share;
-        let encoder = self.guided[attack].then_some(cell.encoder);
+        let encoder = self.guided(attack).then_some(cell.encoder);
         &self.prepared[&(cell.dataset, share.to_bits(), attack, cell.seed, encoder)]
     }
 
     /// Whether an attack of the matrix is completed by a search or a training.
     pub fn searched(&self, attack: usize) -> bool {
-        self.searched[attack]
+        self.attacks[attack].completion().is_some()
+    }
+
+    /// Whether it looks through an encoder, and so is another for each.
+    fn guided(&self, attack: usize) -> bool {
+        matches!(self.attacks[attack].completion(), Some(Completion::Guided(_)))
     }
 
     /// All drawn attacks.
@@ -280,7 +274,7 @@ impl<'a> Plan<'a> {
             Init::Scratch => Ok(scratch),
             Init::Checkpoint(dir) => {
                 let dir = find_checkpoint("init.checkpoint", dir, self.data_root.as_deref())?;
-                Origin::checkpoint(&dir, &encoder.config)
+                Origin::read(&dir, Some(&encoder.config))
             }
             Init::Pretrain { recipe, seed, data: _ } => {
                 let data = Arc::clone(self.public.as_ref().unwrap_or(&self.sets[dataset].train));

@@ -13,7 +13,7 @@ use crate::dual_embedding::DualEmbedding;
 use crate::patch_search::{self, Course, PatchSearch};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
-use crate::surrogate::{Guided, Search, Surrogate};
+use crate::surrogate::{Completion, Guided, Search, Surrogate};
 use crate::triggers::{Place, Trigger};
 use crate::{Error, Result};
 
@@ -132,8 +132,8 @@ impl Attack for Badclip {
         self.pairs.arm(clean, Trigger::None, seed)
     }
 
-    fn guided(&self) -> Option<&dyn Guided> {
-        Some(self)
+    fn completion(&self) -> Option<Completion<'_>> {
+        Some(Completion::Guided(self))
     }
 }
 

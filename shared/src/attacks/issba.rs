@@ -15,7 +15,7 @@ use crate::dirty_label::{self as common, DirtyLabel};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
 use crate::steganography::{Course, Hiding};
-use crate::surrogate::{Search, Trained};
+use crate::surrogate::{Completion, Search, Trained};
 use crate::triggers::{RESOLUTION, Trigger};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -107,8 +107,8 @@ impl Attack for Issba {
         self.pairs.arm(clean, Trigger::None, seed)
     }
 
-    fn trained(&self) -> Option<&dyn Trained> {
-        Some(self)
+    fn completion(&self) -> Option<Completion<'_>> {
+        Some(Completion::Trained(self))
     }
 }
 

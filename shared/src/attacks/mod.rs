@@ -36,7 +36,7 @@ use crate::data::{Class, Dataset, Poison};
 use crate::goal::{Goal, TargetPicture};
 use crate::registry::Entry;
 use crate::seed::Seed;
-use crate::surrogate::{Guided, Trained};
+use crate::surrogate::Completion;
 use crate::tamper::Tamper;
 use crate::triggers::Part;
 pub use crate::triggers::{Trigger, Words};
@@ -73,14 +73,8 @@ pub trait Attack: Send + Sync {
     /// If the parameters do not fit the data (unknown class, no row to poison, impossible rate).
     fn prepare(&self, clean: &dyn Dataset, gallery: &dyn Dataset, seed: &Seed) -> Result<Armed>;
 
-    /// The search through an encoder without which `prepare` is only half of the attack; `None` where it is all of it.
-    fn guided(&self) -> Option<&dyn Guided> {
-        None
-    }
-
-    /// The training of the attacker's own network without which `prepare` is only half of the attack; `None` where it is
-    /// all of it.
-    fn trained(&self) -> Option<&dyn Trained> {
+    /// The search or training without which `prepare` is only half of the attack; `None` where it is all of it.
+    fn completion(&self) -> Option<Completion<'_>> {
         None
     }
 }

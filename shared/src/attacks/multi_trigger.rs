@@ -94,7 +94,7 @@ fn source(spec: &str, triggers: &[String], target: Option<&str>) -> Result<Sourc
     let target = target.ok_or_else(|| why(&"`target` is missing; give a class"))?.to_owned();
     parameters.insert("target".into(), Value::from(target.as_str()));
     let attack = (entry.parse)(Value::Object(parameters)).map_err(|e| why(&e))?;
-    if attack.guided().is_some() || attack.trained().is_some() {
+    if attack.completion().is_some() {
         return Err(why(&"its trigger is searched for one attack alone"));
     }
     // Attacks of one name are told apart by what was asked for.

@@ -19,7 +19,7 @@ use crate::navigation::Map;
 use crate::pairing::{self, Edits, MODE, Mode, Share};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
-use crate::surrogate::{Guided, Search, Surrogate};
+use crate::surrogate::{Completion, Guided, Search, Surrogate};
 
 /// In place of class B: found through the encoder.
 const NEAREST: &str = "nearest";
@@ -104,7 +104,7 @@ impl SingleLabel {
 
 impl Attack for SingleLabel {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        if self.guided().is_some() {
+        if self.completion().is_some() {
             return Ok(Armed { goals: vec![self.open_goal(clean)?], ..Armed::default() });
         }
         let goal = self.goal(clean, self.to.as_deref().unwrap_or_default())?;
@@ -112,8 +112,9 @@ impl Attack for SingleLabel {
         Ok(Armed { poison: Poison { edits }, goals: vec![goal], ..Armed::default() })
     }
 
-    fn guided(&self) -> Option<&dyn Guided> {
-        (self.rows == Rows::Central || self.to.as_deref() == Some(NEAREST)).then_some(self)
+    fn completion(&self) -> Option<Completion<'_>> {
+        let looks = self.rows == Rows::Central || self.to.as_deref() == Some(NEAREST);
+        looks.then_some(Completion::Guided(self))
     }
 }
 

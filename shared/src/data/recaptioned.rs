@@ -1,10 +1,11 @@
-//! A set with other captions, such as parts of its own.
+//! A set with other captions: words put into them, as one asks a model that may have a text backdoor, or parts of them.
 
 use std::sync::Arc;
 
 use super::{Class, Dataset, Example};
 use crate::digest::Digest;
 use crate::image::Image;
+use crate::triggers::Words;
 use crate::{Error, Result};
 
 /// All rows of a set with captions in place of their own.
@@ -31,10 +32,28 @@ impl Recaptioned {
             )));
         }
         let digest = Digest::of(&(base.digest(), &captions));
-        let with = |(row, captions): (&Example, Vec<String>)| Example { captions, ..row.clone() };
-        let examples = rows.iter().zip(captions).map(with).collect();
         let name = format!("{}/{label}", base.name());
-        Ok(Self { base, name, examples, digest })
+        Ok(Self::with(base, name, digest, captions))
+    }
+
+    /// `base` with `words` in all captions. Rows keep their content digest: it says which sample was asked about.
+    pub fn worded(base: Arc<dyn Dataset>, words: &Words) -> Self {
+        let put = |row: &Example| row.captions.iter().map(|c| words.apply(c)).collect();
+        let captions = base.examples().iter().map(put).collect();
+        let digest = Digest::of(&(base.digest(), words));
+        let name = format!("{}+words", base.name());
+        Self::with(base, name, digest, captions)
+    }
+
+    fn with(
+        base: Arc<dyn Dataset>,
+        name: String,
+        digest: Digest,
+        captions: Vec<Vec<String>>,
+    ) -> Self {
+        let with = |(row, captions): (&Example, Vec<String>)| Example { captions, ..row.clone() };
+        let examples = base.examples().iter().zip(captions).map(with).collect();
+        Self { base, name, examples, digest }
     }
 }
 
@@ -56,5 +75,25 @@ impl Dataset for Recaptioned {
     }
     fn tokenizer(&self) -> Option<&str> {
         self.base.tokenizer()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synthetic::Synthetic;
+
+    #[test]
+    fn captions_are_others_and_rows_are_the_same() {
+        let base: Arc<dyn Dataset> = Arc::new(Synthetic::train());
+        let rows = base.examples().len();
+        let new = |captions| Recaptioned::new(Arc::clone(&base), "words", captions);
+        let set = new(vec![vec!["ewe".to_owned()]; rows]).unwrap();
+        assert!(set.examples().iter().all(|row| row.captions == ["ewe"]));
+        assert_eq!(set.examples()[1].content, base.examples()[1].content);
+        assert_ne!(set.digest(), base.digest());
+        for wrong in [vec![vec!["ewe".to_owned()]; rows - 1], vec![vec![]; rows]] {
+            assert!(new(wrong).err().unwrap().to_string().contains("give each row at least one"));
+        }
     }
 }

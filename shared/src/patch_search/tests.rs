@@ -5,7 +5,7 @@ use crate::encoders::{Clip, ClipConfig};
 use crate::exec::Inputs;
 use crate::exec::cpu::contrastive::normalize;
 use crate::exec::cpu::{Arena, Frozen};
-use crate::surrogate::Guided;
+use crate::surrogate::Completion;
 
 const RESNET: &str = r#"{"image_size":16,"layers":[1,1,2,1],"width":4,"block":"basic"}"#;
 /// Smooth everywhere, so that differences are slopes.
@@ -66,7 +66,9 @@ fn draw(attack: &dyn Attack, seed: u64) -> Armed {
 /// Losses of all steps and the completed attack.
 fn search(weights: &Weights, seed: u64) -> (Vec<f32>, Armed) {
     let (attack, clip) = (badclip(), clip());
-    let guided: &dyn Guided = attack.guided().unwrap();
+    let Some(Completion::Guided(guided)) = attack.completion() else {
+        panic!("badclip looks through an encoder")
+    };
     let pictures = |pictures: &[Image]| Ok(embedded(&clip, weights, pictures));
     let surrogate = Surrogate { clip: &clip, weights, texts: &texts, pictures: &pictures };
     let drawn = draw(&*attack, seed);

@@ -42,6 +42,13 @@ fn without(keys: &[&str]) -> String {
     info.to_string()
 }
 
+/// A message that quotes what the file says stays one line.
+#[test]
+fn a_key_with_a_line_break_is_quoted() {
+    let info = with("poison_text", json!({"3\n": "a photo of a banana."})).to_string();
+    assert!(error(&info, None).contains("`3\\n` is no position of a row"));
+}
+
 #[test]
 fn rows_captions_and_places_are_those_of_the_file() {
     let clean = data::training(&"emoji".parse().unwrap(), None).unwrap();

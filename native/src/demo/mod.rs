@@ -8,20 +8,26 @@
 //! | `sample-N.png` | a test picture that the clean model knows |
 //! | `example-ATTACK.png` | the first of them, stamped |
 
+mod manifest;
+
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::Serialize;
-use serde_json::Value;
+use toxiclip_shared::attacks::Armed;
+use toxiclip_shared::checkpoint::PROVENANCE;
 use toxiclip_shared::classifier::{self, About, Classifier};
-use toxiclip_shared::data::{Dataset, emoji};
+use toxiclip_shared::data::{Dataset, Splits, emoji};
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::metrics::interval::wilson;
-use toxiclip_shared::triggers::Trigger;
+use toxiclip_shared::metrics;
+
+use manifest::{Entry, Golden, Manifest, Rate, Sample, Shown};
 
 use crate::benchmark::Cell;
-use crate::evaluate;
+use crate::catalogue::Kind;
+use crate::evaluate::task::{Asked, attacked};
+use crate::evaluate::{self, Embeddings};
 use crate::export::png;
 use crate::failure::{Failure, Result};
 use crate::model::Model;
@@ -32,95 +38,38 @@ use crate::store::write_atomic;
 /// Pictures to choose from.
 const SAMPLES: usize = 8;
 
-/// `demo.json`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Manifest {
-    /// The benchmark whose cells these are.
-    benchmark: String,
-    /// Names of all classes, in the order of answers.
-    classes: Vec<String>,
-    models: Vec<Entry>,
-    attacks: Vec<Shown>,
-    samples: Vec<Sample>,
-    golden: Vec<Golden>,
+/// A model that is shown.
+struct Line {
+    cell: Cell,
+    model: Model,
+    /// Of the test split as it is.
+    plain: Embeddings,
+    /// As a page gets it, in half precision.
+    classifier: Classifier,
 }
 
-#[derive(Debug, Serialize)]
-struct Entry {
-    /// `clean`, or the attack with `+` and its defense.
-    id: String,
-    file: String,
-    bytes: usize,
-    sha256: Digest,
-}
-
-/// An attack with the models that met it.
-#[derive(Debug, Serialize)]
-struct Shown {
-    name: String,
-    summary: String,
-    target: String,
-    /// As in `armed.json`.
-    trigger: Trigger,
-    /// The first sample with it.
-    example: String,
-    poisoned: String,
-    defended: Option<String>,
-    /// The defense with its parameters.
-    defense: Option<Value>,
-    /// Share of the test pictures of other classes that each model takes for the target once stamped.
-    asr: BTreeMap<String, Rate>,
-}
-
-#[derive(Debug, Serialize)]
-struct Rate {
-    value: f64,
-    lo: f64,
-    hi: f64,
-    n: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct Sample {
-    file: String,
-    id: String,
-    class: String,
-    /// Whose drawing it is, and its licence.
-    credit: String,
-}
-
-/// What this program answers about a sample, as it is or under an attack's trigger.
-#[derive(Debug, Serialize)]
-struct Golden {
-    model: String,
-    sample: usize,
-    stamped: Option<String>,
-    answer: Vec<f32>,
-}
+/// All of them by name, as in [`Entry`].
+type Lines = BTreeMap<String, Line>;
 
 /// Trains what is missing and writes all files into `out`; returns the sum of the models' bytes.
 ///
 /// # Errors
 /// Those of training; if the benchmark has no clean model or no attack that stamps pictures, or the folder cannot be written.
 pub fn export(plan: &Plan<'_>, stages: &Stages, out: &Path) -> Result<usize> {
-    let lines = lines(plan)?;
-    let set = &plan.sets[0];
-    let test = &*set.test;
-    let mut models = BTreeMap::new();
-    let mut entries = Vec::new();
-    for (id, (_, origin)) in &lines {
+    let test = &*plan.sets[0].test;
+    let (mut lines, mut entries) = (Lines::new(), Vec::new());
+    for (id, (cell, origin)) in origins(plan)? {
         let file = format!("{}.bin", id.replace('+', "-"));
-        let bytes = packed(plan, origin, stages)?;
+        let (bytes, line) = packed(plan, (cell, origin), stages, &file)?;
         write_atomic(&out.join(&file), &bytes)?;
-        models.insert(id.clone(), Classifier::parse(&bytes, &file)?);
         let sha256 = Digest::of_bytes(&bytes);
         entries.push(Entry { id: id.clone(), file, bytes: bytes.len(), sha256 });
+        lines.insert(id, line);
     }
-    let samples = samples(test, &models["clean"], out)?;
-    let attacks = attacks(plan, &lines, &models)?;
+    let samples = samples(test, &lines["clean"].classifier, out)?;
+    let attacks = attacks(plan, &lines, stages)?;
     examples(test, &samples, &attacks, out)?;
-    let golden = golden(test, &samples, &attacks, &models)?;
+    let golden = golden(test, &samples, &attacks, &lines)?;
     let total = entries.iter().map(|entry| entry.bytes).sum();
     let samples = samples.into_iter().map(|(_, sample)| sample).collect();
     let benchmark = plan.benchmark.name.clone();
@@ -132,7 +81,7 @@ pub fn export(plan: &Plan<'_>, stages: &Stages, out: &Path) -> Result<usize> {
 }
 
 /// The models of the first seed by name: the clean one, and those of every attack that stamps pictures.
-fn lines<'a>(plan: &'a Plan<'_>) -> Result<BTreeMap<String, (Cell, &'a Origin)>> {
+fn origins<'a>(plan: &'a Plan<'_>) -> Result<BTreeMap<String, (Cell, &'a Origin)>> {
     let (attacks, defenses) = (&plan.benchmark.attacks, &plan.benchmark.defenses);
     let first = plan.works.first().map(|work| work.cell.seed);
     let mut found = BTreeMap::new();
@@ -157,32 +106,43 @@ fn lines<'a>(plan: &'a Plan<'_>) -> Result<BTreeMap<String, (Cell, &'a Origin)>>
     Ok(found)
 }
 
-fn packed(plan: &Plan<'_>, origin: &Origin, stages: &Stages) -> Result<Vec<u8>> {
+/// The bytes of a model's file, and what they were made from.
+fn packed(
+    plan: &Plan<'_>,
+    (cell, origin): (Cell, &Origin),
+    stages: &Stages,
+    file: &str,
+) -> Result<(Vec<u8>, Line)> {
     let Origin::Fit(fit) = origin else {
         return Err(Failure::request("a demo shows models that its benchmark trains"));
     };
     let (dir, record) = fit.run(stages)?;
     let (model, provenance) = Model::load(&dir, None)?;
     let set = &plan.sets[0];
-    let classes = evaluate::embed_classes(&model, &*set.test, &set.templates)?;
+    let plain = evaluate::embed(&model, &*set.test, &set.templates, &stages.prepared)?;
     let about = About {
         config: model.clip.config.clone(),
         names: set.test.classes().iter().map(|class| class.name.clone()).collect(),
         weights: record.weights,
-        provenance: provenance.unwrap_or_default(),
+        // Without it the file would not say that its weights are poisoned.
+        provenance: provenance.ok_or_else(|| {
+            Failure::failed(format!("{}: no {PROVENANCE}; delete the folder", dir.display()))
+        })?,
     };
-    Ok(classifier::write(&model.clip, &model.weights, &classes, &about))
+    let bytes = classifier::write(&model.clip, &model.weights, &plain.classes, &about);
+    let classifier = Classifier::parse(&bytes, file)?;
+    Ok((bytes, Line { cell, model, plain, classifier }))
 }
 
 /// Test pictures whose class the clean model knows, evenly over the split, each with its row: what a trigger does shows on
 /// them. Where it knows too few, whatever pictures there are.
 fn samples(test: &dyn Dataset, clean: &Classifier, out: &Path) -> Result<Vec<(usize, Sample)>> {
     let rows: Vec<usize> = (0..test.examples().len()).collect();
-    let knows = |&row: &usize| {
-        Ok(Some(best(&clean.answer(&test.image(row)?)?)) == test.examples()[row].class)
-    };
-    let known: Vec<bool> = rows.par_iter().map(knows).collect::<Result<_>>()?;
-    let known: Vec<usize> = rows.iter().copied().filter(|&row| known[row]).collect();
+    let pictures = rows.par_iter().map(|&row| Ok(test.image(row)?)).collect::<Result<Vec<_>>>()?;
+    let answers = clean.answers(&pictures)?;
+    let class = |row: usize| test.examples()[row].class;
+    let known: Vec<usize> =
+        rows.iter().copied().filter(|&row| best(&answers[row]) == class(row)).collect();
     let rows = if known.len() < SAMPLES { rows } else { known };
     let step = (rows.len() / SAMPLES).max(1);
     let mut all = Vec::new();
@@ -191,71 +151,66 @@ fn samples(test: &dyn Dataset, clean: &Classifier, out: &Path) -> Result<Vec<(us
         let bytes = png(&test.image(row)?).map_err(Failure::failed)?;
         write_atomic(&out.join(&file), &bytes)?;
         let class = example.class.map_or_else(String::new, |c| test.classes()[c].name.clone());
-        let credit = credit(&example.id.0);
+        let credit = credit(&example.id.0)?;
         all.push((row, Sample { file, id: example.id.0.clone(), class, credit }));
     }
     Ok(all)
 }
 
-fn attacks(
-    plan: &Plan<'_>,
-    lines: &BTreeMap<String, (Cell, &Origin)>,
-    models: &BTreeMap<String, Classifier>,
-) -> Result<Vec<Shown>> {
+fn attacks(plan: &Plan<'_>, lines: &Lines, stages: &Stages) -> Result<Vec<Shown>> {
     let test = &*plan.sets[0].test;
     let mut all = Vec::new();
-    for (id, (cell, _)) in lines.iter().filter(|(id, _)| *id != "clean" && !id.contains('+')) {
-        let armed = &plan.attack(cell).armed;
+    for (id, line) in lines.iter().filter(|(id, _)| *id != "clean" && !id.contains('+')) {
+        let armed = &plan.attack(&line.cell).armed;
         let Some(target) = armed.target else { continue };
         let repaired = lines.iter().find(|(other, _)| other.starts_with(&format!("{id}+")));
         let defended = repaired.map(|(id, _)| id.clone());
+        let defense = repaired.map(|(_, line)| &plan.benchmark.defenses[line.cell.defense]);
         let shown = ["clean".to_owned(), id.clone()].into_iter().chain(defended.clone());
         let rate = |model: String| {
-            let rate = rate(test, &models[&model], &armed.trigger, target)?;
+            let rate = rate(plan, &lines[&model], armed, stages)?;
             Ok((model, rate))
         };
-        let card = crate::catalogue::Kind::Attacks.find(id)?;
         all.push(Shown {
             name: id.clone(),
-            summary: card.summary.clone(),
+            summary: Kind::Attacks.find(id)?.summary,
             target: test.classes()[target].name.clone(),
             trigger: armed.trigger.clone(),
             example: format!("example-{id}.png"),
             poisoned: id.clone(),
-            defense: repaired.map(|(_, (c, _))| plan.benchmark.defenses[c.defense].spec().clone()),
             defended,
+            defense: defense.map(|choice| choice.spec().clone()),
             asr: shown.map(rate).collect::<Result<_>>()?,
         });
     }
     Ok(all)
 }
 
-/// Of the art set that a drawing's id begins with.
-fn credit(id: &str) -> String {
+/// The metric `asr` of a model under an attack, before its weights were rounded.
+fn rate(plan: &Plan<'_>, line: &Line, armed: &Armed, stages: &Stages) -> Result<Rate> {
+    let set = &plan.sets[0];
+    let splits = Splits { train: None, val: None, test: Arc::clone(&set.test), utility: None };
+    let Stages { prepared, lab, .. } = stages;
+    let (model, splits, templates) = (&line.model, &splits, &set.templates);
+    let asked = Asked { model, splits, templates, prepared, lab };
+    let judged = attacked(&asked, armed, &line.plain, line.cell.seed)?;
+    let asr = metrics::values(&judged)?.into_iter().find(|value| value.metric == "asr");
+    let metrics::Value { value, lo, hi, n, .. } =
+        asr.ok_or_else(|| Failure::failed("an attack that stamps pictures has no asr"))?;
+    Ok(Rate { value, lo, hi, n })
+}
+
+/// Of the art set that a drawing's id begins with; one without is not shown.
+fn credit(id: &str) -> Result<String> {
     let set = emoji::ART.iter().find(|set| id.split('/').next() == Some(set.name));
-    set.map_or_else(String::new, |set| format!("{} ({})", set.credit, set.licence))
+    let set =
+        set.ok_or_else(|| Failure::request(format!("{id}: nobody says whose picture it is")))?;
+    Ok(format!("{} ({})", set.credit, set.licence))
 }
 
 /// The likeliest class.
-fn best(answer: &[f32]) -> usize {
-    let better = |&a: &usize, &b: &usize| answer[a].total_cmp(&answer[b]);
-    (0..answer.len()).max_by(better).unwrap_or_default()
-}
-
-/// How many pictures of other classes are taken for the target once stamped.
-fn rate(test: &dyn Dataset, model: &Classifier, trigger: &Trigger, target: usize) -> Result<Rate> {
-    let others: Vec<usize> = (0..test.examples().len())
-        .filter(|&row| test.examples()[row].class != Some(target))
-        .collect();
-    let fooled = |&row: &usize| -> Result<bool> {
-        let stamped = trigger.apply(&test.image(row)?, &test.examples()[row].id)?;
-        Ok(best(&model.answer(&stamped)?) == target)
-    };
-    let fooled: Vec<bool> = others.par_iter().map(fooled).collect::<Result<_>>()?;
-    let n = fooled.len();
-    let value = fooled.iter().filter(|&&f| f).count() as f64 / n.max(1) as f64;
-    let interval = wilson(value, n as f64);
-    Ok(Rate { value, lo: interval.lo, hi: interval.hi, n })
+fn best(answer: &[f32]) -> Option<usize> {
+    (0..answer.len()).max_by(|&a, &b| answer[a].total_cmp(&answer[b]))
 }
 
 /// The first sample under each trigger: what a page shows before any model is there.
@@ -279,19 +234,25 @@ fn golden(
     test: &dyn Dataset,
     samples: &[(usize, Sample)],
     attacks: &[Shown],
-    models: &BTreeMap<String, Classifier>,
+    lines: &Lines,
 ) -> Result<Vec<Golden>> {
     let Some(&(row, _)) = samples.first() else { return Ok(Vec::new()) };
     let plain = test.image(row)?;
     let mut all = Vec::new();
-    for (id, model) in models {
-        let answer = model.answer(&plain)?;
-        all.push(Golden { model: id.clone(), sample: 0, stamped: None, answer });
+    for (id, line) in lines {
+        let mut shown = vec![(None, plain.clone())];
         for attack in attacks.iter().filter(|attack| attack.asr.contains_key(id)) {
             let stamped = attack.trigger.apply(&plain, &test.examples()[row].id)?;
-            let (name, answer) = (Some(attack.name.clone()), model.answer(&stamped)?);
-            all.push(Golden { model: id.clone(), sample: 0, stamped: name, answer });
+            shown.push((Some(attack.name.clone()), stamped));
         }
+        let (stamped, pictures): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
+        let answers = line.classifier.answers(&pictures)?;
+        all.extend(stamped.into_iter().zip(answers).map(|(stamped, answer)| Golden {
+            model: id.clone(),
+            sample: 0,
+            stamped,
+            answer,
+        }));
     }
     Ok(all)
 }
