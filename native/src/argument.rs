@@ -58,6 +58,9 @@ pub enum Device {
     Auto,
     /// Own operations on all threads.
     Cpu,
+    /// A graphics card, for what only reads a model.
+    #[cfg(feature = "wgpu")]
+    Wgpu,
 }
 
 impl FromStr for Device {
@@ -67,9 +70,13 @@ impl FromStr for Device {
         match text.split(':').next() {
             Some("auto") if text == "auto" => Ok(Self::Auto),
             Some("cpu") if text == "cpu" => Ok(Self::Cpu),
-            Some(name @ ("cuda" | "wgpu")) => {
-                Err(format!("this build has no {name}; use `auto` or `cpu`"))
+            #[cfg(feature = "wgpu")]
+            Some("wgpu") if text == "wgpu" => Ok(Self::Wgpu),
+            #[cfg(not(feature = "wgpu"))]
+            Some("wgpu") => {
+                Err("this build has no wgpu; build it with `--features wgpu`".to_owned())
             }
+            Some("cuda") => Err("this build has no cuda; use `auto` or `cpu`".to_owned()),
             _ => Err("expected auto, cpu, cuda[:N] or wgpu".to_owned()),
         }
     }

@@ -10,6 +10,7 @@ pub mod cmd;
 pub mod data;
 pub mod demo;
 pub mod encode;
+pub mod engine;
 pub mod evaluate;
 pub mod evidence;
 pub mod export;

@@ -294,3 +294,62 @@ fn pairs_are_scored_and_known_poison_is_counted() {
     let blind = ["scan", "data", "--data", "emoji", "--out", text(&file), "--defense", "dao"];
     assert!(error(&toxiclip(&blind)).contains("give its --checkpoint"));
 }
+
+/// The same model on a graphics card: its embeddings differ by rounding alone, and rows say where they come from.
+#[cfg(feature = "wgpu")]
+#[test]
+fn wgpu_embeds_and_measures_as_the_cpu_does() {
+    let (place, bench) = (tempfile::tempdir().unwrap(), bench());
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    fs::write(
+        path("texts"),
+        "a photo of a ewe\nbanana\na very long caption of many words about a ship\n",
+    )
+    .unwrap();
+    let embed = |device: &str| {
+        let (texts, out) = (path("texts"), path(device));
+        let victim = text(&bench.victim);
+        toxiclip(&[
+            "embed",
+            "--checkpoint",
+            victim,
+            "--texts",
+            &texts,
+            "--out",
+            &out,
+            "--device",
+            device,
+        ])
+    };
+    let done = embed("wgpu");
+    if error(&done).contains("no adapter") {
+        assert!(std::env::var_os("REQUIRE_GPU").is_none(), "{}", error(&done));
+        return println!("SKIPPED, {}", error(&done));
+    }
+    assert!(done.status.success() && embed("cpu").status.success(), "{}", error(&done));
+    let read = |device: &str| {
+        let file = fs::read(path(device)).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
+        let bytes = tensors.tensor("text_features").unwrap().data().to_vec();
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect::<Vec<_>>()
+    };
+    let (card, cpu) = (read("wgpu"), read("cpu"));
+    let most = card.iter().zip(&cpu).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(card.len() == cpu.len() && most < 1e-5, "{most}");
+    assert!(most > 0.0, "another executor rounds in another way: was this the CPU?");
+
+    let eval = |device: &str| {
+        let (victim, out) = (text(&bench.victim), path(&format!("eval-{device}")));
+        let task = ["--task", "zero-shot", "--data", "emoji"];
+        said(
+            &[&["eval", "--checkpoint", victim, "--out", &out, "--device", device], &task[..]]
+                .concat(),
+        );
+        rows(Path::new(&out))
+    };
+    for (card, cpu) in eval("wgpu").iter().zip(eval("cpu")) {
+        assert!(card["machine"].as_str().unwrap().starts_with("wgpu "), "{card}");
+        let value = |row: &Value| row["value"].as_f64().unwrap();
+        assert!((value(card) - value(&cpu)).abs() < 0.01, "{card} and {cpu}");
+    }
+}

@@ -16,6 +16,11 @@ use crate::encoders::{Clip, ClipConfig, LOGIT_SCALE};
 use crate::exec::Inputs;
 use crate::exec::cpu::contrastive::normalize;
 use crate::exec::cpu::{Arena, Frozen};
+#[cfg(feature = "wgpu")]
+use crate::exec::{
+    cpu::params_of,
+    wgpu::{Gpu, Program},
+};
 use crate::graph::{FileForm, Graph, Init, ParamSpec, Role};
 use crate::image::{Image, OPENAI};
 use crate::weights::Weights;
@@ -110,20 +115,52 @@ impl Classifier {
     /// # Errors
     /// If a picture cannot be resized.
     pub fn answers(&self, pictures: &[Image]) -> Result<Vec<Vec<f32>>> {
-        let (size, dim) = (self.about.config.vision_cfg.image_size, self.about.config.embed_dim);
         let tower = Frozen::new(&self.image, &self.weights);
         let mut arena = Arena::default();
         let mut answers = Vec::with_capacity(pictures.len());
         for part in pictures.chunks(BATCH) {
-            let mut pixels = Vec::with_capacity(part.len() * size * size * 3);
-            for picture in part {
-                picture.over([255; 3]).resize_crop(size)?.write_pixels(&OPENAI, &mut pixels);
-            }
+            let pixels = self.pixels(part)?;
             let raw = tower.embed(Inputs::Pixels(&pixels), &mut arena);
-            answers.extend(normalize(&raw, dim).0.chunks_exact(dim).map(|unit| self.softmax(unit)));
+            answers.extend(self.read(&raw));
             arena.give(raw);
         }
         Ok(answers)
+    }
+
+    /// The image tower on a graphics card, for one picture at a time.
+    ///
+    /// # Errors
+    /// If it is too large for every device, or for this one.
+    #[cfg(feature = "wgpu")]
+    pub async fn compile(&self, gpu: &Gpu) -> Result<Program> {
+        Program::compile(gpu, &self.image, &params_of(&self.image, &self.weights), 1).await
+    }
+
+    /// The same as [`Classifier::answers`] for one picture, by the tower that [`Classifier::compile`] gave.
+    ///
+    /// # Errors
+    /// If the picture cannot be resized, or the device was lost.
+    #[cfg(feature = "wgpu")]
+    pub async fn answer_on(&self, tower: &Program, picture: &Image) -> Result<Vec<f32>> {
+        let pixels = self.pixels(std::slice::from_ref(picture))?;
+        let raw = tower.run(Inputs::Pixels(&pixels)).await?;
+        Ok(self.read(&raw).concat())
+    }
+
+    /// What the tower sees of pictures.
+    fn pixels(&self, pictures: &[Image]) -> Result<Vec<f32>> {
+        let size = self.about.config.vision_cfg.image_size;
+        let mut pixels = Vec::with_capacity(pictures.len() * size * size * 3);
+        for picture in pictures {
+            picture.over([255; 3]).resize_crop(size)?.write_pixels(&OPENAI, &mut pixels);
+        }
+        Ok(pixels)
+    }
+
+    /// The answer of each raw embedding.
+    fn read(&self, raw: &[f32]) -> Vec<Vec<f32>> {
+        let dim = self.about.config.embed_dim;
+        normalize(raw, dim).0.chunks_exact(dim).map(|unit| self.softmax(unit)).collect()
     }
 
     fn softmax(&self, unit: &[f32]) -> Vec<f32> {

@@ -1,7 +1,9 @@
 //! Browser bindings: no model code lives here. Errors become JavaScript exceptions with the text.
 
+use js_sys::Float32Array;
 use toxiclip_shared::classifier;
 use toxiclip_shared::data::PairId;
+use toxiclip_shared::exec::wgpu;
 use toxiclip_shared::image::{Image, OPENAI};
 use toxiclip_shared::triggers::Trigger;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -71,7 +73,62 @@ impl Classifier {
         let image = Image::new(width, height, rgba).map_err(|e| e.to_string())?;
         self.0.answers(&[image]).map(|answers| answers.concat()).map_err(|e| e.to_string())
     }
+
+    /// The image tower on a graphics card.
+    ///
+    /// # Errors
+    /// If it is too large for the device, or that is lost.
+    pub async fn compile(&self, gpu: &Gpu) -> Result<Tower, String> {
+        self.0.compile(&gpu.0).await.map(Tower).map_err(|e| e.to_string())
+    }
+
+    /// What [`Classifier::answer`] gives, by a tower on a graphics card.
+    ///
+    /// # Errors
+    /// If the buffer does not fit the sides, a side is 0, or the device was lost.
+    pub async fn answer_on(
+        &self,
+        tower: &Tower,
+        rgba: Vec<u8>,
+        width: usize,
+        height: usize,
+    ) -> Result<Float32Array, String> {
+        let image = Image::new(width, height, rgba).map_err(|e| e.to_string())?;
+        let answer = self.0.answer_on(&tower.0, &image).await.map_err(|e| e.to_string())?;
+        Ok(Float32Array::from(answer.as_slice()))
+    }
 }
+
+/// The graphics card, as WebGPU gives it.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Gpu(wgpu::Gpu);
+
+#[wasm_bindgen]
+impl Gpu {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If the browser has none, or it refuses a kernel.
+    pub async fn open() -> Result<Self, String> {
+        wgpu::Gpu::open().await.map(Self).map_err(|e| e.to_string())
+    }
+
+    /// What it calls itself.
+    pub fn name(&self) -> String {
+        self.0.name().to_owned()
+    }
+
+    /// Gives it up; whatever runs on it fails from now on.
+    pub fn destroy(&self) {
+        self.0.destroy();
+    }
+}
+
+/// An image tower on a graphics card.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Tower(wgpu::Program);
 
 #[cfg(test)]
 mod tests {

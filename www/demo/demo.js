@@ -1,4 +1,6 @@
-// The trigger playground. Models and triggers run in WebAssembly, by the code that trained them; this file only shows.
+// The trigger playground. Models and triggers run by the code that trained them, in WebAssembly or on the graphics card; this
+// file only shows.
+import * as backend from "./backend.js";
 import init, { Classifier, stamp } from "./pkg/toxiclip_wasm.js";
 
 const TOLERANCE = 1e-3;   // largest deviation from the native program that is shown at all
@@ -121,6 +123,17 @@ function stamped() {
   return { rgba: out, width: edge, height: edge };
 }
 
+/** A model's answer; a card that fails is left for good. */
+async function ask(id, picture, model = state.models.get(id)) {
+  try {
+    return await backend.answer(id, model, picture);
+  } catch (error) {
+    if (!backend.onCard()) throw error;
+    backend.fallBack(`the graphics card gave up: ${error.message ?? error}`);
+    return ask(id, picture, model);
+  }
+}
+
 /** Asks all models; while they answer, at most one more question waits. */
 async function update() {
   if (!state.live || !state.picture) return;
@@ -130,15 +143,15 @@ async function update() {
     await Promise.all(columns().map(([, id]) => load(id)));
     const start = performance.now();
     const picture = state.on ? stamped() : state.picture;
-    const ask = (of) => new Map(columns().map(([, id]) => [id, state.models.get(id).answer(of.rgba, of.width, of.height)]));
-    const answers = ask(picture);
+    const answers = new Map();
+    for (const [, id] of columns()) answers.set(id, await ask(id, picture));
     const took = (performance.now() - start) / columns().length;
     const at = state.manifest.classes.indexOf(state.attack.target);
-    const before = state.on ? { poisoned: { target: ask(state.picture).get(state.attack.poisoned)[at] } } : null;
+    const before = state.on ? { poisoned: { target: (await ask(state.attack.poisoned, state.picture))[at] } } : null;
     draw(picture.rgba, picture.width, picture.height);
     $("canvas").setAttribute("aria-label", `${state.picture.name}${state.on ? " with the trigger" : ""}, as the models see it`);
     render(answers, state.manifest.classes, before);
-    $("backend").textContent = `WebAssembly on this machine · ${took.toFixed(1)} ms a model · checked against the native program, largest difference ${state.deviation.toExponential(0)}`;
+    $("backend").textContent = `${backend.described()} · ${took.toFixed(1)} ms a model · checked against the native program, largest difference ${state.deviation.toExponential(0)}`;
   } catch (error) {
     $("said").textContent = `That did not work: ${error.message ?? error}`;
   }
@@ -234,13 +247,23 @@ async function fetched({ file, bytes, sha256 }, progress) {
 }
 
 const loading = new Map();
+let chosen;
 
 function load(id) {
   if (!loading.has(id)) {
     const entry = state.manifest.models.find((model) => model.id === id);
-    const work = fetched(entry, (share) => { $("progress").value = share; }).then((bytes) => {
+    const work = fetched(entry, (share) => { $("progress").value = share; }).then(async (bytes) => {
       const model = new Classifier(bytes);
-      check(id, model);
+      chosen ??= backend.choose(model, state.first);
+      await chosen;
+      try {
+        await check(id, model);
+      } catch (error) {
+        if (!backend.onCard()) throw error;
+        backend.fallBack(`${error.message} on the graphics card`);
+        state.deviation = 0;
+        await check(id, model);
+      }
       state.models.set(id, model);
     });
     loading.set(id, work);
@@ -249,7 +272,7 @@ function load(id) {
 }
 
 /** The published answers about the first sample, asked here. */
-function check(id, model) {
+async function check(id, model) {
   for (const { sample: at, stamped: attack, answer } of state.manifest.golden.filter((golden) => golden.model === id)) {
     const { rgba, width, height, id: name } = state.first;
     let picture = state.first;
@@ -259,7 +282,7 @@ function check(id, model) {
       const edge = Math.sqrt(out.length / 4);
       picture = { rgba: out, width: edge, height: edge };
     }
-    const own = model.answer(picture.rgba, picture.width, picture.height);
+    const own = await ask(id, picture, model);
     for (const [i, p] of answer.entries()) state.deviation = Math.max(state.deviation, Math.abs(p - own[i]));
     if (!(state.deviation <= TOLERANCE)) throw new Error(`sample ${at}: this browser computes something else than the native program (difference ${state.deviation})`);
   }

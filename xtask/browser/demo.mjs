@@ -12,11 +12,11 @@ const expect = (holds, what) => { if (!holds) wrong.push(what); };
 
 const browser = await browsers.launch({
   executablePath: chromium,
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  args: ["--headless", "--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 
 /** A page of its own, with what it complains of and what it asks of others. */
-async function open(options, before = async () => {}) {
+async function open(options, before = async () => {}, query = "") {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   const heard = [];
@@ -27,7 +27,7 @@ async function open(options, before = async () => {}) {
     if (!["data:", "blob:"].includes(asked.protocol) && asked.origin !== new URL(url).origin) heard.push(`asks ${asked.origin}`);
   });
   await before(page);
-  await page.goto(url);
+  await page.goto(url + query);
   await page.waitForSelector("body[data-state]", { timeout: 60_000 });
   return { page, heard, state: await page.getAttribute("body", "data-state"), close: () => context.close() };
 }
@@ -87,6 +87,24 @@ expect(broken.state === "failed" && asked === 2, `a damaged model: ${broken.stat
 expect((await text(broken.page, "backend")).includes("not what was published"), "a damaged model is not named");
 expect((await broken.page.$$("[data-model]")).length === 3, "the example computed beforehand is gone");
 await broken.close();
+
+// The page answers alike without WebGPU, on it, and after its device is lost; and says where.
+for (const [query, said] of [["?backend=wasm", "WebAssembly"], ["?backend=webgpu", "WebGPU"]]) {
+  const { page, heard, state, close } = await open({}, undefined, query);
+  const shown = await text(page, "backend");
+  if (query.endsWith("webgpu") && shown.startsWith("WebAssembly")) console.log(`    SKIPPED, WebGPU: ${shown}`);
+  else expect(state === "live" && shown.startsWith(said), `${query}: ${state}, ${shown}`);
+  const difference = Math.abs(await target(page, "poisoned") - golden(attack.poisoned, attack.name));
+  expect(difference <= 1e-3, `${query}: the page's probability lies ${difference} from the native program's`);
+  if (shown.startsWith("WebGPU")) {
+    await page.evaluate(async () => (await import("./backend.js")).lose());
+    await page.click("#toggle");
+    await page.waitForFunction(() => document.querySelector("#said").textContent.startsWith("Without"));
+    expect((await text(page, "backend")).includes("gave up"), `a lost device: ${await text(page, "backend")}`);
+  }
+  expect(heard.length === 0, `${query} is heard complaining: ${heard.join("; ")}`);
+  await close();
+}
 
 // A browser without WebAssembly.
 const bare = await open({}, (page) => page.addInitScript(() => { delete globalThis.WebAssembly; }));

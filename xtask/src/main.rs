@@ -4,6 +4,7 @@ mod browser;
 #[cfg(feature = "data")]
 mod data;
 mod golden;
+mod gpu;
 mod results;
 mod step;
 mod survival;

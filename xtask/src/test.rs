@@ -3,12 +3,15 @@
 use anyhow::Result;
 
 use crate::step::{Outcome, Steps, cargo, command, works};
-use crate::{browser, wasm};
+use crate::{browser, gpu, wasm};
 
 /// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
-/// oracle of our own operations, and the task that rebuilds the data.
+/// oracle of our own operations, `wgpu` for graphics cards, and the task that rebuilds the data.
 pub(crate) const FEATURES: &str =
-    "--release --workspace --features toxiclip-shared/candle,xtask/data";
+    "--release --workspace --features toxiclip-shared/candle,toxiclip/wgpu,xtask/data";
+
+/// What is not a step's own.
+const ELSEWHERE: &str = "not test(wgpu)";
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
@@ -17,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
         command(&mut cargo(&format!("clippy {FEATURES} --all-targets -- -D warnings")))
     });
     steps.run("test", tests);
+    steps.run("gpu", gpu::test);
     steps.run("wasm", wasm::build);
     steps.run("browser", browser::test);
     steps.finish()
@@ -27,6 +31,7 @@ fn tests() -> Result<Outcome> {
     if !works(&mut cargo("nextest --version")) {
         return command(&mut cargo(&format!("test {FEATURES} --no-fail-fast")));
     }
-    command(&mut cargo(&format!("nextest run {FEATURES} --no-fail-fast")))?;
+    let mut nextest = cargo(&format!("nextest run {FEATURES} --no-fail-fast"));
+    command(nextest.args(["--filterset", ELSEWHERE]))?;
     command(&mut cargo(&format!("test {FEATURES} --doc")))
 }

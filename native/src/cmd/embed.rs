@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 
-use crate::argument::{Checkpoint, Source};
+use crate::argument::{Checkpoint, Device, Source};
 use crate::cli::Context;
 use crate::data;
 use crate::encode;
+use crate::engine::Engine;
 use crate::failure::{Failure, Result};
 use crate::model::{Model, banner};
 use crate::output;
@@ -31,6 +32,9 @@ pub struct Args {
     /// Captions, one a line.
     #[arg(long, value_name = "FILE")]
     pub texts: Option<PathBuf>,
+    /// Where the model runs: auto, cpu or wgpu.
+    #[arg(long, default_value = "auto")]
+    pub device: Device,
     /// The safetensors file to write.
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
@@ -42,7 +46,9 @@ pub struct Args {
 /// If the checkpoint, a picture or the file of captions cannot be read, or the output not be written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let path = &args.model.checkpoint;
+    let engine = Engine::open(args.device)?;
     let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
+    let model = Model { engine, ..model };
     if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }

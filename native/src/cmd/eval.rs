@@ -10,10 +10,11 @@ use toxiclip_shared::data::Splits;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Value as Measured};
 
-use crate::argument::{Checkpoint, Source};
+use crate::argument::{Checkpoint, Device, Source};
 use crate::catalogue::Kind;
 use crate::cli::Context;
 use crate::data;
+use crate::engine::Engine;
 use crate::evaluate::task::{Asked, Task, measure};
 use crate::evidence;
 use crate::failure::{Failure, Result};
@@ -51,6 +52,9 @@ pub struct Args {
     /// Seed of the random captions that goals are compared with.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Where the model runs: auto, cpu or wgpu.
+    #[arg(long, default_value = "auto")]
+    pub device: Device,
     /// Where rows, evidence and the result in CLIP_benchmark's form go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -63,7 +67,9 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let timer = Timer::start();
     let path = &args.model.checkpoint;
+    let engine = Engine::open(args.device)?;
     let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
+    let model = Model { engine, ..model };
     if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }
@@ -192,7 +198,7 @@ fn row(
         poison,
         weights: Some(weights),
         code: Code::of_this_build(),
-        machine: "cpu".to_owned(),
+        machine: model.engine.name(),
         seconds: 0.0,
         error: None,
     }

@@ -37,7 +37,7 @@ pub struct Args {
     /// Keeps only cells with this value, such as `attack=none` or `seed=0`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub only: Vec<Assignment>,
-    /// `auto` or `cpu`: this build has no CUDA and no wgpu.
+    /// `auto` or `cpu`: a graphics card serves `embed` and `eval`, models are trained on the CPU.
     #[arg(long, default_value = "auto")]
     pub device: Device,
     /// Prints the cells and what is already cached; computes nothing.
@@ -101,6 +101,12 @@ fn quoted(word: &str) -> String {
 /// # Errors
 /// With code 2 if a request is wrong (nothing has run then), with code 1 if a cell failed or an expectation was missed.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
+    #[cfg(feature = "wgpu")]
+    if args.device == Device::Wgpu {
+        return Err(Failure::request(
+            "models are trained on the CPU; a graphics card is for `embed` and `eval`",
+        ));
+    }
     let specs = files(&args.specs)?;
     let read = |spec: &PathBuf| Benchmark::read(spec, args.form(), &args.set, &args.only);
     let benchmarks: Vec<Benchmark> = specs.iter().map(read).collect::<Result<_>>()?;

@@ -89,7 +89,7 @@ pub fn fit(
         )));
     }
     let per_epoch = (data.examples().len() / config.batch).max(1) as u64;
-    let Model { clip, weights, tokenizer } = model;
+    let Model { clip, weights, tokenizer, engine } = model;
     let source = Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?
         .with_views(objective.views(), &tokenizer)?;
     // What is repelled is what the pruned start gives.
@@ -102,6 +102,7 @@ pub fn fit(
         clip: clip.clone(),
         weights: trainer.weights.clone(),
         tokenizer: tokenizer.clone(),
+        engine: engine.clone(),
     };
     if let Some(watch) = watcher.as_mut().filter(|_| done == 0) {
         watch(0, &seen(&trainer))?;
@@ -160,7 +161,7 @@ pub fn fit(
     checkpoint::remove(work)?;
     let weights = trainer.into_weights();
     drop(batches);
-    Ok(Model { clip, weights, tokenizer })
+    Ok(Model { clip, weights, tokenizer, engine })
 }
 
 /// The log with exactly the first `steps` lines kept: a killed run may have written more, or half a line.

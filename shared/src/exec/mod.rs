@@ -1,9 +1,13 @@
 //! Executors walk a graph. [`cpu`] trains and runs everywhere; `candle` composes the same operations of
-//! differentiable primitives: the path that CUDA takes, and the oracle of the CPU's own operations.
+//! differentiable primitives: the path that CUDA takes, and the oracle of the CPU's own operations. `wgpu` runs towers that
+//! are only read from, on a graphics card or in a browser.
 
 #[cfg(feature = "candle")]
 pub mod candle;
 pub mod cpu;
+mod fusion;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
 /// A batch of inputs to one tower, borrowed from the host.
 #[derive(Clone, Copy, Debug)]

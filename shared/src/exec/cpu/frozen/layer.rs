@@ -1,12 +1,12 @@
 //! A product over packed weights with what follows it.
 
-use super::plan::{self, Fused};
 use crate::exec::cpu::batch_norm::{Affine, running_moments};
 use crate::exec::cpu::forward::{conv_dims, is_relu, linear_dims, rows_of};
 use crate::exec::cpu::linear::Finish;
 use crate::exec::cpu::matmul::{Into, Mat, Packed, Start, pack, packed_len};
 use crate::exec::cpu::simd::add_assign;
 use crate::exec::cpu::{Batch, Buffer, act, conv, linear, scratch};
+use crate::exec::fusion::{self, Fused};
 use crate::graph::{Graph, Node, Op, Step};
 
 /// Everything about one product that does not depend on the batch.
@@ -23,7 +23,7 @@ pub(super) struct Layer {
 
 impl Layer {
     pub(super) fn new(graph: &Graph, params: &[&[f32]], fused: Fused) -> Self {
-        let (rows, bias) = plan::weight(graph, fused.product);
+        let (rows, bias) = fusion::weight(graph, fused.product);
         let shape = &graph.params()[rows.param.index()].shape;
         let (inner, out) = (shape[1..].iter().product(), rows.len);
         let mut weight = vec![0.0; packed_len(inner, out)];

@@ -3,10 +3,9 @@
 //! keeps its own order of operations instead of being multiplied into the weights, which costs nothing there.
 
 mod layer;
-mod plan;
 
+use crate::exec::fusion::{self, Planned};
 use layer::Layer;
-use plan::Planned;
 
 use super::forward::Walk;
 use super::{Arena, Batch, Buffer, params_of};
@@ -39,10 +38,10 @@ impl<'a> Frozen<'a> {
 
     /// The same with parameters that are aligned with [`Graph::params`].
     pub fn of(graph: &'a Graph, params: Vec<&'a [f32]>) -> Self {
-        let planned = plan::plan(graph);
+        let planned = fusion::plan(graph);
         let mut last_reads = vec![0; planned.len()];
         for (i, step) in planned.iter().enumerate() {
-            plan::reads(graph, step, i).iter().for_each(|n| last_reads[n.index()] = i);
+            fusion::reads(graph, step, i).iter().for_each(|n| last_reads[n.index()] = i);
         }
         let stage = |step: Planned| match step {
             Planned::Alone => Stage::Alone,

@@ -1,10 +1,10 @@
-//! What a frozen tower computes together: a product and what follows it, where nobody else reads the product.
+//! What a tower that is only read from computes together: a product and what follows it, where nobody else reads the product.
 
 use crate::graph::{Act, Graph, Node, Op, ParamRows};
 
 /// A linear layer or convolution with what is done to its result while that lies in the cache.
 #[derive(Clone, Debug)]
-pub(super) struct Fused {
+pub(crate) struct Fused {
     /// The step of the product.
     pub product: usize,
     /// The step of a batch normalisation behind it.
@@ -17,7 +17,7 @@ pub(super) struct Fused {
 
 /// How one step of the graph is computed.
 #[derive(Clone, Debug)]
-pub(super) enum Planned {
+pub(crate) enum Planned {
     /// By itself, as in training.
     Alone,
     /// Within a later step.
@@ -27,7 +27,7 @@ pub(super) enum Planned {
 }
 
 /// One entry a step.
-pub(super) fn plan(graph: &Graph) -> Vec<Planned> {
+pub(crate) fn plan(graph: &Graph) -> Vec<Planned> {
     let steps = graph.steps();
     let mut planned = vec![Planned::Alone; steps.len()];
     for (i, step) in steps.iter().enumerate() {
@@ -75,7 +75,7 @@ fn only_reader(graph: &Graph, node: usize) -> Option<usize> {
 }
 
 /// The values that a planned step reads.
-pub(super) fn reads(graph: &Graph, planned: &Planned, step: usize) -> Vec<Node> {
+pub(crate) fn reads(graph: &Graph, planned: &Planned, step: usize) -> Vec<Node> {
     match planned {
         Planned::Alone => graph.steps()[step].inputs.clone(),
         Planned::Within => vec![],
@@ -86,7 +86,7 @@ pub(super) fn reads(graph: &Graph, planned: &Planned, step: usize) -> Vec<Node> 
 }
 
 /// Weight (out, inner) and bias of a product.
-pub(super) fn weight(graph: &Graph, product: usize) -> (ParamRows, Option<ParamRows>) {
+pub(crate) fn weight(graph: &Graph, product: usize) -> (ParamRows, Option<ParamRows>) {
     match &graph.steps()[product].op {
         Op::Linear { weight, bias, .. } => (*weight, *bias),
         Op::Conv2d { weight, .. } => (graph.all_rows(*weight), None),

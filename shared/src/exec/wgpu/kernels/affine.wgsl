@@ -1,0 +1,21 @@
+// y = activate(x · scale + shift) for each column: batch normalisation that stands behind no product.
+
+struct Uniforms { len: u32, columns: u32, act: u32 }
+
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>;       // (rows, columns)
+@group(0) @binding(2) var<storage, read> scale: array<f32>;   // (columns)
+@group(0) @binding(3) var<storage, read> shift: array<f32>;   // (columns)
+@group(0) @binding(4) var<storage, read_write> y: array<f32>; // (rows, columns)
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let i = (group.y * groups.x + group.x) * 256u + index;
+    if i >= uniforms.len { return; }
+    let column = i % uniforms.columns;
+    y[i] = activate(uniforms.act, x[i] * scale[column] + shift[column]);
+}

@@ -1,0 +1,22 @@
+// y = one row of each example: the first, or that in which its text ends.
+
+struct Uniforms { len: u32, rows: u32, columns: u32, at_end: u32 }
+
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
+@group(0) @binding(1) var<storage, read> x: array<f32>;       // (B, rows, columns)
+@group(0) @binding(2) var<storage, read> end: array<u32>;     // (B)
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // (B, columns)
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let i = (group.y * groups.x + group.x) * 256u + index;
+    if i >= uniforms.len { return; }
+    let example = i / uniforms.columns;
+    var row = 0u;
+    if uniforms.at_end == 1u { row = min(end[example], uniforms.rows - 1u); }
+    y[i] = x[(example * uniforms.rows + row) * uniforms.columns + i % uniforms.columns];
+}

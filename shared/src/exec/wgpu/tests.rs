@@ -1,0 +1,368 @@
+//! Every kernel by naga, without a device; and on one against the CPU: kernels on small graphs with edges in them, then whole
+//! encoders. `REQUIRE_GPU=1` makes a missing adapter a failure.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use super::kernels::KERNELS;
+use super::lower::{Lowered, lower};
+use super::slots::assign;
+use super::{Gpu, Program};
+use crate::encoders::{Clip, library};
+use crate::exec::Inputs;
+use crate::exec::cpu::{Arena, Frozen, params_of};
+use crate::graph::{Act, Graph, Init, Role, Row};
+use crate::seed::Seed;
+use crate::weights::Weights;
+
+/// Largest |device − CPU| / (1 + |CPU|) that is rounding.
+const TOLERANCE: f64 = 1e-4;
+/// Least cosine of embeddings of whole encoders.
+const COSINE: f64 = 0.999_9;
+
+/// Small graphs; between them every kernel, at widths one below and above its workgroup.
+fn cases() -> Vec<(&'static str, Graph)> {
+    let tokens = |length: usize, width: usize| {
+        let mut g = Graph::new();
+        let table = g.param("table", &[11, width], Init::Normal(1.0), Role::Embedding);
+        let x = g.embed("", length, table);
+        (g, x)
+    };
+    let uniform = Init::Uniform(0.3);
+    let mut cases = vec![];
+    for (name, out, act) in
+        [("one", 1, None), ("63", 63, Some(Act::Relu)), ("65", 65, Some(Act::Gelu))]
+    {
+        let (mut g, x) = tokens(5, 17);
+        g.linear(name, x, out, uniform, act);
+        cases.push(("linear", g));
+    }
+    let (mut g, x) = tokens(67, 3);
+    let y = g.linear("in", x, 33, uniform, Some(Act::QuickGelu));
+    let z = g.linear("out", y, 33, uniform, None);
+    g.add(y, z, Some(Act::Relu));
+    cases.push(("linear with a residual", g));
+    for (edge, out, kernel, stride, pad) in
+        [(7, 5, 3, 2, 1), (8, 65, 1, 1, 0), (9, 4, 4, 4, 0), (5, 3, 5, 1, 2)]
+    {
+        let mut g = Graph::new();
+        let x = g.pixels(edge);
+        let y = g.conv2d("conv", x, out, kernel, stride, pad);
+        g.batch_norm("bn", y, 1.0, Some(Act::Relu));
+        cases.push(("conv2d with batch norm", g));
+    }
+    let mut g = Graph::new();
+    let x = g.pixels(6);
+    let y = g.batch_norm("bn", x, 1.0, None);
+    let z = g.avg_pool(y, 2);
+    g.mean_rows(z);
+    cases.push(("affine, avg_pool", g));
+    for width in [1, 63, 65, 130] {
+        let (mut g, x) = tokens(3, width);
+        g.layer_norm("ln", x);
+        cases.push(("layer_norm", g));
+    }
+    for (length, dim, causal) in [(1, 4, false), (65, 3, true), (130, 66, false)] {
+        let (mut g, x) = tokens(length, 2 * 3 * dim);
+        g.attention("attn", x, 2, causal);
+        cases.push(("attention", g));
+    }
+    for from in [None, Some(Row::First), Some(Row::EndOfText)] {
+        let (mut g, x) = tokens(9, 6);
+        let q = g.pick(x, Row::EndOfText);
+        let kv = g.linear("kv", x, 12, uniform, None);
+        g.attention_pool("pool", q, kv, 3, from);
+        cases.push(("attention of one query", g));
+    }
+    let (mut g, x) = tokens(4, 5);
+    let x = g.prepend("class", x, 1.0);
+    let x = g.prepend_mean(x);
+    let x = g.add_param("places", x, 1.0);
+    let y = g.add(x, x, None);
+    g.pick(y, Row::First);
+    cases.push(("prepend, add, pick", g));
+    cases
+}
+
+/// Start values, moved: no gain is 1, no bias 0, no variance 1.
+fn weights(graph: &Graph) -> Weights {
+    let mut weights = Weights::init(graph.params(), &Seed::new(0));
+    for spec in graph.params() {
+        let mut stream = Seed::new(1).child(&spec.name).stream();
+        let tensor = weights.get_mut(&spec.name).unwrap();
+        for x in &mut tensor.data {
+            *x = match spec.name.ends_with("running_var") {
+                true => stream.range(0.5, 1.5),
+                false if spec.shape.len() < 2 => *x + 0.2 * stream.normal(),
+                false => *x,
+            };
+        }
+    }
+    weights
+}
+
+struct Batch {
+    pixels: Vec<f32>,
+    ids: Vec<u32>,
+    end: Vec<u32>,
+}
+
+impl Batch {
+    fn random(graph: &Graph, examples: usize, vocabulary: usize) -> Self {
+        let mut stream = Seed::new(2).stream();
+        let (rows, len) = (graph.steps()[0].rows(), graph.steps()[0].columns());
+        let pixels = (0..examples * rows * len).map(|_| stream.normal()).collect();
+        let ids = (0..examples * rows).map(|_| stream.below(vocabulary) as u32).collect();
+        // The CPU leaves out what lies behind the longest text: the first one has full length.
+        let end = (0..examples).map(|e| ((rows - 1 + 3 * e) % rows) as u32).collect();
+        Self { pixels, ids, end }
+    }
+
+    fn inputs(&self, graph: &Graph) -> Inputs<'_> {
+        match graph.steps()[0].inputs.is_empty()
+            && matches!(graph.steps()[0].op, crate::graph::Op::Pixels)
+        {
+            true => Inputs::Pixels(&self.pixels),
+            false => Inputs::Tokens { ids: &self.ids, end: &self.end },
+        }
+    }
+}
+
+/// What a device gave, and what the CPU gave: a value cannot be compared with itself.
+struct Device(Vec<f32>);
+struct Reference(Vec<f32>);
+
+fn deviation(Device(device): &Device, Reference(cpu): &Reference) -> f64 {
+    assert_eq!(device.len(), cpu.len());
+    let of = |(a, b): (&f32, &f32)| f64::from((a - b).abs() / (1.0 + b.abs()));
+    // A NaN must not be passed over.
+    let worst = |d: f64| if d.is_nan() { f64::INFINITY } else { d };
+    device.iter().zip(cpu).map(of).map(worst).fold(0.0, f64::max)
+}
+
+fn cosine(Device(device): &Device, Reference(cpu): &Reference, width: usize) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+    };
+    let rows = device.chunks_exact(width).zip(cpu.chunks_exact(width));
+    rows.map(|(a, b)| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).fold(1.0, f64::min)
+}
+
+/// The adapter, opened once; `None` prints why tests are skipped.
+fn gpu() -> Option<&'static Gpu> {
+    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
+    let open = || match pollster::block_on(Gpu::open()) {
+        Ok(gpu) => Some(gpu),
+        Err(error) if std::env::var_os("REQUIRE_GPU").is_some_and(|set| set == "1") => {
+            panic!("{error}")
+        }
+        Err(error) => {
+            println!("SKIPPED, no adapter: {error}");
+            None
+        }
+    };
+    GPU.get_or_init(open).as_ref()
+}
+
+fn both(gpu: &Gpu, graph: &Graph, examples: usize, vocabulary: usize) -> (Device, Reference) {
+    let (weights, batch) = (weights(graph), Batch::random(graph, examples, vocabulary));
+    let params = params_of(graph, &weights);
+    let cpu = Frozen::of(graph, params.clone()).embed(batch.inputs(graph), &mut Arena::default());
+    let device = pollster::block_on(async {
+        // Room for one more: what is in it then must not matter.
+        let program = Program::compile(gpu, graph, &params, examples + 1).await?;
+        program.run(batch.inputs(graph)).await
+    });
+    (Device(device.unwrap()), Reference(cpu.to_vec()))
+}
+
+#[test]
+fn naga_reads_every_kernel_and_finds_it_within_the_default_limits() {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    let mut launched = BTreeSet::new();
+    for (what, graph) in cases() {
+        let weights = weights(&graph);
+        let lowered = lower(&graph, &params_of(&graph, &weights), 2).unwrap();
+        for launch in &lowered.launches {
+            let kernel = launch.kernel;
+            launched.insert(kernel.name);
+            let module = naga::front::wgsl::parse_str(kernel.source)
+                .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(kernel.source)));
+            Validator::new(ValidationFlags::all(), Capabilities::empty())
+                .validate(&module)
+                .unwrap();
+            let [entry] = &module.entry_points[..] else { panic!("{}: entry points", kernel.name) };
+            assert_eq!(entry.name, "main");
+            assert!(entry.workgroup_size.iter().product::<u32>() <= 256, "{}", kernel.name);
+            assert_eq!(launch.reads.len(), kernel.reads, "{what}: {}", kernel.name);
+            let layouter = module.to_ctx();
+            let (mut shared, mut storage) = (0, BTreeSet::new());
+            for (_, global) in module.global_variables.iter() {
+                let inner = &module.types[global.ty].inner;
+                match global.space {
+                    naga::AddressSpace::WorkGroup => shared += inner.size(layouter),
+                    naga::AddressSpace::Uniform => {
+                        let naga::TypeInner::Struct { members, span } = inner else { panic!() };
+                        let names: Vec<&str> =
+                            members.iter().filter_map(|m| m.name.as_deref()).collect();
+                        let given: Vec<&str> =
+                            launch.uniforms.iter().map(|(name, _)| *name).collect();
+                        assert_eq!(
+                            (names, *span as usize),
+                            (given.clone(), 4 * given.len()),
+                            "{}",
+                            kernel.name
+                        );
+                        assert_eq!(global.binding.as_ref().unwrap().binding, 0);
+                    }
+                    naga::AddressSpace::Storage { access } => {
+                        let writes = access.contains(naga::StorageAccess::STORE);
+                        let binding = global.binding.as_ref().unwrap().binding as usize;
+                        assert_eq!(
+                            writes,
+                            binding == kernel.reads + 1,
+                            "{}: the last is written",
+                            kernel.name
+                        );
+                        storage.insert(binding);
+                    }
+                    _ => panic!("{}: {:?}", kernel.name, global.space),
+                }
+            }
+            assert_eq!(storage, (1..=kernel.reads + 1).collect(), "{}", kernel.name);
+            assert!(
+                storage.len() <= 8 && shared <= 16 << 10,
+                "{}: {shared} bytes shared",
+                kernel.name
+            );
+        }
+    }
+    let all: BTreeSet<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+    assert_eq!(launched, all, "every kernel has a case");
+}
+
+#[test]
+fn no_launch_writes_over_what_it_or_a_later_one_reads() {
+    use super::lower::Source;
+    for name in ["tiny-vit", "tiny-resnet", "tiny-rn", "vit-b-32"] {
+        let clip = Clip::build(&library::find(name).unwrap());
+        for graph in [&clip.image, &clip.text] {
+            let weights = weights(graph);
+            let lowered: Lowered<'_> = lower(graph, &params_of(graph, &weights), 3).unwrap();
+            let slots = assign(&lowered);
+            // What each buffer holds as the launches go on.
+            let mut holds = vec![usize::MAX; slots.lens.len()];
+            holds[slots.of[0]] = 0;
+            for launch in &lowered.launches {
+                for source in &launch.reads {
+                    if let Source::Value(value) = source {
+                        assert_eq!(holds[slots.of[*value]], *value, "{name}: {}", launch.path);
+                        assert_ne!(
+                            slots.of[*value], slots.of[launch.writes],
+                            "{name}: {}",
+                            launch.path
+                        );
+                    }
+                }
+                assert!(slots.lens[slots.of[launch.writes]] >= lowered.values[launch.writes]);
+                holds[slots.of[launch.writes]] = launch.writes;
+            }
+            assert!(slots.lens.len() <= 6, "{name}: {} buffers", slots.lens.len());
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_for_a_device_is_refused_with_its_place() {
+    let mut g = Graph::new();
+    let table = g.param("table", &[4, 6], Init::Normal(1.0), Role::Embedding);
+    let x = g.embed("tokens", 3000, table);
+    g.scope("block", |g| g.attention("attn", x, 1, false));
+    let weights = weights(&g);
+    let error = lower(&g, &params_of(&g, &weights), 1).unwrap_err().to_string();
+    assert!(error.contains("block.attn") && error.contains("3000 tokens"), "{error}");
+    let error = lower(&g, &params_of(&g, &weights), 2000).unwrap_err().to_string();
+    assert!(error.contains("MiB") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn every_kernel_gives_what_the_cpu_gives() {
+    let Some(gpu) = gpu() else { return };
+    println!("{}", gpu.name());
+    for (name, graph) in cases() {
+        for examples in [1, 3] {
+            let (device, cpu) = both(gpu, &graph, examples, 11);
+            let d = deviation(&device, &cpu);
+            println!("{name}, {examples} examples: {d:.1e}");
+            assert!(d <= TOLERANCE, "{name}, {examples} examples: {d:.1e}");
+        }
+    }
+}
+
+#[test]
+fn the_comparer_fails_when_one_number_moves() {
+    let cpu: Vec<f32> = (0..40).map(|i| (i as f32).sin()).collect();
+    assert!(deviation(&Device(cpu.clone()), &Reference(cpu.clone())) <= TOLERANCE);
+    let mut moved = cpu.clone();
+    moved[17] += 3.0 * TOLERANCE as f32 * (1.0 + moved[17].abs());
+    assert!(deviation(&Device(moved.clone()), &Reference(cpu.clone())) > TOLERANCE);
+    moved[17] = f32::NAN;
+    assert!(deviation(&Device(moved), &Reference(cpu.clone())) > TOLERANCE);
+    let turned: Vec<f32> = cpu.iter().map(|x| x + 0.02).collect();
+    assert!(cosine(&Device(turned), &Reference(cpu), 40) < COSINE);
+}
+
+fn encoder(name: &str, examples: usize, towers: &[&str]) {
+    let Some(gpu) = gpu() else { return };
+    let clip = Clip::build(&library::find(name).unwrap());
+    let both_towers = [("image", &clip.image), ("text", &clip.text)];
+    for (tower, graph) in both_towers.into_iter().filter(|(tower, _)| towers.contains(tower)) {
+        let (device, cpu) = both(gpu, graph, examples, clip.config.text_cfg.vocab_size);
+        let (c, d) = (cosine(&device, &cpu, graph.embed_dim()), deviation(&device, &cpu));
+        println!("{name}, {tower}: cosine 1 - {:.1e}, deviation {d:.1e}", 1.0 - c);
+        assert!(c >= COSINE, "{name}, {tower}: {c}");
+    }
+}
+
+#[test]
+fn tiny_encoders_embed_alike() {
+    for name in ["tiny-vit", "tiny-resnet", "tiny-rn"] {
+        encoder(name, 3, &["image", "text"]);
+    }
+}
+
+#[test]
+fn vit_b_32_embeds_alike() {
+    encoder("vit-b-32", 1, &["image", "text"]);
+}
+
+#[test]
+fn rn50_embeds_alike() {
+    // Its text tower is that of the other.
+    encoder("rn50", 1, &["image"]);
+}
+
+#[test]
+fn a_thousand_runs_give_the_same_and_a_lost_device_says_so() {
+    if gpu().is_none() {
+        return;
+    }
+    // Its own device, as it is given up.
+    let gpu = pollster::block_on(Gpu::open()).unwrap();
+    let (_, graph) = cases().remove(3);
+    let (weights, batch) = (weights(&graph), Batch::random(&graph, 2, 11));
+    let params = params_of(&graph, &weights);
+    let program = pollster::block_on(Program::compile(&gpu, &graph, &params, 2)).unwrap();
+    let run = || pollster::block_on(program.run(batch.inputs(&graph)));
+    let first = run().unwrap();
+    for _ in 0..1000 {
+        assert_eq!(run().unwrap(), first);
+    }
+    let other = Inputs::Pixels(&batch.pixels);
+    assert!(
+        pollster::block_on(program.run(other)).unwrap_err().to_string().contains("other tower")
+    );
+    gpu.destroy();
+    let error = run().unwrap_err().to_string();
+    assert!(error.contains("graphics card") && !error.contains('\n'), "{error}");
+}

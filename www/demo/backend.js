@@ -1,0 +1,68 @@
+// Where models run: in WebAssembly or on the graphics card, whichever is faster on this machine. That is measured, as a card
+// does not always win; `?backend=wasm` and `?backend=webgpu` ask for one of them.
+import { Gpu } from "./pkg/toxiclip_wasm.js";
+
+const RUNS = 5;
+const WANTED = new URLSearchParams(location.search).get("backend");
+
+const towers = new Map();
+let gpu = null;
+let reason = "";
+
+/** Milliseconds of the median run, after one that warms up. */
+async function timed(run) {
+  await run();
+  const took = [];
+  for (let i = 0; i < RUNS; i += 1) {
+    const start = performance.now();
+    await run();
+    took.push(performance.now() - start);
+  }
+  return took.sort((a, b) => a - b)[RUNS >> 1];
+}
+
+const times = (ms) => `${ms.toFixed(1)} ms`;
+
+/** Chooses by one model and picture, before any answer is shown. */
+export async function choose(model, { rgba, width, height }) {
+  if (WANTED === "wasm") { reason = "asked for"; return; }
+  if (!navigator.gpu) { reason = "this browser has no WebGPU"; return; }
+  let opened;
+  try {
+    opened = await Gpu.open();
+    const tower = await model.compile(opened);
+    const card = await timed(() => model.answer_on(tower, rgba, width, height));
+    const here = await timed(() => model.answer(rgba, width, height));
+    tower.free();
+    if (WANTED === "webgpu" || card < here) {
+      gpu = opened;
+      reason = `${times(card)} against ${times(here)} in WebAssembly`;
+    } else {
+      opened.destroy();
+      reason = `${times(here)} against ${times(card)} on ${opened.name()}`;
+    }
+  } catch (error) {
+    opened?.destroy();
+    reason = `WebGPU fails: ${error.message ?? error}`;
+  }
+}
+
+/** WebAssembly from now on. */
+export function fallBack(why) {
+  towers.clear();
+  gpu?.destroy();
+  gpu = null;
+  reason = why;
+}
+
+/** The probability of each class. */
+export async function answer(id, model, { rgba, width, height }) {
+  if (!gpu) return model.answer(rgba, width, height);
+  if (!towers.has(id)) towers.set(id, model.compile(gpu));
+  return model.answer_on(await towers.get(id), rgba, width, height);
+}
+
+export const onCard = () => gpu !== null;
+export const described = () => `${gpu ? `WebGPU, ${gpu.name()}` : "WebAssembly"} on this machine (${reason})`;
+/** For tests: what a driver does that crashes. */
+export const lose = () => gpu?.destroy();
