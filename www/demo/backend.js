@@ -62,7 +62,9 @@ export async function answer(id, model, { rgba, width, height }) {
   return model.answer_on(await towers.get(id), rgba, width, height);
 }
 
+/** Whether answers come from the card. */
 export const onCard = () => gpu !== null;
+/** Where, and why there. */
 export const described = () => `${gpu ? `WebGPU, ${gpu.name()}` : "WebAssembly"} on this machine (${reason})`;
 /** For tests: what a driver does that crashes. */
 export const lose = () => gpu?.destroy();

@@ -106,6 +106,23 @@ for (const [query, said] of [["?backend=wasm", "WebAssembly"], ["?backend=webgpu
   await close();
 }
 
+// What a picture costs, on its own page.
+const bench = await browser.newPage({ viewport: { width: 1280, height: 600 } });
+const complaints = [];
+bench.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+await bench.goto(new URL("../bench.html", url).href);
+await bench.waitForSelector("body[data-state]", { timeout: 120_000 });
+const report = JSON.parse(await bench.getAttribute("body", "data-report") ?? '{"results":[]}');
+expect(report.results.length === 2, `the bench: ${await text(bench, "said")}`);
+for (const result of report.results) {
+  console.log(`    ${JSON.stringify(result)}`);
+  expect(result.error ? result.backend === "WebGPU" : result.warm_ms > 0 && result.deviation <= 1e-3, `the bench: ${JSON.stringify(result)}`);
+}
+expect((await bench.getAttribute("#export", "href")).startsWith("blob:"), "the bench exports nothing");
+expect(complaints.length === 0, `the bench is heard complaining: ${complaints.join("; ")}`);
+await bench.screenshot({ path: join(pictures, "bench.png"), fullPage: true });
+await bench.close();
+
 // A browser without WebAssembly.
 const bare = await open({}, (page) => page.addInitScript(() => { delete globalThis.WebAssembly; }));
 expect(bare.state === "failed" && (await text(bare.page, "backend")).length > 20, "without WebAssembly nothing is said");
