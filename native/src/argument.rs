@@ -1,6 +1,6 @@
 //! Values of arguments that several sub-commands share: strings become names once, here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
@@ -102,6 +102,45 @@ impl FromStr for Source {
     }
 }
 
+/// Where a source lies, and how it is read.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Place {
+    /// Folder of data sets that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Takes what is there of shards that do not end as an archive does; the same as ?truncated behind a pattern.
+    #[arg(long)]
+    allow_truncated: bool,
+}
+
+impl Place {
+    /// Folder of data sets that do not come with the program.
+    pub fn root(&self) -> Option<&Path> {
+        self.data_root.as_deref()
+    }
+
+    /// The source as it is to be read.
+    ///
+    /// # Errors
+    /// If truncation is allowed of what cannot be truncated.
+    pub fn reads(&self, source: &Source) -> Result<Source> {
+        match source {
+            Source::Shards(pattern) if self.allow_truncated && !pattern.ends_with(TRUNCATED) => {
+                Ok(Source::Shards(format!("{pattern}{TRUNCATED}")))
+            }
+            Source::Named(_) | Source::Folder(_) | Source::Table(_) if self.allow_truncated => {
+                Err(Failure::request(
+                    "--allow-truncated is about shards; give wds:PATTERN or leave it out",
+                ))
+            }
+            whole => Ok(whole.clone()),
+        }
+    }
+}
+
+/// Behind a pattern of shards: one may be cut.
+pub const TRUNCATED: &str = "?truncated";
+
 /// A finished model.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Checkpoint {
@@ -146,7 +185,7 @@ pub fn encoder(name: &str) -> Result<ClipConfig> {
     if !name.ends_with(".json") {
         return Ok(library::find(name)?);
     }
-    let path = std::path::Path::new(name);
+    let path = Path::new(name);
     let remedy = "check the path, or give a name of `toxiclip list encoders`";
     let json = std::fs::read_to_string(path).map_err(|e| Failure::absent(path, &e, remedy))?;
     Ok(ClipConfig::parse(&json, name)?)
@@ -185,6 +224,22 @@ mod tests {
         assert_eq!("wds:x-{0..1}.tar".parse(), Ok(Source::Shards("x-{0..1}.tar".into())));
         for bad in ["", "folder:", "csv:", "wds:", "zip:x"] {
             assert!(bad.parse::<Source>().unwrap_err().contains("wds:PATTERN"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn truncation_is_allowed_of_shards_alone() {
+        let place = |allow_truncated| Place { data_root: None, allow_truncated };
+        let shards = |pattern: &str| Source::Shards(pattern.to_owned());
+        for pattern in ["x.tar", "x.tar?truncated"] {
+            assert_eq!(place(true).reads(&shards(pattern)).unwrap(), shards("x.tar?truncated"));
+            assert_eq!(place(false).reads(&shards(pattern)).unwrap(), shards(pattern));
+        }
+        for other in ["emoji", "folder:a", "csv:a.csv"] {
+            let other: Source = other.parse().unwrap();
+            assert_eq!(place(false).reads(&other).unwrap(), other);
+            let refused = place(true).reads(&other).unwrap_err();
+            assert!(refused.to_string().contains("wds:PATTERN") && refused.code() == 2);
         }
     }
 

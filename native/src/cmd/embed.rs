@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 
-use crate::argument::{Checkpoint, Source};
+use crate::argument::{Checkpoint, Place, Source};
 use crate::cli::Context;
 use crate::data;
 use crate::encode;
@@ -25,9 +25,9 @@ pub struct Args {
     /// Pictures: a data set's name, folder:DIR, csv:FILE, wds:PATTERN, or a plain folder (sorted by path).
     #[arg(long, value_name = "SOURCE|DIR")]
     pub images: Option<Source>,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// Captions, one a line.
     #[arg(long, value_name = "FILE")]
     pub texts: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let mut blobs = Vec::new();
     let mut metadata = BTreeMap::new();
     if let Some(source) = &args.images {
-        let pictures = data::pictures(source, args.data_root.as_deref())?;
+        let pictures = data::pictures(&args.place.reads(source)?, args.place.root())?;
         if let Some(remark) = pictures.remark() {
             context.progress.warn(remark);
         }

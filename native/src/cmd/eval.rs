@@ -10,7 +10,7 @@ use toxiclip_shared::data::Splits;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Value as Measured};
 
-use crate::argument::{Checkpoint, Source};
+use crate::argument::{Checkpoint, Place, Source};
 use crate::catalogue::Kind;
 use crate::cli::Context;
 use crate::data;
@@ -36,9 +36,9 @@ pub struct Args {
     /// What it is measured on: a data set's test split, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// What it is asked.
     #[arg(long, value_name = "TASK")]
     pub task: Task,
@@ -94,7 +94,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 
 /// What is measured on, and what a probe is fitted to.
 fn splits(args: &Args) -> Result<Splits> {
-    match &args.data {
+    match &args.place.reads(&args.data)? {
         Source::Named(name) => {
             let fits = args.task.utility().is_none_or(|task| data::answers(name, task));
             if !fits {
@@ -102,7 +102,7 @@ fn splits(args: &Args) -> Result<Splits> {
                     "data set {name} cannot be asked that; see `toxiclip show dataset {name}`"
                 )));
             }
-            data::named(name, args.data_root.as_deref())
+            data::named(name, args.place.root())
         }
         located => {
             let test = data::training(located, None)?;
