@@ -3,6 +3,7 @@
 mod browser;
 #[cfg(feature = "data")]
 mod data;
+mod fuzz;
 mod golden;
 mod results;
 mod step;
@@ -38,6 +39,14 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Look for files on which a reader panics, hangs or says more than one line; needs a C++ compiler.
+    Fuzz {
+        /// How long at each target.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+        /// Names of targets; all of them if there is none.
+        targets: Vec<String>,
+    },
     /// Write docs/triggers.md: what JPEG, resizing and cropping leave of every trigger.
     Survival,
     /// Build the site with its demos: the wasm module, models trained by the pipeline, and the static pages; serve it here.
@@ -62,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test => test::run(),
         Task::Data { check } => data_task(check),
         Task::Golden { check } => golden::run(check),
+        Task::Fuzz { seconds, targets } => fuzz::run(seconds, &targets),
         Task::Survival => survival::run(),
         Task::Www { release } => www::run(release),
         Task::Glue { module, out } => www::glue(&module, &out),
