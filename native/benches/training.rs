@@ -82,7 +82,7 @@ fn batches(c: &mut Criterion) {
         let mut step = 0;
         c.bench_function(&format!("augmented batch of 128 at {size} px"), |b| {
             b.iter(|| {
-                source.fill(step, &mut batch);
+                source.fill(step, &mut batch).unwrap_or_else(|e| panic!("{e}"));
                 step += 1;
             });
         });

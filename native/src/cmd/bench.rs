@@ -233,10 +233,11 @@ fn time_pipeline(clip: &Clip, args: &Args, seed: &Seed) -> Result<Times> {
     let config = TrainConfig { batch: args.batch, ..TrainConfig::default() };
     let size = clip.config.vision_cfg.image_size;
     let source = Batches::new(&*data, size, &tokenizer, &config, seed)?;
-    let mut batches = Ahead::new(source, 0, STEPS);
+    let mut batches = Ahead::new(source, 0, STEPS)?;
     let mut trainer = Trainer::new(clip, weights, &config, STEPS);
     time(args.iters, || {
-        let (outcome, waited) = batches.step(|batch| trainer.step(batch));
+        let (outcome, waited) =
+            batches.step(|batch| trainer.step(batch)).map_err(toxiclip_shared::Error::request)?;
         outcome.map(|_| waited)
     })
 }

@@ -90,7 +90,8 @@ pub fn fit(
     }
     let per_epoch = (data.examples().len() / config.batch).max(1) as u64;
     let Model { clip, weights, tokenizer } = model;
-    let source = Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?
+    let pictures = (data, clip.config.vision_cfg.image_size);
+    let source = Batches::within(lab.picture_memory, pictures, &tokenizer, config, seed)?
         .with_views(objective.views(), &tokenizer)?;
     // What is repelled is what the pruned start gives.
     let mut trainer = Trainer::new(clip.clone(), weights, config, total)
@@ -109,12 +110,12 @@ pub fn fit(
     let mut log = open_log(&work.join("train.jsonl"), done)?;
     let stage = lab.progress.stage(format!("train {}", data.name()), total, "steps");
     stage.resume_at(done);
-    let mut batches = Ahead::new(source, done, total);
+    let mut batches = Ahead::new(source, done, total)?;
     let (mut waited, mut spent) = (0.0, 0.0);
     while trainer.steps_done() < total {
         let timer = Timer::start();
         let step = trainer.steps_done();
-        let (outcome, data_seconds) = batches.step(|batch| trainer.step(batch));
+        let (outcome, data_seconds) = batches.step(|batch| trainer.step(batch))?;
         let outcome = match outcome {
             Err(e @ Error::NotFinite { .. }) => {
                 log.flush().map_err(|e| Failure::io(work, &e))?;

@@ -82,7 +82,9 @@ pub fn tamper(
     let mut batches: [Batch; 4] = Default::default();
     for step in 0..total {
         let timer = Timer::start();
-        sources.iter_mut().zip(&mut batches).for_each(|(source, batch)| source.fill(step, batch));
+        for (source, batch) in sources.iter_mut().zip(&mut batches) {
+            source.fill(step, batch)?;
+        }
         let data_seconds = timer.seconds();
         let loss = tampering.step(&batches, step, total)?;
         let record = StepRecord {
