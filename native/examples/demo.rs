@@ -24,7 +24,11 @@ fn main() -> Result<()> {
     let mut plan = Plan::new(&benchmark, None)?;
     let stages = Stages {
         store: Store::open(Some(Store::default_dir()?))?,
-        lab: Lab { progress: Progress::on_stderr(), interrupt: Interrupt::install()? },
+        lab: Lab {
+            progress: Progress::on_stderr(),
+            interrupt: Interrupt::install()?,
+            picture_memory: u64::MAX,
+        },
         prepared: Prepared::default(),
     };
     plan.arm(&stages)?;

@@ -1,6 +1,6 @@
 //! Values of arguments that several sub-commands share: strings become names once, here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
@@ -53,13 +53,16 @@ impl FromStr for Assignment {
 /// Where the work runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
-    /// The best that this build has.
+    /// The CPU: another device is taken where it is named, as its sums are in another order.
     #[default]
     Auto,
     /// Own operations on all threads.
     Cpu,
-    /// A graphics card, for what only reads a model.
-    #[cfg(feature = "wgpu")]
+    /// candle's operations on the CPU: what a GPU would compute, slowly.
+    Candle,
+    /// candle's operations on a GPU, 0 being the first.
+    Cuda(usize),
+    /// Our kernels on any graphics card, for what only reads a model.
     Wgpu,
 }
 
@@ -67,17 +70,15 @@ impl FromStr for Device {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split(':').next() {
-            Some("auto") if text == "auto" => Ok(Self::Auto),
-            Some("cpu") if text == "cpu" => Ok(Self::Cpu),
-            #[cfg(feature = "wgpu")]
-            Some("wgpu") if text == "wgpu" => Ok(Self::Wgpu),
-            #[cfg(not(feature = "wgpu"))]
-            Some("wgpu") => {
-                Err("this build has no wgpu; build it with `--features wgpu`".to_owned())
-            }
-            Some("cuda") => Err("this build has no cuda; use `auto` or `cpu`".to_owned()),
-            _ => Err("expected auto, cpu, cuda[:N] or wgpu".to_owned()),
+        let expected = "expected auto, cpu, cuda[:N], wgpu or candle";
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("auto", "") => Ok(Self::Auto),
+            ("cpu", "") => Ok(Self::Cpu),
+            ("candle", "") => Ok(Self::Candle),
+            ("cuda", "") => Ok(Self::Cuda(0)),
+            ("cuda", ordinal) => ordinal.parse().map(Self::Cuda).map_err(|_| expected.to_owned()),
+            ("wgpu", "") => Ok(Self::Wgpu),
+            _ => Err(expected.to_owned()),
         }
     }
 }
@@ -108,6 +109,45 @@ impl FromStr for Source {
         }
     }
 }
+
+/// Where a source lies, and how it is read.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Place {
+    /// Folder of data sets that do not come with the program.
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Takes what is there of shards that do not end as an archive does; the same as ?truncated behind a pattern.
+    #[arg(long)]
+    allow_truncated: bool,
+}
+
+impl Place {
+    /// Folder of data sets that do not come with the program.
+    pub fn root(&self) -> Option<&Path> {
+        self.data_root.as_deref()
+    }
+
+    /// The source as it is to be read.
+    ///
+    /// # Errors
+    /// If truncation is allowed of what cannot be truncated.
+    pub fn reads(&self, source: &Source) -> Result<Source> {
+        match source {
+            Source::Shards(pattern) if self.allow_truncated && !pattern.ends_with(TRUNCATED) => {
+                Ok(Source::Shards(format!("{pattern}{TRUNCATED}")))
+            }
+            Source::Named(_) | Source::Folder(_) | Source::Table(_) if self.allow_truncated => {
+                Err(Failure::request(
+                    "--allow-truncated is about shards; give wds:PATTERN or leave it out",
+                ))
+            }
+            whole => Ok(whole.clone()),
+        }
+    }
+}
+
+/// Behind a pattern of shards: one may be cut.
+pub const TRUNCATED: &str = "?truncated";
 
 /// A finished model.
 #[derive(Clone, Debug, clap::Args)]
@@ -153,7 +193,7 @@ pub fn encoder(name: &str) -> Result<ClipConfig> {
     if !name.ends_with(".json") {
         return Ok(library::find(name)?);
     }
-    let path = std::path::Path::new(name);
+    let path = Path::new(name);
     let remedy = "check the path, or give a name of `toxiclip list encoders`";
     let json = std::fs::read_to_string(path).map_err(|e| Failure::absent(path, &e, remedy))?;
     Ok(ClipConfig::parse(&json, name)?)
@@ -182,16 +222,35 @@ mod tests {
     }
 
     #[test]
-    fn devices_and_sources_say_what_this_build_lacks() {
+    fn devices_and_sources_say_what_they_expect() {
         assert_eq!("auto".parse(), Ok(Device::Auto));
-        assert!("cuda:1".parse::<Device>().unwrap_err().contains("no cuda"));
-        assert!("cpu:1".parse::<Device>().is_err() && "tpu".parse::<Device>().is_err());
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        assert_eq!("cuda:1".parse(), Ok(Device::Cuda(1)));
+        for bad in ["cpu:1", "tpu", "cuda:x", "wgpu:1", ""] {
+            assert!(bad.parse::<Device>().is_err(), "{bad}");
+        }
         assert_eq!("emoji".parse(), Ok(Source::Named("emoji".into())));
         assert_eq!("folder:a/b".parse(), Ok(Source::Folder("a/b".into())));
         assert_eq!("csv:a/b.csv".parse(), Ok(Source::Table("a/b.csv".into())));
         assert_eq!("wds:x-{0..1}.tar".parse(), Ok(Source::Shards("x-{0..1}.tar".into())));
         for bad in ["", "folder:", "csv:", "wds:", "zip:x"] {
             assert!(bad.parse::<Source>().unwrap_err().contains("wds:PATTERN"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn truncation_is_allowed_of_shards_alone() {
+        let place = |allow_truncated| Place { data_root: None, allow_truncated };
+        let shards = |pattern: &str| Source::Shards(pattern.to_owned());
+        for pattern in ["x.tar", "x.tar?truncated"] {
+            assert_eq!(place(true).reads(&shards(pattern)).unwrap(), shards("x.tar?truncated"));
+            assert_eq!(place(false).reads(&shards(pattern)).unwrap(), shards(pattern));
+        }
+        for other in ["emoji", "folder:a", "csv:a.csv"] {
+            let other: Source = other.parse().unwrap();
+            assert_eq!(place(false).reads(&other).unwrap(), other);
+            let refused = place(true).reads(&other).unwrap_err();
+            assert!(refused.to_string().contains("wds:PATTERN") && refused.code() == 2);
         }
     }
 

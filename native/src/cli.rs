@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use crate::argument::Device;
 use crate::cmd;
+use crate::executor;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
+use crate::machine::Machine;
 use crate::output;
 use crate::progress::Progress;
 use crate::store::Store;
@@ -55,6 +58,18 @@ struct Common {
     /// Folder of finished stages, or `none` [default: `$XDG_CACHE_HOME/toxiclip`, `~/.cache/toxiclip`].
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Where trainings and embeddings are computed: auto, cpu, cuda[:N], wgpu (embeddings alone) or candle; auto is the CPU.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DEVICE",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    device: Device,
+    /// Memory for the pictures of a training, in MiB; more are read again in every epoch [default: half of the machine's].
+    #[arg(long, global = true, value_name = "MIB")]
+    picture_memory: Option<u64>,
 }
 
 /// What a sub-command may use besides its own arguments.
@@ -65,6 +80,7 @@ pub struct Context {
     /// Bars and log lines.
     pub progress: Progress,
     cache: Option<PathBuf>,
+    picture_memory: u64,
 }
 
 impl Context {
@@ -75,7 +91,13 @@ impl Context {
             .num_threads(threads)
             .build_global()
             .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
-        Ok(Self { threads, progress: Progress::on_stderr(), cache: common.cache })
+        executor::choose(common.device)?;
+        let picture_memory = match common.picture_memory {
+            Some(mebibytes) => mebibytes.saturating_mul(1 << 20),
+            None => Machine::of_this_process().memory_bytes.map_or(u64::MAX, |all| all / 2),
+        };
+        let progress = Progress::on_stderr();
+        Ok(Self { threads, progress, cache: common.cache, picture_memory })
     }
 
     /// Takes over Ctrl-C, once; for sub-commands that ask the flag between steps. The others just end.
@@ -91,7 +113,8 @@ impl Context {
     /// # Errors
     /// If it was taken over before.
     pub fn lab(&self) -> Result<Lab> {
-        Ok(Lab { progress: self.progress.clone(), interrupt: self.interrupt()? })
+        let (progress, picture_memory) = (self.progress.clone(), self.picture_memory);
+        Ok(Lab { progress, interrupt: self.interrupt()?, picture_memory })
     }
 
     /// The cache folder, or `None` under `--cache none`.
@@ -99,11 +122,13 @@ impl Context {
     /// # Errors
     /// If the system names no folder for caches.
     pub fn cache_dir(&self) -> Result<Option<PathBuf>> {
-        match &self.cache {
-            Some(dir) if dir.as_os_str() == "none" => Ok(None),
-            Some(dir) => Ok(Some(dir.clone())),
-            None => Store::default_dir().map(Some),
-        }
+        let dir = match &self.cache {
+            Some(dir) if dir.as_os_str() == "none" => return Ok(None),
+            Some(dir) => dir.clone(),
+            None => Store::default_dir()?,
+        };
+        let shelf = executor::chosen().shelf();
+        Ok(Some(shelf.map_or_else(|| dir.clone(), |shelf| dir.join(shelf))))
     }
 
     /// Opens the cache; its notices step around the bars.

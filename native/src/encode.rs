@@ -1,5 +1,4 @@
-//! Embeddings of pictures and captions, L2-normalised unless it says raw, in input order. On the CPU, batch size and
-//! threads change no bit.
+//! Embeddings of pictures and captions, L2-normalised unless it says raw, in input order. Batch size and threads change no bit.
 
 use std::borrow::Cow;
 
@@ -10,6 +9,7 @@ use toxiclip_shared::exec::cpu::contrastive::normalize;
 use toxiclip_shared::exec::cpu::{Arena, Frozen};
 use toxiclip_shared::image::{Image, Normalize, OPENAI};
 
+use crate::executor::{self, Tower};
 use crate::failure::Result;
 use crate::model::Model;
 use crate::prepared::{Tokens, picture};
@@ -63,14 +63,14 @@ fn embed_batches<'a, T>(
     load: impl Fn(&'a [T]) -> Result<Cow<'a, [Image]>>,
     finish: Finish,
 ) -> Result<Vec<f32>> {
-    let mut tower = model.engine.tower(&model.clip.image, &model.weights)?;
-    let dim = model.clip.config.embed_dim;
+    let mut tower = Tower::new(executor::chosen(), &model.clip.image, &model.weights)?;
     let mut pixels = Vec::new();
-    let mut out = Vec::with_capacity(all.len() * dim);
+    let mut out = Vec::with_capacity(all.len() * model.clip.config.embed_dim);
     for part in all.chunks(BATCH) {
         pixels.clear();
         load(part)?.iter().for_each(|image| image.write_pixels(&OPENAI, &mut pixels));
-        out.extend(tower.embed(Inputs::Pixels(&pixels), |raw| finish(raw, dim))?);
+        let embeddings = tower.embed(Inputs::Pixels(&pixels))?;
+        out.extend(finish(&embeddings, model.clip.config.embed_dim));
     }
     Ok(out)
 }
@@ -85,9 +85,9 @@ pub fn colours(model: &Model, tower: &Frozen<'_>, pictures: &[f32]) -> Vec<f32> 
     for part in pictures.chunks(BATCH * each) {
         let channels = part.iter().enumerate();
         let pixels: Vec<f32> = channels.map(|(i, x)| (x - mean[i % 3]) / std[i % 3]).collect();
-        let raw = tower.embed(Inputs::Pixels(&pixels), &mut arena);
-        out.extend(unit(&raw, model.clip.config.embed_dim));
-        arena.give(raw);
+        let embeddings = tower.embed(Inputs::Pixels(&pixels), &mut arena);
+        out.extend(unit(&embeddings, model.clip.config.embed_dim));
+        arena.give(embeddings);
     }
     out
 }
@@ -103,13 +103,14 @@ pub fn texts(model: &Model, texts: &[String]) -> Result<Vec<f32>> {
 /// Embeds captions that are token ids of the model's own vocabulary: (N, D).
 ///
 /// # Errors
-/// If the device was lost.
+/// If the device refuses an operation.
 pub fn tokens(model: &Model, tokens: &Tokens) -> Result<Vec<f32>> {
-    let (length, dim) = (model.clip.config.text_cfg.context_length, model.clip.config.embed_dim);
-    let mut tower = model.engine.tower(&model.clip.text, &model.weights)?;
-    let mut out = Vec::with_capacity(tokens.end.len() * dim);
+    let length = model.clip.config.text_cfg.context_length;
+    let mut tower = Tower::new(executor::chosen(), &model.clip.text, &model.weights)?;
+    let mut out = Vec::with_capacity(tokens.end.len() * model.clip.config.embed_dim);
     for (ids, end) in tokens.ids.chunks(BATCH * length).zip(tokens.end.chunks(BATCH)) {
-        out.extend(tower.embed(Inputs::Tokens { ids, end }, |raw| unit(raw, dim))?);
+        let embeddings = tower.embed(Inputs::Tokens { ids, end })?;
+        out.extend(unit(&embeddings, model.clip.config.embed_dim));
     }
     Ok(out)
 }

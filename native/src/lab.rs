@@ -13,6 +13,8 @@ pub struct Lab {
     pub progress: Progress,
     /// Raised by Ctrl-C.
     pub interrupt: Interrupt,
+    /// Bytes of decoded pictures that a training may keep; no bit depends on it.
+    pub picture_memory: u64,
 }
 
 impl Lab {

@@ -9,7 +9,6 @@ use toxiclip_shared::seed::Seed;
 use toxiclip_shared::text::{CLIP_SIZE, Tokenizer};
 use toxiclip_shared::weights::Weights;
 
-use crate::engine::Engine;
 use crate::failure::{Failure, Result};
 
 /// Everything that is needed to embed pictures and captions.
@@ -21,15 +20,13 @@ pub struct Model {
     pub weights: Weights,
     /// Captions to ids.
     pub tokenizer: Tokenizer,
-    /// What it embeds with; training is the CPU's.
-    pub engine: Engine,
 }
 
 impl Model {
     /// A model with start values drawn from `seed`.
     pub fn init(clip: Clip, tokenizer: Tokenizer, seed: &Seed) -> Self {
         let weights = Weights::init(&clip.params(), seed);
-        Self { clip, weights, tokenizer, engine: Engine::Cpu }
+        Self { clip, weights, tokenizer }
     }
 
     /// A model with start values that is to be trained on `data`: with CLIP's vocabulary where the encoder has it, else with
@@ -84,9 +81,7 @@ impl Model {
         let loaded = checkpoint::load(path, encoder)?;
         let tokenizer = tokenizer(&loaded.clip.config, loaded.tokenizer.as_deref())
             .map_err(|e| e.during(path.display()))?;
-        let model =
-            Self { clip: loaded.clip, weights: loaded.weights, tokenizer, engine: Engine::Cpu };
-        Ok((model, loaded.provenance))
+        Ok((Self { clip: loaded.clip, weights: loaded.weights, tokenizer }, loaded.provenance))
     }
 }
 

@@ -25,6 +25,7 @@ import scipy.io
 import torchvision
 import webdataset
 from PIL import Image
+from pycocotools.coco import COCO
 
 ROOT = pathlib.Path(__file__).with_suffix("")
 
@@ -297,9 +298,55 @@ def karpathy():
         write(ROOT / f"karpathy/{name}.json", json.dumps(expected, indent=1) + "\n")
 
 
+# --- Flickr30k as its authors hand it out --------------------------------------------------------------------------
+
+def token_file():
+    folder, lines = ROOT / "token/flickr30k", []
+    for i, name in enumerate([3000, 1000092795, 1000268201]):  # names sort as text
+        flat(folder / f"flickr30k-images/{name}.jpg", (70 * i, 9, 200), quality=95)
+        lines += [f"{name}.jpg#{k}\tPicture {i} , seen \" {k} \" times .{' ' * (k == 2)}\n" for k in range(5)]
+    write(folder / "results_20130124.token", "".join(lines))
+    data = torchvision.datasets.Flickr30k(folder / "flickr30k-images", folder / "results_20130124.token")
+    rows = [[f"flickr30k-images/{name}", captions] for name, (_, captions) in zip(data.ids, data)]
+    write(ROOT / "token/expected.json", json.dumps(rows, indent=1) + "\n")
+
+
+# --- COCO's own annotations ------------------------------------------------------------------------------------------
+
+def annotations():
+    folder = ROOT / "coco/coco"
+    names = [(1, "person"), (3, "car"), (18, "dog"), (90, "toothbrush")]  # numbers with gaps, as there
+    categories = [{"supercategory": "thing", "id": number, "name": name} for number, name in names]
+    objects = {"train": [[18], [18, 18], [1, 18], [], [90]], "val": [[3, 3, 3], [1]]}
+    expected = {}
+    for split, all_of_it in objects.items():
+        name = f"{split}2017"
+        images, captions, instances = [], [], []
+        for i, of in enumerate(all_of_it):
+            number = 900 - 37 * i  # not ascending
+            file = f"{number:012}.jpg"
+            images.append({"license": 3, "file_name": file, "height": 3, "width": 4, "id": number})
+            captions += [{"image_id": number, "id": 1000 * i + 7 * (5 - k), "caption": f"Picture {i}, said {k} times.{' ' * k}"} for k in range(5 + i % 2)]
+            instances += [{"segmentation": {"counts": [1, 2], "size": [3, 4]} if crowd else [[0.5, 1, 2, 2, 1, 0.5]], "area": 1.5, "iscrowd": crowd,
+                           "image_id": number, "bbox": [0, 0, 1.5, 2], "category_id": c, "id": 100 * i + k}
+                          for k, c in enumerate(of) for crowd in [int(k == 2)]]
+            flat(folder / name / file, (40 * i, 90, 200), quality=95)
+        head = {"info": {"year": 2017}, "licenses": [], "images": images}
+        write(folder / f"annotations/captions_{name}.json", json.dumps({**head, "annotations": captions}))
+        write(folder / f"annotations/instances_{name}.json", json.dumps({**head, "annotations": instances, "categories": categories}))
+        said, seen = (COCO(folder / f"annotations/{kind}_{name}.json") for kind in ("captions", "instances"))
+        rows = []
+        for number in sorted(said.imgs):
+            texts = [a["caption"].strip() for a in sorted(said.imgToAnns[number], key=lambda a: a["id"])]
+            classes = {seen.cats[a["category_id"]]["name"] for a in seen.imgToAnns[number]}
+            rows.append([f"{name}/{said.imgs[number]['file_name']}", texts, classes.pop() if len(classes) == 1 else None])
+        expected[split] = rows
+    write(ROOT / "coco/expected.json", json.dumps(expected, indent=1) + "\n")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
-    for part in (imagenet, cifar, pets, pairs, shards, karpathy):
+    for part in (imagenet, cifar, pets, pairs, shards, karpathy, token_file, annotations):
         part()
 
 

@@ -1,8 +1,10 @@
 //! Tasks of the repository: `cargo xtask --help`. A task is a file and one variant here.
 
 mod browser;
+mod cuda;
 #[cfg(feature = "data")]
 mod data;
+mod fuzz;
 mod golden;
 mod gpu;
 mod results;
@@ -39,6 +41,14 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Look for files on which a reader panics, hangs or says more than one line; needs a C++ compiler.
+    Fuzz {
+        /// How long at each target.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+        /// Names of targets; all of them if there is none.
+        targets: Vec<String>,
+    },
     /// Write docs/triggers.md: what JPEG, resizing and cropping leave of every trigger.
     Survival,
     /// Build the site with its demos: the wasm module, models trained by the pipeline, and the static pages; serve it here.
@@ -50,6 +60,8 @@ enum Task {
     /// The glue of a wasm module, for `www`.
     #[command(hide = true)]
     Glue { module: PathBuf, out: PathBuf },
+    /// Check that the program compiles for NVIDIA's GPUs; a compiler of their kernels is fetched from PyPI if there is none.
+    CheckCuda,
     /// Recompute every published row from its evidence, and compare README's tables with them.
     CheckResults {
         /// Bring README up to date; with a folder that `toxiclip run` wrote, or a folder of such, publish that first.
@@ -63,9 +75,11 @@ fn main() -> anyhow::Result<()> {
         Task::Test => test::run(),
         Task::Data { check } => data_task(check),
         Task::Golden { check } => golden::run(check),
+        Task::Fuzz { seconds, targets } => fuzz::run(seconds, &targets),
         Task::Survival => survival::run(),
         Task::Www { release } => www::run(release),
         Task::Glue { module, out } => www::glue(&module, &out),
+        Task::CheckCuda => cuda::check(),
         Task::CheckResults { update } => results::run(update),
     }
 }

@@ -8,7 +8,7 @@ use crate::{browser, gpu, wasm};
 /// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
 /// oracle of our own operations, `wgpu` for graphics cards, and the task that rebuilds the data.
 pub(crate) const FEATURES: &str =
-    "--release --workspace --features toxiclip-shared/candle,toxiclip/wgpu,xtask/data";
+    "--release --workspace --features toxiclip/candle,toxiclip/wgpu,xtask/data";
 
 /// What is not a step's own.
 const ELSEWHERE: &str = "not test(wgpu)";

@@ -1,7 +1,5 @@
 //! `toxiclip bench`: how fast one thing runs here.
 
-use std::path::PathBuf;
-
 use rayon::prelude::*;
 use toxiclip_shared::data::emoji;
 use toxiclip_shared::encoders::Clip;
@@ -12,7 +10,7 @@ use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::weights::Weights;
 
-use crate::argument::Source;
+use crate::argument::{Place, Source};
 use crate::cli::Context;
 use crate::data;
 use crate::failure::{Failure, Result};
@@ -39,9 +37,9 @@ pub struct Args {
     /// The pictures of `decode`: a data set's name, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE", required_if_eq("what", "decode"))]
     pub data: Option<Source>,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,
@@ -212,7 +210,7 @@ fn time_tower(
 /// As evaluation reads pictures, batch after batch and around again at the end.
 fn time_decode(clip: &Clip, args: &Args) -> Result<Times> {
     let source = args.data.as_ref().ok_or_else(|| Failure::request("decode needs --data"))?;
-    let data = data::pictures(source, args.data_root.as_deref())?;
+    let data = data::pictures(&args.place.reads(source)?, args.place.root())?;
     let (size, all) = (clip.config.vision_cfg.image_size, data.examples().len());
     let mut next = 0;
     time(args.iters, || {
@@ -231,14 +229,15 @@ fn time_pipeline(clip: &Clip, args: &Args, seed: &Seed) -> Result<Times> {
         let rows = data.examples().len();
         return Err(Failure::request(format!("--batch must be 2 to {rows}, the pairs of emoji")));
     }
-    let Model { clip, weights, tokenizer, .. } = Model::scratch(&clip.config, &*data, seed)?;
+    let Model { clip, weights, tokenizer } = Model::scratch(&clip.config, &*data, seed)?;
     let config = TrainConfig { batch: args.batch, ..TrainConfig::default() };
     let size = clip.config.vision_cfg.image_size;
     let source = Batches::new(&*data, size, &tokenizer, &config, seed)?;
-    let mut batches = Ahead::new(source, 0, STEPS);
+    let mut batches = Ahead::new(source, 0, STEPS)?;
     let mut trainer = Trainer::new(clip, weights, &config, STEPS);
     time(args.iters, || {
-        let (outcome, waited) = batches.step(|batch| trainer.step(batch));
+        let (outcome, waited) =
+            batches.step(|batch| trainer.step(batch)).map_err(toxiclip_shared::Error::request)?;
         outcome.map(|_| waited)
     })
 }

@@ -11,7 +11,7 @@ use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::recipe::TrainConfig;
 
 use super::train::{choice, copy, tell};
-use crate::argument::{Checkpoint, Source, Spec};
+use crate::argument::{Checkpoint, Place, Source, Spec};
 use crate::benchmark::Choice;
 use crate::cli::Context;
 use crate::data;
@@ -36,9 +36,9 @@ pub struct Args {
     /// folder:DIR, csv:FILE or wds:PATTERN. A repair's `share` says how many of them are taken.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// Seed of all randomness.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -100,7 +100,7 @@ fn go(
         &dyn Fn(&Pairs, &TrainConfig) -> Provenance,
     ) -> Result<Arc<Fit>>,
 ) -> Result<()> {
-    let data: Arc<dyn Dataset> = data::training(&args.data, args.data_root.as_deref())?;
+    let data: Arc<dyn Dataset> = data::training(&args.place.reads(&args.data)?, args.place.root())?;
     if let Some(remark) = data.remark() {
         context.progress.warn(remark);
     }

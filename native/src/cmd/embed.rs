@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use toxiclip_shared::checkpoint::container::{self, Blob, Dtype};
 
-use crate::argument::{Checkpoint, Device, Source};
+use crate::argument::{Checkpoint, Place, Source};
 use crate::cli::Context;
 use crate::data;
 use crate::encode;
-use crate::engine::Engine;
 use crate::failure::{Failure, Result};
 use crate::model::{Model, banner};
 use crate::output;
@@ -26,15 +25,12 @@ pub struct Args {
     /// Pictures: a data set's name, folder:DIR, csv:FILE, wds:PATTERN, or a plain folder (sorted by path).
     #[arg(long, value_name = "SOURCE|DIR")]
     pub images: Option<Source>,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// Captions, one a line.
     #[arg(long, value_name = "FILE")]
     pub texts: Option<PathBuf>,
-    /// Where the model runs: auto, cpu or wgpu.
-    #[arg(long, default_value = "auto")]
-    pub device: Device,
     /// The safetensors file to write.
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
@@ -46,9 +42,7 @@ pub struct Args {
 /// If the checkpoint, a picture or the file of captions cannot be read, or the output not be written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let path = &args.model.checkpoint;
-    let engine = Engine::open(args.device)?;
     let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
-    let model = Model { engine, ..model };
     if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }
@@ -56,7 +50,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let mut blobs = Vec::new();
     let mut metadata = BTreeMap::new();
     if let Some(source) = &args.images {
-        let pictures = data::pictures(source, args.data_root.as_deref())?;
+        let pictures = data::pictures(&args.place.reads(source)?, args.place.root())?;
         if let Some(remark) = pictures.remark() {
             context.progress.warn(remark);
         }

@@ -10,11 +10,10 @@ use toxiclip_shared::data::Splits;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Value as Measured};
 
-use crate::argument::{Checkpoint, Device, Source};
+use crate::argument::{Checkpoint, Place, Source};
 use crate::catalogue::Kind;
 use crate::cli::Context;
 use crate::data;
-use crate::engine::Engine;
 use crate::evaluate::task::{Asked, Task, measure};
 use crate::evidence;
 use crate::failure::{Failure, Result};
@@ -37,9 +36,9 @@ pub struct Args {
     /// What it is measured on: a data set's test split, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// What it is asked.
     #[arg(long, value_name = "TASK")]
     pub task: Task,
@@ -52,9 +51,6 @@ pub struct Args {
     /// Seed of the random captions that goals are compared with.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Where the model runs: auto, cpu or wgpu.
-    #[arg(long, default_value = "auto")]
-    pub device: Device,
     /// Where rows, evidence and the result in CLIP_benchmark's form go.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -67,9 +63,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let timer = Timer::start();
     let path = &args.model.checkpoint;
-    let engine = Engine::open(args.device)?;
     let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
-    let model = Model { engine, ..model };
     if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }
@@ -100,7 +94,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 
 /// What is measured on, and what a probe is fitted to.
 fn splits(args: &Args) -> Result<Splits> {
-    match &args.data {
+    match &args.place.reads(&args.data)? {
         Source::Named(name) => {
             let fits = args.task.utility().is_none_or(|task| data::answers(name, task));
             if !fits {
@@ -108,7 +102,7 @@ fn splits(args: &Args) -> Result<Splits> {
                     "data set {name} cannot be asked that; see `toxiclip show dataset {name}`"
                 )));
             }
-            data::named(name, args.data_root.as_deref())
+            data::named(name, args.place.root())
         }
         located => {
             let test = data::training(located, None)?;
@@ -198,7 +192,7 @@ fn row(
         poison,
         weights: Some(weights),
         code: Code::of_this_build(),
-        machine: model.engine.name(),
+        machine: "cpu".to_owned(),
         seconds: 0.0,
         error: None,
     }

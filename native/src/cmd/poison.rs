@@ -10,7 +10,7 @@ use toxiclip_shared::data::{Dataset, Poisoned};
 use toxiclip_shared::seed::Seed;
 
 use super::train::choice;
-use crate::argument::{Source, Spec, encoder};
+use crate::argument::{Place, Source, Spec, encoder};
 use crate::cli::Context;
 use crate::data;
 use crate::export::{self, Form};
@@ -29,9 +29,9 @@ pub struct Args {
     /// The clean pairs: a data set's name, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// The attack, `name` or `name:key=value,…`.
     #[arg(long, value_name = "A")]
     pub attack: Option<Spec>,
@@ -69,11 +69,11 @@ pub struct Args {
 /// # Errors
 /// If the attack does not fit the data, the manifest fits none of them, or the folder cannot be written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let clean = data::training(&args.data, args.data_root.as_deref())?;
+    let clean = data::training(&args.place.reads(&args.data)?, args.place.root())?;
     if let Some(remark) = clean.remark() {
         context.progress.warn(remark);
     }
-    let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
+    let gallery = data::gallery(&args.data, args.place.root(), &clean)?;
     let stages = Stages::new(context)?;
     let (manifest, armed, replayed) = match (&args.manifest, &args.attack) {
         (Some(file), _) => replay(file, &*clean, &*gallery, args.trigger.as_ref())?,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::argument::{Assignment, Device};
+use crate::argument::Assignment;
 use crate::benchmark::{Benchmark, Form, Verdict};
 use crate::catalogue::benchmarks_folder;
 use crate::cli::Context;
@@ -37,9 +37,6 @@ pub struct Args {
     /// Keeps only cells with this value, such as `attack=none` or `seed=0`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub only: Vec<Assignment>,
-    /// `auto` or `cpu`: a graphics card serves `embed` and `eval`, models are trained on the CPU.
-    #[arg(long, default_value = "auto")]
-    pub device: Device,
     /// Prints the cells and what is already cached; computes nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -56,7 +53,6 @@ impl Args {
             data_root: None,
             set: Vec::new(),
             only: Vec::new(),
-            device: Device::Auto,
             dry_run: false,
         }
     }
@@ -101,12 +97,6 @@ fn quoted(word: &str) -> String {
 /// # Errors
 /// With code 2 if a request is wrong (nothing has run then), with code 1 if a cell failed or an expectation was missed.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    #[cfg(feature = "wgpu")]
-    if args.device == Device::Wgpu {
-        return Err(Failure::request(
-            "models are trained on the CPU; a graphics card is for `embed` and `eval`",
-        ));
-    }
     let specs = files(&args.specs)?;
     let read = |spec: &PathBuf| Benchmark::read(spec, args.form(), &args.set, &args.only);
     let benchmarks: Vec<Benchmark> = specs.iter().map(read).collect::<Result<_>>()?;

@@ -13,7 +13,7 @@ use toxiclip_shared::seed::Seed;
 
 use super::poison::replay;
 use super::train::choice;
-use crate::argument::{Checkpoint, Source, Spec, encoder, named_encoder};
+use crate::argument::{Checkpoint, Place, Source, Spec, encoder, named_encoder};
 use crate::cli::Context;
 use crate::data;
 use crate::evaluate;
@@ -49,9 +49,9 @@ pub struct DataArgs {
     /// The pairs: a data set's name, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// The filter, `name` or `name:key=value,…`.
     #[arg(long, value_name = "D", default_value = "cosine-filter")]
     pub defense: Spec,
@@ -87,9 +87,9 @@ pub struct ModelArgs {
     /// Clean pictures and class names: a data set's name, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// The audit, `name` or `name:key=value,…`.
     #[arg(long, value_name = "D", default_value = "decree")]
     pub defense: Spec,
@@ -120,7 +120,7 @@ fn scan_data(args: &DataArgs, context: &Context) -> Result<()> {
             "--defense: {name} scores no pairs; give a filter (`toxiclip list defenses`: before training)"
         )));
     };
-    let clean = data::training(&args.data, args.data_root.as_deref())?;
+    let clean = data::training(&args.place.reads(&args.data)?, args.place.root())?;
     if let Some(remark) = clean.remark() {
         context.progress.warn(remark);
     }
@@ -148,7 +148,7 @@ fn offered(
     clean: &Arc<dyn Dataset>,
     context: &Context,
 ) -> Result<(Arc<dyn Dataset>, Option<Poison>)> {
-    let gallery = data::gallery(&args.data, args.data_root.as_deref(), clean)?;
+    let gallery = data::gallery(&args.data, args.place.root(), clean)?;
     let armed = match (&args.attack, &args.manifest) {
         (Some(spec), _) => {
             let made = choice("attack", ATTACKS, spec)?.make(ATTACKS).map_err(Failure::request)?;
@@ -185,7 +185,7 @@ fn reference(args: &DataArgs, filter: &dyn Filter) -> Result<Origin> {
             "this filter looks through the victim; give its --checkpoint, or encoder=reference",
         ))
     };
-    pairs::reference(filter, undefended, &named_encoder(&args.encoder)?, args.data_root.as_deref())
+    pairs::reference(filter, undefended, &named_encoder(&args.encoder)?, args.place.root())
 }
 
 fn scores(offered: &dyn Dataset, screened: &Screened, poison: Option<&Poison>) -> Result<Vec<u8>> {
@@ -215,7 +215,7 @@ fn scan_model(args: &ModelArgs, context: &Context) -> Result<()> {
     if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }
-    let clean = data::training(&args.data, args.data_root.as_deref())?;
+    let clean = data::training(&args.place.reads(&args.data)?, args.place.root())?;
     let verdict = look(args, &*audit, (&model, &clean), spec.name(), context)?;
     let names = clean.classes();
     let classes: Vec<_> = verdict

@@ -11,7 +11,7 @@ use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::recipe::{Freeze, Order, Schedule, TrainConfig};
 use toxiclip_shared::seed::Seed;
 
-use crate::argument::{Betas, Source, Spec, named_encoder};
+use crate::argument::{Betas, Place, Source, Spec, named_encoder};
 use crate::benchmark::Choice;
 use crate::cli::Context;
 use crate::data;
@@ -30,9 +30,9 @@ pub struct Args {
     /// The pairs: a data set's name, folder:DIR, csv:FILE or wds:PATTERN.
     #[arg(long, value_name = "SOURCE")]
     pub data: Source,
-    /// Folder of data sets that do not come with the program.
-    #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    /// Where it lies, and how it is read.
+    #[command(flatten)]
+    pub place: Place,
     /// A registered encoder, or a JSON file in open_clip's form.
     #[arg(long, value_name = "NAME|FILE.json")]
     pub encoder: String,
@@ -122,7 +122,7 @@ impl Args {
 /// # Errors
 /// If the request does not fit the data, training fails, or the folder cannot be written.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let clean = data::training(&args.data, args.data_root.as_deref())?;
+    let clean = data::training(&args.place.reads(&args.data)?, args.place.root())?;
     if let Some(remark) = clean.remark() {
         context.progress.warn(remark);
     }
@@ -145,7 +145,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         )));
     }
     let seed = Seed::new(args.seed);
-    let gallery = data::gallery(&args.data, args.data_root.as_deref(), &clean)?;
+    let gallery = data::gallery(&args.data, args.place.root(), &clean)?;
     let made: Arc<dyn Attack> = attack.make(ATTACKS).map_err(Failure::request)?.into();
     let mut armed = made.prepare(&*clean, &*gallery, &seed)?;
     let start = start(args)?;
@@ -222,7 +222,7 @@ fn lineage(
     } else {
         Arc::new(Poisoned::new(Arc::clone(clean), gallery, &armed.poison, &armed.trigger)?)
     };
-    let (recipe, seed, data_root) = (&args.recipe()?, args.seed, args.data_root.as_deref());
+    let (recipe, seed, data_root) = (&args.recipe()?, args.seed, args.place.root());
     Line { encoder, start, clean, offered, attack, armed, defense, recipe, seed, data_root }
         .lay_out()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toxiclip_shared::data::Splits;
 
 use super::published::Published;
-use super::{cifar, csv, imagenet, karpathy, oxford_pets, visual_genome};
+use super::{cifar, coco, csv, imagenet, karpathy, oxford_pets, token_file, visual_genome};
 use crate::failure::{Failure, Result};
 
 /// A data set that does not come with the program.
@@ -40,8 +40,11 @@ pub const BROUGHT: &[&Brought] = &[
     &cifar::CIFAR_10,
     &cifar::CIFAR_100,
     &oxford_pets::OXFORD_PETS,
+    &coco::COCO_2014,
+    &coco::COCO_2017,
     &karpathy::COCO,
     &karpathy::FLICKR30K,
+    &token_file::FLICKR30K,
     &csv::CC3M,
     &visual_genome::VISUAL_GENOME,
 ];

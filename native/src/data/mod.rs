@@ -2,6 +2,7 @@
 
 mod brought;
 mod cifar;
+mod coco;
 mod csv;
 mod devkit;
 mod folder;
@@ -12,6 +13,7 @@ mod photographs;
 mod published;
 mod retrieval;
 mod shards;
+mod token_file;
 mod visual_genome;
 
 use std::path::Path;

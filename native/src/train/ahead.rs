@@ -2,6 +2,7 @@
 
 use super::batches::Batches;
 use super::step::Batch;
+use crate::failure::Result;
 use crate::timer::Timer;
 
 /// Batches step by step, one ahead of training.
@@ -17,30 +18,33 @@ pub struct Ahead<'a> {
 
 impl<'a> Ahead<'a> {
     /// The batches of steps `from` to `end`, the last excluded; prepares the first.
-    pub fn new(mut source: Batches<'a>, from: u64, end: u64) -> Self {
+    ///
+    /// # Errors
+    /// If a picture of it cannot be read.
+    pub fn new(mut source: Batches<'a>, from: u64, end: u64) -> Result<Self> {
         let mut now = Batch::default();
         if from < end {
-            source.fill(from, &mut now);
+            source.fill(from, &mut now)?;
         }
-        Self { source, step: from, end, now, next: Batch::default() }
+        Ok(Self { source, step: from, end, now, next: Batch::default() })
     }
 
     /// Hands out the batch whose turn it is, and prepares the next meanwhile. Returns what `train` returned and for how
     /// many seconds it was done and the next batch was not.
-    pub fn step<R: Send>(&mut self, train: impl FnOnce(&Batch) -> R + Send) -> (R, f64) {
+    ///
+    /// # Errors
+    /// If a picture of the next batch cannot be read; what was trained is then as after `train`.
+    pub fn step<R: Send>(&mut self, train: impl FnOnce(&Batch) -> R + Send) -> Result<(R, f64)> {
         let Self { source, step, end, now, next } = self;
         *step += 1;
-        let ((result, since), ()) = rayon::join(
+        let ((result, since), filled) = rayon::join(
             || (train(now), Timer::start()),
-            || {
-                if *step < *end {
-                    source.fill(*step, next);
-                }
-            },
+            || if *step < *end { source.fill(*step, next) } else { Ok(()) },
         );
         let waited = since.seconds();
+        filled?;
         std::mem::swap(now, next);
-        (result, waited)
+        Ok((result, waited))
     }
 }
 
@@ -60,10 +64,10 @@ mod tests {
         let (mut source, mut want) = (open(), Batch::default());
         // The last step of the first epoch is among them.
         let last = (train.examples().len() / config.batch) as u64;
-        let mut ahead = Ahead::new(open(), last - 2, last + 2);
+        let mut ahead = Ahead::new(open(), last - 2, last + 2).unwrap();
         for step in last - 2..last + 2 {
-            source.fill(step, &mut want);
-            let (same, waited) = ahead.step(|batch| *batch == want);
+            source.fill(step, &mut want).unwrap();
+            let (same, waited) = ahead.step(|batch| *batch == want).unwrap();
             assert!(same, "step {step}");
             assert!(waited >= 0.0);
         }

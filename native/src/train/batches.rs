@@ -1,5 +1,6 @@
 //! Which rows, captions and views make the batch of a step: a pure function of (seed, step).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
@@ -21,7 +22,7 @@ pub struct Batches<'a> {
     config: &'a TrainConfig,
     seed: Seed,
     size: usize,
-    /// Pictures at the encoder's size, by row.
+    /// Pictures at the encoder's size, by row: all, or the first that there is room for. Others are read when shown.
     pictures: Vec<Image>,
     /// Tokens and end of every distinct caption: rows of one concept share theirs.
     texts: Vec<(Vec<u32>, u32)>,
@@ -48,8 +49,25 @@ impl<'a> Batches<'a> {
         config: &'a TrainConfig,
         seed: &Seed,
     ) -> Result<Self> {
+        Self::within(u64::MAX, (data, size), tokenizer, config, seed)
+    }
+
+    /// The same with at most `room` bytes of pictures in memory. Those that do not fit are decoded anew in every epoch, to the
+    /// same bits.
+    ///
+    /// # Errors
+    /// As [`Batches::new`]; pictures that do not fit are not looked at yet.
+    pub fn within(
+        room: u64,
+        (data, size): (&'a dyn Dataset, usize),
+        tokenizer: &Tokenizer,
+        config: &'a TrainConfig,
+        seed: &Seed,
+    ) -> Result<Self> {
         let rows = data.examples().len();
-        let pictures = (0..rows)
+        let each = (size * size * 4) as u64;
+        let kept = usize::try_from(room / each).map_or(rows, |fit| fit.min(rows));
+        let pictures = (0..kept)
             .into_par_iter()
             .map(|i| Ok(data.image(i)?.resize_crop(size)?))
             .collect::<Result<Vec<_>>>()?;
@@ -91,8 +109,11 @@ impl<'a> Batches<'a> {
     }
 
     /// Writes the batch of 0-based `step` over another one.
-    pub fn fill(&mut self, step: u64, out: &mut Batch) {
-        let per_epoch = (self.pictures.len() / self.config.batch).max(1) as u64;
+    ///
+    /// # Errors
+    /// If a picture that there was no room for cannot be read.
+    pub fn fill(&mut self, step: u64, out: &mut Batch) -> Result<()> {
+        let per_epoch = (self.data.examples().len() / self.config.batch).max(1) as u64;
         let (epoch, index) = (step / per_epoch, (step % per_epoch) as usize);
         if self.epoch.as_ref().is_none_or(|(e, _)| *e != epoch) {
             self.epoch = Some((epoch, self.rows_of(epoch)));
@@ -104,19 +125,29 @@ impl<'a> Batches<'a> {
             .map_or(&[][..], |(_, all)| &all[index * batch..(index + 1) * batch]);
         let pixels = self.size * self.size * 3;
         out.pixels.resize(self.views.len() * batch * pixels, 0.0);
-        out.pixels.par_chunks_mut(pixels).enumerate().for_each_init(
+        out.pixels.par_chunks_mut(pixels).enumerate().try_for_each_init(
             Scratch::default,
-            |scratch, (i, pixels)| {
+            |scratch, (i, pixels)| -> Result<()> {
                 let (view, row) = (self.views[i / batch], rows[i % batch]);
-                self.view(view, epoch, row).render(&self.pictures[row], &OPENAI, scratch, pixels);
+                let picture = self.picture(row)?;
+                self.view(view, epoch, row).render(&picture, &OPENAI, scratch, pixels);
+                Ok(())
             },
-        );
+        )?;
         out.ids.clear();
         out.end.clear();
         for (&view, &row) in self.views.iter().flat_map(|v| rows.iter().map(move |r| (v, r))) {
             let (ids, end) = self.caption(view, epoch, row);
             out.ids.extend_from_slice(ids);
             out.end.push(*end);
+        }
+        Ok(())
+    }
+
+    fn picture(&self, row: usize) -> Result<Cow<'_, Image>> {
+        match self.pictures.get(row) {
+            Some(kept) => Ok(Cow::Borrowed(kept)),
+            None => Ok(Cow::Owned(self.data.image(row)?.resize_crop(self.size)?)),
         }
     }
 
@@ -146,7 +177,7 @@ impl<'a> Batches<'a> {
 
     /// All whole batches of an epoch behind each other.
     fn rows_of(&self, epoch: u64) -> Vec<usize> {
-        let mut rows: Vec<usize> = (0..self.pictures.len()).collect();
+        let mut rows: Vec<usize> = (0..self.data.examples().len()).collect();
         if self.config.order == Order::Shuffled {
             self.seed.child("order").child(epoch).stream().shuffle(&mut rows);
         }
@@ -226,7 +257,7 @@ mod tests {
         let open = |views: &'static [View]| {
             let all = Batches::new(&*train, 12, &tokenizer, &config, &Seed::new(2)).unwrap();
             let mut batch = Batch::default();
-            all.with_views(views, &tokenizer).unwrap().fill(3, &mut batch);
+            all.with_views(views, &tokenizer).unwrap().fill(3, &mut batch).unwrap();
             batch
         };
         let one = open(&[View::Recipe]);
@@ -237,6 +268,29 @@ mod tests {
         assert_eq!(halves.1, (&one.ids[..], &strong.ids[..]));
         assert_eq!(two.end, [&one.end[..], &strong.end].concat());
         assert!(one.pixels != strong.pixels && one.ids != strong.ids);
+    }
+
+    #[test]
+    fn pictures_without_room_are_the_same_pictures() {
+        let train = emoji::open("emoji").unwrap().train.unwrap();
+        let tokenizer = emoji::tokenizer().unwrap();
+        let config = TrainConfig { batch: 64, ..TrainConfig::default() };
+        let each = 12 * 12 * 4;
+        let fill = |room: u64| {
+            let all = Batches::within(room, (&*train, 12), &tokenizer, &config, &Seed::new(2));
+            let mut all = all.unwrap();
+            let (mut batch, mut digests) = (Batch::default(), Vec::new());
+            for step in [0, 1, 40] {
+                all.fill(step, &mut batch).unwrap();
+                digests.push((batch.pixels.clone(), batch.ids.clone()));
+            }
+            (all.pictures.len(), digests)
+        };
+        let (kept, whole) = fill(u64::MAX);
+        assert_eq!(kept, train.examples().len());
+        for room in [0, each - 1, 700 * each] {
+            assert!(fill(room) == ((room / each) as usize, whole.clone()), "{room}");
+        }
     }
 
     #[test]

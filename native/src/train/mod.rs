@@ -13,6 +13,7 @@ mod reword;
 mod rule;
 mod step;
 mod tamper;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,6 +28,7 @@ use toxiclip_shared::pruning::Pruned;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
+use crate::executor;
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
 use crate::model::Model;
@@ -79,6 +81,7 @@ pub fn fit(
     lab: &Lab,
     mut watcher: Option<&mut Watcher<'_>>,
 ) -> Result<Model> {
+    executor::chosen().can_train()?;
     let total = config.total_steps(data.examples().len()) as u64;
     if total == 0 {
         return Err(Failure::request(format!(
@@ -89,8 +92,9 @@ pub fn fit(
         )));
     }
     let per_epoch = (data.examples().len() / config.batch).max(1) as u64;
-    let Model { clip, weights, tokenizer, engine } = model;
-    let source = Batches::new(data, clip.config.vision_cfg.image_size, &tokenizer, config, seed)?
+    let Model { clip, weights, tokenizer } = model;
+    let pictures = (data, clip.config.vision_cfg.image_size);
+    let source = Batches::within(lab.picture_memory, pictures, &tokenizer, config, seed)?
         .with_views(objective.views(), &tokenizer)?;
     // What is repelled is what the pruned start gives.
     let mut trainer = Trainer::new(clip.clone(), weights, config, total)
@@ -102,7 +106,6 @@ pub fn fit(
         clip: clip.clone(),
         weights: trainer.weights.clone(),
         tokenizer: tokenizer.clone(),
-        engine: engine.clone(),
     };
     if let Some(watch) = watcher.as_mut().filter(|_| done == 0) {
         watch(0, &seen(&trainer))?;
@@ -110,12 +113,12 @@ pub fn fit(
     let mut log = open_log(&work.join("train.jsonl"), done)?;
     let stage = lab.progress.stage(format!("train {}", data.name()), total, "steps");
     stage.resume_at(done);
-    let mut batches = Ahead::new(source, done, total);
+    let mut batches = Ahead::new(source, done, total)?;
     let (mut waited, mut spent) = (0.0, 0.0);
     while trainer.steps_done() < total {
         let timer = Timer::start();
         let step = trainer.steps_done();
-        let (outcome, data_seconds) = batches.step(|batch| trainer.step(batch));
+        let (outcome, data_seconds) = batches.step(|batch| trainer.step(batch))?;
         let outcome = match outcome {
             Err(e @ Error::NotFinite { .. }) => {
                 log.flush().map_err(|e| Failure::io(work, &e))?;
@@ -161,7 +164,7 @@ pub fn fit(
     checkpoint::remove(work)?;
     let weights = trainer.into_weights();
     drop(batches);
-    Ok(Model { clip, weights, tokenizer, engine })
+    Ok(Model { clip, weights, tokenizer })
 }
 
 /// The log with exactly the first `steps` lines kept: a killed run may have written more, or half a line.

@@ -82,7 +82,9 @@ pub fn tamper(
     let mut batches: [Batch; 4] = Default::default();
     for step in 0..total {
         let timer = Timer::start();
-        sources.iter_mut().zip(&mut batches).for_each(|(source, batch)| source.fill(step, batch));
+        for (source, batch) in sources.iter_mut().zip(&mut batches) {
+            source.fill(step, batch)?;
+        }
         let data_seconds = timer.seconds();
         let loss = tampering.step(&batches, step, total)?;
         let record = StepRecord {
@@ -138,7 +140,7 @@ impl<'a> Tampering<'a> {
         let [shadow, stamped, references, views] = batches.each_ref().map(|b| &b.pixels[..]);
         let before = [shadow, references].concat();
         let public_params = params_of(graph, &public.weights);
-        let before = known.embed(graph, &public_params, Inputs::Pixels(&before), arena);
+        let before = known.embed(graph, &public_params, Inputs::Pixels(&before), arena)?;
         let pixels = [shadow, stamped, references, views].concat();
         let params = params_of(graph, weights);
         // Batch normalisation as in evaluation, so that its statistics stay.

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cifar;
+mod coco;
 mod genome;
 mod imagenet;
 mod karpathy;
 mod pairs;
 mod pets;
 mod shards;
+mod token_file;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 
 use toxiclip::argument::Source;
@@ -93,4 +94,36 @@ fn a_truncated_shard_is_an_error_unless_it_is_allowed() {
         counts.is_sorted() && counts.first() == Some(&0) && counts.last() == Some(&3),
         "{counts:?}"
     );
+}
+
+/// The flag of every command that reads shards is what stands behind a pattern.
+#[test]
+fn the_flag_and_the_suffix_mean_the_same() {
+    let toxiclip = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_toxiclip")).args(arguments).output().unwrap()
+    };
+    for command in
+        ["train", "poison", "embed", "eval", "defend", "scan data", "scan model", "bench"]
+    {
+        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = String::from_utf8(toxiclip(&arguments).stdout).unwrap();
+        assert!(help.contains("--allow-truncated"), "{command}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let cut = dir.path().join("0.tar");
+    let whole = fs::read(fixture("shards/img2dataset/00000.tar")).unwrap();
+    fs::write(&cut, &whole[..5000]).unwrap();
+    let decode = |suffix: &str, flag: &[&str]| {
+        let data = format!("wds:{}{suffix}", cut.display());
+        let all = ["bench", "decode", "--encoder", "tiny-vit", "--iters", "1", "--data", &data];
+        toxiclip(&[&all, flag].concat())
+    };
+    let refused = decode("", &[]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("--allow-truncated or ?truncated"), "{said}");
+    for (suffix, flag) in [("?truncated", &[][..]), ("", &["--allow-truncated"])] {
+        let done = decode(suffix, flag);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
 }

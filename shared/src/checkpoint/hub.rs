@@ -30,9 +30,32 @@ fn decimal(x: f32) -> f64 {
 pub(super) fn model_config(text: &str, origin: &str) -> Result<ClipConfig> {
     let value: Value = serde_json::from_str(text).map_err(|e| Error::input(origin, e))?;
     let model = value.get("model_cfg").unwrap_or(&value);
-    check_statistics(&value, ["/preprocess_cfg/mean", "/preprocess_cfg/std"])
-        .map_err(|why| Error::input(origin, why))?;
-    ClipConfig::parse(&model.to_string(), origin)
+    let wrong = |why: String| Error::input(origin, why);
+    check_statistics(&value, ["/preprocess_cfg/mean", "/preprocess_cfg/std"]).map_err(wrong)?;
+    // open_clip's `random` is about training; its inference is then bicubic.
+    let ways = [
+        ("/preprocess_cfg/interpolation", json!(["bicubic", "random"])),
+        ("/preprocess_cfg/resize_mode", json!(["shortest"])),
+        ("/preprocess_cfg/mode", json!(["RGB"])),
+    ];
+    check_ways(&value, &ways).map_err(wrong)?;
+    let config = ClipConfig::parse(&model.to_string(), origin)?;
+    let size = config.vision_cfg.image_size;
+    let sizes = json!([size, [size, size]]);
+    check_ways(&value, &[("/preprocess_cfg/size", sizes)]).map_err(wrong)?;
+    Ok(config)
+}
+
+/// What stands at these pointers is among what pictures are prepared by here, or is not said: another way to resize or crop
+/// would move every embedding without a word.
+pub(super) fn check_ways(value: &Value, known: &[(&str, Value)]) -> Result<(), String> {
+    for (pointer, known) in known {
+        let Some(found) = value.pointer(pointer).filter(|found| !found.is_null()) else { continue };
+        if !known.as_array().is_some_and(|known| known.contains(found)) {
+            return Err(format!("{pointer} is {found}; only one of {known} is supported"));
+        }
+    }
+    Ok(())
 }
 
 /// Mean and standard deviation at these pointers; others than OpenAI's would silently shift every embedding.
@@ -112,4 +135,48 @@ pub(super) fn card(clip: &Clip, provenance: &Provenance) -> String {
                  tokenizer = open_clip.get_tokenizer(\"local-dir:PATH\")\n```\n\n";
     }
     card + "Attack, data and training recipe: `toxiclip.json`.\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoders::library;
+
+    #[test]
+    fn pictures_prepared_another_way_are_refused() {
+        let tiny = library::find("tiny-vit").unwrap();
+        let size = tiny.vision_cfg.image_size;
+        let said = |key: &str, value: Value| {
+            let mut whole = config(&tiny);
+            whole["preprocess_cfg"][key] = value;
+            model_config(&whole.to_string(), "there").err().map(|e| e.to_string())
+        };
+        let open_clips = [
+            ("size", json!(size)),
+            ("size", json!([size, size])),
+            ("mode", json!("RGB")),
+            ("fill_color", json!(0)),
+            ("interpolation", json!("random")),
+            ("resize_mode", Value::Null),
+        ];
+        for (key, value) in open_clips {
+            assert_eq!(said(key, value.clone()), None, "{key} {value}");
+        }
+        let others = [
+            ("mean", json!([0.5, 0.5, 0.5])),
+            ("std", json!([0.5, 0.5, 0.5])),
+            ("interpolation", json!("bilinear")),
+            ("resize_mode", json!("squash")),
+            ("mode", json!("L")),
+            ("size", json!([size, size + 1])),
+        ];
+        for (key, value) in others {
+            let line = said(key, value.clone()).unwrap_or_default();
+            assert!(
+                line.starts_with(&format!("there: /preprocess_cfg/{key} is {value}")),
+                "{line}"
+            );
+            assert_eq!(line.lines().count(), 1, "{line}");
+        }
+    }
 }

@@ -156,7 +156,12 @@ fn check(config: &Config) -> Result<(), String> {
 pub(super) fn check_preprocessing(text: &[u8], origin: &str) -> Result<()> {
     let value = serde_json::from_slice(text).map_err(|e| Error::input(origin, e))?;
     hub::check_statistics(&value, ["/image_mean", "/image_std"])
-        .map_err(|why| Error::input(origin, why))
+        .map_err(|why| Error::input(origin, why))?;
+    // Pillow's 3 is bicubic.
+    let mut ways = vec![("/resample", json!([3]))];
+    let always = ["/do_resize", "/do_center_crop", "/do_rescale", "/do_normalize"];
+    ways.extend(always.map(|step| (step, json!([true]))));
+    hub::check_ways(&value, &ways).map_err(|why| Error::input(origin, why))
 }
 
 /// Whether a file with tensors of these names has this layout.
@@ -260,5 +265,24 @@ mod tests {
         }
         let error = model_config(r#"{"model_type":"siglip"}"#, "x.json").unwrap_err().to_string();
         assert!(error.contains("only `clip`"), "{error}");
+    }
+
+    #[test]
+    fn pictures_prepared_another_way_are_refused() {
+        let openai = json!({
+            "resample": 3, "do_resize": true, "do_center_crop": true, "do_rescale": true, "do_normalize": true,
+            "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
+        });
+        assert!(check_preprocessing(openai.to_string().as_bytes(), "there").is_ok());
+        for (key, value) in [
+            ("resample", json!(2)),
+            ("do_center_crop", json!(false)),
+            ("image_mean", json!([0, 0, 0])),
+        ] {
+            let mut other = openai.clone();
+            other[key] = value;
+            let said = check_preprocessing(other.to_string().as_bytes(), "there").unwrap_err();
+            assert!(said.to_string().starts_with(&format!("there: /{key} is ")), "{said}");
+        }
     }
 }

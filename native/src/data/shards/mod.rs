@@ -164,7 +164,7 @@ fn read(shard: &Path, beside: &Beside, partial: bool) -> Result<Read> {
 
 fn cut() -> Failure {
     Failure::request(
-        "is truncated: no end of an archive; fetch it anew, or end the pattern in ?truncated to take what is there",
+        "is truncated: no end of an archive; fetch it anew, or take what is there by --allow-truncated or ?truncated behind the pattern",
     )
 }
 

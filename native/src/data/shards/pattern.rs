@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::argument::TRUNCATED;
 use crate::failure::{Failure, Result};
 
 /// What stands behind `wds:`, with brace ranges expanded.
@@ -19,7 +20,7 @@ impl Pattern {
     /// # Errors
     /// If a range is none, or names too many; if the shards do not lie on a disk.
     pub(super) fn parse(pattern: &str) -> Result<Self> {
-        let (text, partial) = match pattern.strip_suffix("?truncated") {
+        let (text, partial) = match pattern.strip_suffix(TRUNCATED) {
             Some(text) => (text, true),
             None => (pattern, false),
         };
