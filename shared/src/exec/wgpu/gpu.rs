@@ -40,7 +40,7 @@ impl Gpu {
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
-        let (device, queue) = opened.map_err(|e| refused(e.to_string()))?;
+        let (device, queue) = opened.map_err(refused)?;
         let lost = Arc::new(Mutex::new(None));
         let noted = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, text| {
@@ -53,7 +53,7 @@ impl Gpu {
         let pipelines =
             KERNELS.iter().map(|kernel| (kernel.name, pipeline(&device, kernel))).collect();
         if let Some(error) = scope.pop().await {
-            return Err(refused(error.to_string()));
+            return Err(refused(error));
         }
         Ok(Self { device, queue, pipelines: Arc::new(pipelines), name, lost })
     }
@@ -123,7 +123,7 @@ impl Gpu {
     pub(super) fn failed(&self, why: &str) -> Error {
         match &*self.lost.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(lost) => refused(format!("it was lost: {lost}")),
-            None => refused(why.to_owned()),
+            None => refused(why),
         }
     }
 
@@ -152,6 +152,7 @@ fn pipeline(device: &wgpu::Device, kernel: &Kernel) -> wgpu::ComputePipeline {
 }
 
 /// One line, whatever a driver has to say.
-fn refused(why: String) -> Error {
+fn refused(why: impl std::fmt::Display) -> Error {
+    let why = why.to_string();
     Error::input("the graphics card", why.split_whitespace().collect::<Vec<_>>().join(" "))
 }
