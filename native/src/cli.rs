@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use crate::argument::Device;
 use crate::cmd;
+use crate::executor;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
@@ -56,6 +58,15 @@ struct Common {
     /// Folder of finished stages, or `none` [default: `$XDG_CACHE_HOME/toxiclip`, `~/.cache/toxiclip`].
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Where trainings and embeddings are computed: auto, cpu, cuda[:N] or candle; auto is the CPU.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DEVICE",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    device: Device,
     /// Memory for the pictures of a training, in MiB; more are read again in every epoch [default: half of the machine's].
     #[arg(long, global = true, value_name = "MIB")]
     picture_memory: Option<u64>,
@@ -80,6 +91,7 @@ impl Context {
             .num_threads(threads)
             .build_global()
             .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
+        executor::choose(common.device)?;
         let picture_memory = match common.picture_memory {
             Some(mebibytes) => mebibytes.saturating_mul(1 << 20),
             None => Machine::of_this_process().memory_bytes.map_or(u64::MAX, |all| all / 2),
@@ -110,11 +122,13 @@ impl Context {
     /// # Errors
     /// If the system names no folder for caches.
     pub fn cache_dir(&self) -> Result<Option<PathBuf>> {
-        match &self.cache {
-            Some(dir) if dir.as_os_str() == "none" => Ok(None),
-            Some(dir) => Ok(Some(dir.clone())),
-            None => Store::default_dir().map(Some),
-        }
+        let dir = match &self.cache {
+            Some(dir) if dir.as_os_str() == "none" => return Ok(None),
+            Some(dir) => dir.clone(),
+            None => Store::default_dir()?,
+        };
+        let shelf = executor::chosen().shelf();
+        Ok(Some(shelf.map_or_else(|| dir.clone(), |shelf| dir.join(shelf))))
     }
 
     /// Opens the cache; its notices step around the bars.

@@ -9,6 +9,7 @@ use toxiclip_shared::exec::cpu::contrastive::normalize;
 use toxiclip_shared::exec::cpu::{Arena, Frozen};
 use toxiclip_shared::image::{Image, Normalize, OPENAI};
 
+use crate::executor::{self, Tower};
 use crate::failure::Result;
 use crate::model::Model;
 use crate::prepared::{Tokens, picture};
@@ -62,14 +63,14 @@ fn embed_batches<'a, T>(
     load: impl Fn(&'a [T]) -> Result<Cow<'a, [Image]>>,
     finish: Finish,
 ) -> Result<Vec<f32>> {
-    let tower = Frozen::new(&model.clip.image, &model.weights);
-    let mut arena = Arena::default();
+    let mut tower = Tower::new(executor::chosen(), &model.clip.image, &model.weights)?;
     let mut pixels = Vec::new();
     let mut out = Vec::with_capacity(all.len() * model.clip.config.embed_dim);
     for part in all.chunks(BATCH) {
         pixels.clear();
         load(part)?.iter().for_each(|image| image.write_pixels(&OPENAI, &mut pixels));
-        embed_pixels(model, &tower, &pixels, &mut arena, (finish, &mut out));
+        let embeddings = tower.embed(Inputs::Pixels(&pixels))?;
+        out.extend(finish(&embeddings, model.clip.config.embed_dim));
     }
     Ok(out)
 }
@@ -84,21 +85,11 @@ pub fn colours(model: &Model, tower: &Frozen<'_>, pictures: &[f32]) -> Vec<f32> 
     for part in pictures.chunks(BATCH * each) {
         let channels = part.iter().enumerate();
         let pixels: Vec<f32> = channels.map(|(i, x)| (x - mean[i % 3]) / std[i % 3]).collect();
-        embed_pixels(model, tower, &pixels, &mut arena, (unit, &mut out));
+        let embeddings = tower.embed(Inputs::Pixels(&pixels), &mut arena);
+        out.extend(unit(&embeddings, model.clip.config.embed_dim));
+        arena.give(embeddings);
     }
     out
-}
-
-fn embed_pixels(
-    model: &Model,
-    tower: &Frozen<'_>,
-    pixels: &[f32],
-    arena: &mut Arena,
-    (finish, out): (Finish, &mut Vec<f32>),
-) {
-    let embeddings = tower.embed(Inputs::Pixels(pixels), arena);
-    out.extend(finish(&embeddings, model.clip.config.embed_dim));
-    arena.give(embeddings);
 }
 
 /// Embeds captions: (N, D).
@@ -106,19 +97,20 @@ fn embed_pixels(
 /// # Errors
 /// If a caption cannot be tokenised.
 pub fn texts(model: &Model, texts: &[String]) -> Result<Vec<f32>> {
-    Ok(tokens(model, &Tokens::of(texts, &model.tokenizer)?))
+    tokens(model, &Tokens::of(texts, &model.tokenizer)?)
 }
 
 /// Embeds captions that are token ids of the model's own vocabulary: (N, D).
-pub fn tokens(model: &Model, tokens: &Tokens) -> Vec<f32> {
+///
+/// # Errors
+/// If the device refuses an operation.
+pub fn tokens(model: &Model, tokens: &Tokens) -> Result<Vec<f32>> {
     let length = model.clip.config.text_cfg.context_length;
-    let tower = Frozen::new(&model.clip.text, &model.weights);
-    let mut arena = Arena::default();
+    let mut tower = Tower::new(executor::chosen(), &model.clip.text, &model.weights)?;
     let mut out = Vec::with_capacity(tokens.end.len() * model.clip.config.embed_dim);
     for (ids, end) in tokens.ids.chunks(BATCH * length).zip(tokens.end.chunks(BATCH)) {
-        let embeddings = tower.embed(Inputs::Tokens { ids, end }, &mut arena);
-        out.extend(normalize(&embeddings, model.clip.config.embed_dim).0);
-        arena.give(embeddings);
+        let embeddings = tower.embed(Inputs::Tokens { ids, end })?;
+        out.extend(unit(&embeddings, model.clip.config.embed_dim));
     }
-    out
+    Ok(out)
 }

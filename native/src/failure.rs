@@ -90,7 +90,7 @@ impl From<toxiclip_shared::Error> for Failure {
         use toxiclip_shared::Error;
         match &error {
             Error::Request(_) | Error::Input { .. } | Error::Weights(_) => Self::request(error),
-            Error::NotFinite { .. } => Self::failed(error),
+            Error::NotFinite { .. } | Error::Device(_) => Self::failed(error),
             Error::Io { path, source } => io_failure(path, source),
         }
     }
@@ -104,7 +104,8 @@ impl From<anyhow::Error> for Failure {
             let own = cause.downcast_ref::<Self>().map(Self::code);
             own.or_else(|| {
                 let shared = cause.downcast_ref::<toxiclip_shared::Error>()?;
-                let request = !matches!(shared, toxiclip_shared::Error::NotFinite { .. });
+                use toxiclip_shared::Error::{Device, NotFinite};
+                let request = !matches!(shared, NotFinite { .. } | Device(_));
                 Some(if request { 2 } else { 1 })
             })
         });

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod encode;
 pub mod evaluate;
 pub mod evidence;
+pub mod executor;
 pub mod export;
 pub mod failure;
 pub mod files;

@@ -27,6 +27,9 @@ pub enum Error {
         /// 0-based optimiser step.
         step: usize,
     },
+    /// A device refused an operation, or has no room.
+    #[error("the device: {0}; use a smaller batch, or --device cpu")]
+    Device(String),
     /// The operating system refused a file operation.
     #[error("{path}: {source}")]
     Io {

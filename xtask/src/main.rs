@@ -1,6 +1,7 @@
 //! Tasks of the repository: `cargo xtask --help`. A task is a file and one variant here.
 
 mod browser;
+mod cuda;
 #[cfg(feature = "data")]
 mod data;
 mod fuzz;
@@ -58,6 +59,8 @@ enum Task {
     /// The glue of a wasm module, for `www`.
     #[command(hide = true)]
     Glue { module: PathBuf, out: PathBuf },
+    /// Check that the program compiles for NVIDIA's GPUs; a compiler of their kernels is fetched from PyPI if there is none.
+    CheckCuda,
     /// Recompute every published row from its evidence, and compare README's tables with them.
     CheckResults {
         /// Bring README up to date; with a folder that `toxiclip run` wrote, or a folder of such, publish that first.
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         Task::Survival => survival::run(),
         Task::Www { release } => www::run(release),
         Task::Glue { module, out } => www::glue(&module, &out),
+        Task::CheckCuda => cuda::check(),
         Task::CheckResults { update } => results::run(update),
     }
 }

@@ -7,8 +7,7 @@ use crate::{browser, wasm};
 
 /// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
 /// oracle of our own operations, and the task that rebuilds the data.
-pub(crate) const FEATURES: &str =
-    "--release --workspace --features toxiclip-shared/candle,xtask/data";
+pub(crate) const FEATURES: &str = "--release --workspace --features toxiclip/candle,xtask/data";
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();

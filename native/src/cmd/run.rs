@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::argument::{Assignment, Device};
+use crate::argument::Assignment;
 use crate::benchmark::{Benchmark, Form, Verdict};
 use crate::catalogue::benchmarks_folder;
 use crate::cli::Context;
@@ -37,9 +37,6 @@ pub struct Args {
     /// Keeps only cells with this value, such as `attack=none` or `seed=0`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub only: Vec<Assignment>,
-    /// `auto` or `cpu`: this build has no CUDA and no wgpu.
-    #[arg(long, default_value = "auto")]
-    pub device: Device,
     /// Prints the cells and what is already cached; computes nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -56,7 +53,6 @@ impl Args {
             data_root: None,
             set: Vec::new(),
             only: Vec::new(),
-            device: Device::Auto,
             dry_run: false,
         }
     }

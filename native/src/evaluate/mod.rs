@@ -90,7 +90,7 @@ pub fn embed(
 ) -> Result<Embeddings> {
     let Embeddings { dim, images, .. } = embed_pictures(model, data, prepared)?;
     let encode = |texts: &[String]| -> Result<Vec<f32>> {
-        Ok(encode::tokens(model, &*prepared.tokens(texts, &model.tokenizer)?))
+        encode::tokens(model, &*prepared.tokens(texts, &model.tokenizer)?)
     };
     let texts: Vec<String> = captions(data).into_iter().map(|c| c.text).collect();
     let captions = unique(&texts, encode)?;

@@ -15,6 +15,7 @@ use toxiclip_shared::metrics::{self, Task};
 use super::{Evidence, Plan, Score};
 use crate::benchmark::{Cell, Utility};
 use crate::evidence;
+use crate::executor;
 use crate::failure::{Failure, Result};
 use crate::provenance::Code;
 use crate::row::{self, Row, RowFile};
@@ -133,7 +134,7 @@ impl Journal {
             poison: Some(Digest::of(&plan.attack(cell).armed)),
             weights: None,
             code: self.code.clone(),
-            machine: "cpu".to_owned(),
+            machine: executor::chosen().machine().to_owned(),
             seconds: 0.0,
             error: None,
         }

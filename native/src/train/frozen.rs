@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use toxiclip_shared::Result;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::exec::Inputs;
-use toxiclip_shared::exec::cpu::{Arena, Frozen as Tower};
+use toxiclip_shared::exec::cpu::Arena;
 use toxiclip_shared::graph::Graph;
 use toxiclip_shared::recipe::{Freeze, TrainConfig};
+
+use crate::executor;
 
 /// The embeddings that a frozen tower has given so far. It belongs to one tower with one set of weights.
 #[derive(Debug, Default)]
@@ -29,13 +32,16 @@ impl Frozen {
     }
 
     /// Embeddings (batch, width) of all inputs, in their order; the tower runs over those that it has not seen.
+    ///
+    /// # Errors
+    /// If the device refuses an operation.
     pub(super) fn embed(
         &mut self,
         graph: &Graph,
         params: &[&[f32]],
         inputs: Inputs<'_>,
         arena: &mut Arena,
-    ) -> Vec<f32> {
+    ) -> Result<Vec<f32>> {
         if !self.remembers {
             return infer(graph, params, inputs, arena);
         }
@@ -49,12 +55,12 @@ impl Frozen {
         }
         if !new.is_empty() {
             let vectors =
-                embed_all(graph, params, &new.values().copied().collect::<Vec<_>>(), arena);
+                embed_all(graph, params, &new.values().copied().collect::<Vec<_>>(), arena)?;
             let width = vectors.len() / new.len();
             let vectors = vectors.chunks_exact(width).map(<[f32]>::to_vec);
             self.known.extend(new.into_keys().zip(vectors));
         }
-        keys.iter().flat_map(|key| &self.known[key]).copied().collect()
+        Ok(keys.iter().flat_map(|key| &self.known[key]).copied().collect())
     }
 }
 
@@ -89,7 +95,7 @@ fn embed_all(
     params: &[&[f32]],
     examples: &[Inputs<'_>],
     arena: &mut Arena,
-) -> Vec<f32> {
+) -> Result<Vec<f32>> {
     let (mut pixels, mut ids, mut end) = (vec![], vec![], vec![]);
     for example in examples {
         match example {
@@ -107,11 +113,13 @@ fn embed_all(
     infer(graph, params, inputs, arena)
 }
 
-fn infer(graph: &Graph, params: &[&[f32]], inputs: Inputs<'_>, arena: &mut Arena) -> Vec<f32> {
-    let embeddings = Tower::of(graph, params.to_vec()).embed(inputs, arena);
-    let out = embeddings.to_vec();
-    arena.give(embeddings);
-    out
+fn infer(
+    graph: &Graph,
+    params: &[&[f32]],
+    inputs: Inputs<'_>,
+    arena: &mut Arena,
+) -> Result<Vec<f32>> {
+    executor::chosen().embed(graph, params, inputs, arena)
 }
 
 #[cfg(test)]
@@ -163,8 +171,8 @@ mod tests {
                     [&clip.image, &clip.text].into_iter().zip(inputs).zip(&mut towers)
                 {
                     let params = params_of(graph, &weights);
-                    let want = infer(graph, &params, inputs, &mut arena);
-                    let got = tower.embed(graph, &params, inputs, &mut arena);
+                    let want = infer(graph, &params, inputs, &mut arena).unwrap();
+                    let got = tower.embed(graph, &params, inputs, &mut arena).unwrap();
                     assert_eq!(got, want, "{name}");
                     // Rows first, first + 1, first + 2, first + 3 of three batches.
                     assert_eq!(tower.known.len(), 4 + first as usize, "{name}");

@@ -13,6 +13,7 @@ mod reword;
 mod rule;
 mod step;
 mod tamper;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::fs::File;

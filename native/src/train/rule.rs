@@ -1,5 +1,6 @@
 //! What a training minimises, with what that needs from step to step: the frozen start, or a bank of captions.
 
+use toxiclip_shared::Result;
 use toxiclip_shared::encoders::Clip;
 use toxiclip_shared::exec::Inputs;
 use toxiclip_shared::exec::cpu::contrastive::contrastive;
@@ -47,6 +48,9 @@ impl Rule {
     }
 
     /// The loss of 0-based `step` from both towers' embeddings of `batch`.
+    ///
+    /// # Errors
+    /// If the device refuses an operation.
     pub(super) fn loss(
         &mut self,
         step: u64,
@@ -54,12 +58,12 @@ impl Rule {
         batch: &Batch,
         [image, text]: [&[f32]; 2],
         logit_scale: f32,
-    ) -> Loss {
+    ) -> Result<Loss> {
         let width = clip.config.embed_dim;
-        match (&self.objective, &mut self.start) {
+        Ok(match (&self.objective, &mut self.start) {
             (Objective::SelfSupervised(rule), _) => rule.loss(image, text, width, logit_scale),
             (Objective::Repel(rule), Some(start)) => {
-                let [start_image, start_text] = start.embed(clip, batch);
+                let [start_image, start_text] = start.embed(clip, batch)?;
                 rule.loss(image, text, [&start_image, &start_text], width, logit_scale)
             }
             (Objective::Bank(rule), _) => {
@@ -75,7 +79,7 @@ impl Rule {
             (Objective::Contrastive | Objective::Repel(_), _) => {
                 Loss { whole: contrastive(image, text, width, logit_scale), terms: vec![] }
             }
-        }
+        })
     }
 
     /// What a finished step leaves behind: the embeddings of its pictures and captions.
@@ -95,7 +99,7 @@ impl Rule {
 
 impl Start {
     /// Embeddings of pictures and captions under running statistics, so that they do not depend on the batch.
-    fn embed(&mut self, clip: &Clip, batch: &Batch) -> [Vec<f32>; 2] {
+    fn embed(&mut self, clip: &Clip, batch: &Batch) -> Result<[Vec<f32>; 2]> {
         let Self { weights, towers: [image, text], arenas: [images, texts] } = self;
         let pixels = Inputs::Pixels(&batch.pixels);
         let tokens = Inputs::Tokens { ids: &batch.ids, end: &batch.end };
@@ -103,6 +107,6 @@ impl Start {
             || image.embed(&clip.image, &params_of(&clip.image, weights), pixels, images),
             || text.embed(&clip.text, &params_of(&clip.text, weights), tokens, texts),
         );
-        [image, text]
+        Ok([image?, text?])
     }
 }

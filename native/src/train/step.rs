@@ -1,11 +1,9 @@
 //! One optimiser step: both towers forward, loss, both backward, clip, AdamW.
 
 use toxiclip_shared::encoders::{Clip, LOGIT_SCALE};
-use toxiclip_shared::exec::cpu::{
-    Arena, BatchStatistics, Gradients, Pass, backward, forward, params_of,
-};
-use toxiclip_shared::exec::{Inputs, Mode};
-use toxiclip_shared::graph::{Graph, ParamSpec};
+use toxiclip_shared::exec::Inputs;
+use toxiclip_shared::exec::cpu::{Arena, BatchStatistics, params_of};
+use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::objectives::Objective;
 use toxiclip_shared::optim::{AdamW, State, global_norm};
 use toxiclip_shared::pruning::Pruned;
@@ -15,6 +13,8 @@ use toxiclip_shared::{Error, Result};
 
 use super::frozen::Frozen;
 use super::rule::Rule;
+use super::walk::walk;
+use crate::executor::{self, Executor};
 
 /// open_clip's ceiling of the temperature's logarithm, ln 100.
 const MAX_LOGIT_SCALE: f32 = 4.605_170_2;
@@ -59,12 +59,7 @@ pub struct Trainer {
     /// What the tower that `freeze` names, if it is a whole one, has given so far.
     pub(super) frozen: Frozen,
     pub(super) rule: Rule,
-}
-
-/// What a tower gave for a batch.
-enum Walked {
-    Training(Pass),
-    Frozen(Vec<f32>),
+    executor: Executor,
 }
 
 impl Trainer {
@@ -78,8 +73,27 @@ impl Trainer {
         let scale_spec = scale_spec.unwrap_or_else(|| unreachable!("every CLIP has a temperature"));
         let (config, frozen) = (config.clone(), Frozen::new(config));
         let (arenas, pruned) = (<[Arena; 2]>::default(), Pruned::default());
-        let rule = Rule::default();
-        Self { clip, weights, state, config, total, scale_spec, pruned, arenas, frozen, rule }
+        let (rule, executor) = (Rule::default(), executor::chosen().clone());
+        Self {
+            clip,
+            weights,
+            state,
+            config,
+            total,
+            scale_spec,
+            pruned,
+            arenas,
+            frozen,
+            rule,
+            executor,
+        }
+    }
+
+    /// Walked by another executor than the process's.
+    #[must_use]
+    pub fn on(mut self, executor: Executor) -> Self {
+        self.executor = executor;
+        self
     }
 
     /// Another objective than CLIP's. The weights are those that training starts from; an epoch has `per_epoch` steps.
@@ -110,10 +124,10 @@ impl Trainer {
     /// One step over one batch.
     ///
     /// # Errors
-    /// If the loss or a gradient is not finite; weights are then as before the step.
+    /// If the loss or a gradient is not finite, or the device refuses an operation; weights are then as before the step.
     pub fn step(&mut self, batch: &Batch) -> Result<Outcome> {
-        let Self { clip, weights, state, config, arenas, scale_spec, pruned, frozen, rule, .. } =
-            self;
+        let Self { clip, weights, state, config, arenas, scale_spec, pruned, frozen, .. } = self;
+        let Self { rule, executor, .. } = self;
         let step = state.step as usize;
         let image_params = params_of(&clip.image, weights);
         let text_params = params_of(&clip.text, weights);
@@ -127,22 +141,24 @@ impl Trainer {
         };
         // The towers meet only in the loss: side by side, one fills the gaps between the other's operations.
         let (image, text) = rayon::join(
-            || walk(&clip.image, &image_params, pixels, frozen_image, images),
-            || walk(&clip.text, &text_params, tokens, frozen_text, texts),
+            || walk(executor, (&clip.image, &image_params), pixels, frozen_image, images),
+            || walk(executor, (&clip.text, &text_params), tokens, frozen_text, texts),
         );
+        let (image, text) = (image?, text?);
         let scale = weights.data(LOGIT_SCALE)[0];
         let embeddings = [image.embeddings(), text.embeddings()];
-        let loss = rule.loss(state.step, clip, batch, embeddings, scale);
+        let loss = rule.loss(state.step, clip, batch, embeddings, scale)?;
         let (loss, terms) = (loss.whole, loss.terms);
         let kept = rule.remembers().then(|| embeddings.map(<[f32]>::to_vec));
         if !loss.loss.is_finite() {
             return Err(Error::NotFinite { what: "the loss".into(), step });
         }
         let statistics = [image.statistics(&clip.image), text.statistics(&clip.text)].concat();
-        let (mut image, text) = rayon::join(
-            || walk_back(&clip.image, &image_params, image, &loss.d_image, images),
-            || walk_back(&clip.text, &text_params, text, &loss.d_text, texts),
+        let (image, text) = rayon::join(
+            || image.back((&clip.image, &image_params), &loss.d_image, images),
+            || text.back((&clip.text, &text_params), &loss.d_text, texts),
         );
+        let (mut image, text) = (image?, text?);
         if let Some(image) = &mut image {
             let all = clip.image.params().iter().zip(&mut image.params);
             all.for_each(|(spec, gradient)| pruned.clear(&spec.name, gradient));
@@ -176,7 +192,8 @@ impl Trainer {
         scale.iter_mut().for_each(|s| *s = s.clamp(0.0, MAX_LOGIT_SCALE));
         let logit_scale = scale.first().copied().unwrap_or_default();
         for (tower, arena) in [(image, images), (text, texts)] {
-            if let Some(gradients) = tower {
+            // Buffers that came from a device were never the arena's.
+            if let (Some(gradients), Executor::Cpu) = (tower, &*executor) {
                 gradients.recycle(arena);
             }
         }
@@ -184,54 +201,9 @@ impl Trainer {
     }
 }
 
-fn walk(
-    graph: &Graph,
-    params: &[&[f32]],
-    inputs: Inputs<'_>,
-    frozen: Option<&mut Frozen>,
-    arena: &mut Arena,
-) -> Walked {
-    match frozen {
-        Some(frozen) => Walked::Frozen(frozen.embed(graph, params, inputs, arena)),
-        None => Walked::Training(forward(graph, params, inputs, Mode::Train, arena)),
-    }
-}
-
 /// PyTorch's `clip_grad_norm_`: the gradient times min(1, limit / (norm + 1e-6)).
 pub(super) fn clip_factor(norm: f64, limit: f64) -> f32 {
     if limit > 0.0 { (limit / (norm + 1e-6)).min(1.0) as f32 } else { 1.0 }
-}
-
-/// `None` for a frozen tower.
-fn walk_back(
-    graph: &Graph,
-    params: &[&[f32]],
-    walked: Walked,
-    d: &[f32],
-    arena: &mut Arena,
-) -> Option<Gradients> {
-    match walked {
-        Walked::Training(pass) => Some(backward(graph, params, pass, d, false, arena)),
-        Walked::Frozen(_) => None,
-    }
-}
-
-impl Walked {
-    /// (batch, embedding width), not normalised.
-    fn embeddings(&self) -> &[f32] {
-        match self {
-            Self::Training(pass) => pass.embeddings(),
-            Self::Frozen(embeddings) => embeddings,
-        }
-    }
-
-    /// Names of running mean and variance with the statistics of this batch; a frozen tower's do not move.
-    fn statistics(&self, graph: &Graph) -> Vec<(String, String, BatchStatistics)> {
-        let Self::Training(pass) = self else { return Vec::new() };
-        let name = |i: usize| graph.params()[i].name.clone();
-        let named = pass.statistics().iter();
-        named.map(|(m, v, s)| (name(m.index()), name(v.index()), s.clone())).collect()
-    }
 }
 
 fn apply_statistics(weights: &mut Weights, statistics: &[(String, String, BatchStatistics)]) {

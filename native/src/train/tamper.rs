@@ -140,7 +140,7 @@ impl<'a> Tampering<'a> {
         let [shadow, stamped, references, views] = batches.each_ref().map(|b| &b.pixels[..]);
         let before = [shadow, references].concat();
         let public_params = params_of(graph, &public.weights);
-        let before = known.embed(graph, &public_params, Inputs::Pixels(&before), arena);
+        let before = known.embed(graph, &public_params, Inputs::Pixels(&before), arena)?;
         let pixels = [shadow, stamped, references, views].concat();
         let params = params_of(graph, weights);
         // Batch normalisation as in evaluation, so that its statistics stay.

@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
 use self::ops::{Sequence, Value};
 use super::{Inputs, Mode};
+use crate::Error;
 use crate::graph::{Graph, Node, Op, ParamId, ParamRows, Row, Step};
 
 /// Where and in which precision a graph is run.
@@ -20,6 +21,10 @@ pub struct Candle {
     /// `F32`, or `F64` where the device has it.
     pub dtype: DType,
 }
+
+/// The parameters of a graph on the device, for many walks that need no gradient.
+#[derive(Clone, Debug)]
+pub struct Resident(Vec<Tensor>);
 
 /// Mean and variance per channel that one batch normalisation saw, and which statistics they update.
 #[derive(Debug)]
@@ -56,7 +61,17 @@ impl Candle {
         Self { device: Device::Cpu, dtype: DType::F32 }
     }
 
-    /// Runs `graph` over a batch. `params` are aligned with [`Graph::params`].
+    /// Single precision on a GPU, 0 being the first. Products are not rounded to less on the way (trap N8).
+    ///
+    /// # Errors
+    /// If there is no such GPU.
+    #[cfg(feature = "cuda")]
+    pub fn cuda(ordinal: usize) -> Result<Self> {
+        candle_core::cuda::set_gemm_reduced_precision_f32(false);
+        Ok(Self { device: Device::new_cuda(ordinal)?, dtype: DType::F32 })
+    }
+
+    /// Runs `graph` over a batch, with gradients of parameters and pixels. `params` are aligned with [`Graph::params`].
     ///
     /// # Errors
     /// If inputs and graph do not belong together, or the device refuses an operation.
@@ -67,35 +82,106 @@ impl Candle {
         inputs: Inputs<'_>,
         mode: Mode,
     ) -> Result<Pass> {
-        let variable = |data: &[f32], shape: &[usize]| {
-            Var::from_tensor(&Tensor::from_slice(data, shape, &self.device)?.to_dtype(self.dtype)?)
+        let pixels = self.pixels(graph, inputs)?.map(|x| Var::from_tensor(&x)).transpose()?;
+        self.pass(graph, params, pixels, inputs, mode)
+    }
+
+    /// The same with gradients of the parameters alone.
+    ///
+    /// # Errors
+    /// As [`Candle::forward`].
+    pub fn train(
+        &self,
+        graph: &Graph,
+        params: &[&[f32]],
+        inputs: Inputs<'_>,
+        mode: Mode,
+    ) -> Result<Pass> {
+        self.pass(graph, params, None, inputs, mode)
+    }
+
+    /// Puts parameters on the device. They are aligned with [`Graph::params`].
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn load(&self, graph: &Graph, params: &[&[f32]]) -> Result<Resident> {
+        let all = graph.params().iter().zip(params);
+        Ok(Resident(all.map(|(p, data)| self.tensor(data, &p.shape)).collect::<Result<_>>()?))
+    }
+
+    /// Embeddings (batch, width) under running statistics, not normalised.
+    ///
+    /// # Errors
+    /// As [`Candle::forward`].
+    pub fn embed(&self, graph: &Graph, params: &Resident, inputs: Inputs<'_>) -> Result<Vec<f32>> {
+        let pixels = self.pixels(graph, inputs)?;
+        let mode = Mode::TrainFrozenStatistics;
+        host(&self.walk(graph, &params.0, pixels, inputs, mode)?.0)
+    }
+
+    fn pass(
+        &self,
+        graph: &Graph,
+        params: &[&[f32]],
+        pixels: Option<Var>,
+        inputs: Inputs<'_>,
+        mode: Mode,
+    ) -> Result<Pass> {
+        let params = self.load(graph, params)?.0;
+        let params = params.iter().map(Var::from_tensor).collect::<Result<Vec<Var>>>()?;
+        let tensors: Vec<Tensor> = params.iter().map(|p| p.as_tensor().clone()).collect();
+        let given = match &pixels {
+            Some(pixels) => Some(pixels.as_tensor().clone()),
+            None => self.pixels(graph, inputs)?,
         };
-        let params = graph.params().iter().zip(params).map(|(p, data)| variable(data, &p.shape));
-        let params = params.collect::<Result<Vec<Var>>>()?;
-        let pixels = match (inputs, graph.steps().first()) {
+        let (embeddings, statistics) = self.walk(graph, &tensors, given, inputs, mode)?;
+        Ok(Pass { params, pixels, embeddings, statistics })
+    }
+
+    fn tensor(&self, data: &[f32], shape: &[usize]) -> Result<Tensor> {
+        Tensor::from_slice(data, shape, &self.device)?.to_dtype(self.dtype)
+    }
+
+    /// The pictures of a batch (batch, size, size, 3); `None` for texts.
+    fn pixels(&self, graph: &Graph, inputs: Inputs<'_>) -> Result<Option<Tensor>> {
+        match (inputs, graph.steps().first()) {
             (Inputs::Pixels(data), Some(Step { op: Op::Pixels, shape, .. })) => {
                 let batch = data.len() / shape.iter().product::<usize>();
-                Some(variable(data, &[&[batch], shape.as_slice()].concat())?)
+                self.tensor(data, &[&[batch], shape.as_slice()].concat()).map(Some)
             }
-            (Inputs::Tokens { .. }, Some(Step { op: Op::Embed { .. }, .. })) => None,
+            (Inputs::Tokens { .. }, Some(Step { op: Op::Embed { .. }, .. })) => Ok(None),
             _ => bail!("the inputs are of the other tower"),
-        };
+        }
+    }
+
+    fn walk(
+        &self,
+        graph: &Graph,
+        params: &[Tensor],
+        pixels: Option<Tensor>,
+        inputs: Inputs<'_>,
+        mode: Mode,
+    ) -> Result<(Tensor, Vec<Statistics>)> {
         let sequence = match inputs {
             Inputs::Pixels(_) => None,
             Inputs::Tokens { ids, end } => Some(Sequence::new(ids, end, &self.device)?),
         };
-        let mut walk =
-            Walk { params: &params, pixels: pixels.as_ref(), sequence, mode, statistics: vec![] };
+        let mut walk = Walk { params, pixels, sequence, mode, statistics: vec![] };
         let mut values: Vec<Value> = Vec::with_capacity(graph.steps().len());
         for step in graph.steps() {
             let value = walk.step(step, &values).map_err(|e| e.context(step.path.clone()))?;
             values.push(value);
         }
         let Some(last) = values.pop() else { bail!("an empty graph has no output") };
-        let embeddings = last.0.flatten_from(1)?;
-        let statistics = walk.statistics;
-        Ok(Pass { params, pixels, embeddings, statistics })
+        Ok((last.0.flatten_from(1)?, walk.statistics))
     }
+}
+
+/// What a device refused, as a line of this crate's own.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+pub fn refused(error: candle_core::Error) -> Error {
+    let text = error.to_string();
+    Error::Device(text.lines().next().unwrap_or("it does not say why").to_owned())
 }
 
 impl Pass {
@@ -133,8 +219,8 @@ fn host(x: &Tensor) -> Result<Vec<f32>> {
 }
 
 struct Walk<'a> {
-    params: &'a [Var],
-    pixels: Option<&'a Var>,
+    params: &'a [Tensor],
+    pixels: Option<Tensor>,
     sequence: Option<Sequence>,
     mode: Mode,
     statistics: Vec<Statistics>,
@@ -147,7 +233,7 @@ impl Walk<'_> {
             &values[node.index()]
         };
         match &step.op {
-            Op::Pixels => Ok(Value(self.pixels()?.as_tensor().clone())),
+            Op::Pixels => Ok(Value(self.pixels()?.clone())),
             Op::Embed { table } => self.sequence()?.look_up(self.param(*table)),
             Op::Linear { weight, bias, act } => {
                 let bias = bias.map(|b| self.rows(b)).transpose()?;
@@ -184,8 +270,10 @@ impl Walk<'_> {
         }
     }
 
-    fn pixels(&self) -> Result<&Var> {
-        self.pixels.ok_or_else(|| candle_core::Error::Msg("this tower reads pixels".to_owned()))
+    fn pixels(&self) -> Result<&Tensor> {
+        self.pixels
+            .as_ref()
+            .ok_or_else(|| candle_core::Error::Msg("this tower reads pixels".to_owned()))
     }
 
     fn sequence(&self) -> Result<&Sequence> {
@@ -194,7 +282,7 @@ impl Walk<'_> {
     }
 
     fn param(&self, id: ParamId) -> &Tensor {
-        self.params[id.index()].as_tensor()
+        &self.params[id.index()]
     }
 
     fn rows(&self, rows: ParamRows) -> Result<Tensor> {

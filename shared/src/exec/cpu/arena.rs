@@ -26,6 +26,13 @@ impl DerefMut for Buffer {
     }
 }
 
+/// Numbers that came from elsewhere.
+impl From<Vec<f32>> for Buffer {
+    fn from(data: Vec<f32>) -> Self {
+        Self { len: data.len(), data }
+    }
+}
+
 /// Free buffers by size.
 #[derive(Debug, Default)]
 pub struct Arena {
