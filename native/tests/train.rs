@@ -20,8 +20,12 @@ impl Place {
 
     /// `toxiclip train` of a small model into `out`, with a cache of its own.
     fn train(&self, out: &str, more: &[&str]) -> Command {
+        self.train_of("tiny-resnet", out, more)
+    }
+
+    fn train_of(&self, encoder: &str, out: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
-        command.args(["train", "--data", "emoji", "--encoder", "tiny-resnet", "--batch", "4"]);
+        command.args(["train", "--data", "emoji", "--encoder", encoder, "--batch", "4"]);
         command.arg("--cache").arg(self.path("cache")).arg("--out").arg(self.path(out)).args(more);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
@@ -145,6 +149,49 @@ fn a_checkpoint_unlearns_among_the_pairs_it_was_trained_on() {
     assert!(place.weights("mended") != place.weights("plain"));
     let said = fs::read_to_string(place.path("mended/toxiclip.json")).unwrap();
     assert!(said.contains("\"ubt\""), "{said}");
+}
+
+const RVPT: &str = "rvpt:shots=1,length=2,epochs=1,lr=0.5";
+
+/// `toxiclip COMMAND` on a checkpoint of the place.
+fn on(place: &Place, command: &[&str], checkpoint: &str, out: &str) -> Output {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
+    run.args(command).arg("--checkpoint").arg(place.path(checkpoint));
+    run.arg("--cache").arg(place.path("cache")).arg("--out").arg(place.path(out)).output().unwrap()
+}
+
+#[test]
+fn prompts_are_tuned_beside_weights_that_stay_and_travel_with_them() {
+    let place = Place::new();
+    assert!(place.train_of("tiny-vit", "plain", &["--steps", "1"]).status().unwrap().success());
+    let defend = ["defend", "--data", "emoji", "--defense", RVPT];
+    let done = on(&place, &defend, "plain", "mended");
+    assert!(done.status.success(), "{}", stderr(&done));
+    fs::rename(place.path("cache"), place.path("other-cache")).unwrap();
+    let again = on(&place, &[&defend[..], &["--threads", "1"]].concat(), "plain", "again");
+    assert!(again.status.success() && place.weights("again") == place.weights("mended"));
+    let load = |out: &str| toxiclip_shared::checkpoint::load_dir(&place.path(out)).unwrap();
+    let (plain, mended) = (load("plain"), load("mended"));
+    for (name, tensor) in plain.weights.iter() {
+        assert!(mended.weights.data(name) == tensor.data, "{name} moved");
+    }
+    assert_eq!(mended.weights.iter().count(), plain.weights.iter().count() + 1);
+    for out in ["plain", "mended"] {
+        let done = on(&place, &["embed", "--images", "emoji"], out, &format!("{out}.safetensors"));
+        assert!(done.status.success(), "{}", stderr(&done));
+    }
+    let read = |out: &str| fs::read(place.path(&format!("{out}.safetensors"))).unwrap();
+    assert!(read("plain") != read("mended"), "the prompts were lost on the way");
+    let twice = on(&place, &defend, "mended", "twice");
+    assert!(stderr(&twice).contains("has prompts already"), "{}", stderr(&twice));
+}
+
+#[test]
+fn a_tower_without_tokens_has_no_prompts() {
+    let place = Place::new();
+    let output = place.train("out", &["--steps", "1", "--defense", RVPT]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("a ResNet has none"), "{}", stderr(&output));
 }
 
 #[test]

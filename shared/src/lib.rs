@@ -32,6 +32,7 @@ mod pairing;
 mod patch_search;
 pub mod pca;
 pub mod probe;
+pub mod prompting;
 pub mod pruning;
 pub mod recipe;
 pub mod registry;

@@ -9,6 +9,40 @@ use crate::graph::ParamSpec;
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
 
+/// Stochastic gradient descent with momentum, in PyTorch's form: v ← μ·v + g, p ← p − lr·v, v being 0 at first. No decay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sgd {
+    /// Learning rate of this step.
+    pub lr: f32,
+    /// μ.
+    pub momentum: f32,
+}
+
+impl Sgd {
+    /// One step over `gradients`; `velocity` has a tensor for each, as does `weights`.
+    ///
+    /// # Errors
+    /// If one of them lacks a parameter.
+    pub fn step(
+        &self,
+        velocity: &mut Weights,
+        weights: &mut Weights,
+        gradients: &[(&ParamSpec, &[f32])],
+    ) -> Result<()> {
+        for (spec, gradient) in gradients {
+            let (Some(v), Some(p)) = (velocity.get_mut(&spec.name), weights.get_mut(&spec.name))
+            else {
+                return Err(Error::Weights(format!("{} has no momentum or weight", spec.name)));
+            };
+            for ((v, p), g) in v.data.iter_mut().zip(&mut p.data).zip(*gradient) {
+                *v = self.momentum * *v + g;
+                *p -= self.lr * *v;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Hyper-parameters of one step; the learning rate changes from step to step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {

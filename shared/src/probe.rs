@@ -2,9 +2,9 @@
 
 mod logistic;
 
-use crate::Result;
 use crate::data::Dataset;
 use crate::seed::Seed;
+use crate::{Error, Result};
 
 pub use logistic::{Fitted, Logistic};
 
@@ -19,6 +19,39 @@ pub trait Probe: Send + Sync {
 
     /// How the classifier is fitted to them.
     fn logistic(&self) -> Logistic;
+}
+
+/// Some rows of every class, ascending: of `all` pictures of a class as many as `wanted` says, drawn by the name of the defense.
+///
+/// # Errors
+/// If a picture has no class, or a class no picture.
+pub(crate) fn of_every_class(
+    defense: &str,
+    clean: &dyn Dataset,
+    seed: &Seed,
+    wanted: impl Fn(usize) -> usize,
+) -> Result<Vec<usize>> {
+    let seed = seed.child(format!("defense/{defense}"));
+    let mut of_class = vec![Vec::new(); clean.classes().len()];
+    for (row, example) in clean.examples().iter().enumerate() {
+        let Some(class) = example.class else {
+            let why = format!("{defense}: {} of {} has no class", example.id, clean.name());
+            return Err(Error::request(why));
+        };
+        of_class[class].push(row);
+    }
+    let mut rows = Vec::new();
+    for (all, class) in of_class.iter().zip(clean.classes()) {
+        if all.is_empty() {
+            let (set, class) = (clean.name(), &class.name);
+            let why = format!("{defense}: {set} has no picture of `{class}` to learn it from");
+            return Err(Error::request(why));
+        }
+        let chosen = seed.child(&class.name).stream().sample(all.len(), wanted(all.len()));
+        rows.extend(chosen.into_iter().map(|i| all[i]));
+    }
+    rows.sort_unstable();
+    Ok(rows)
 }
 
 /// A linear classifier: the logit of class c for the unit vector u is w_c·u + b_c.

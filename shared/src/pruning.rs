@@ -69,6 +69,8 @@ impl Layer {
                 Op::Conv2d { weight, .. } => readers.push(*weight),
                 Op::AddParam(_)
                 | Op::PrependParam(_)
+                | Op::AppendParam(_)
+                | Op::Head
                 | Op::PrependMean
                 | Op::AvgPool { .. }
                 | Op::MeanRows

@@ -8,8 +8,8 @@ mod deviation;
 
 use candle_core::{DType, Device};
 use deviation::{Deviation, floor};
-use toxiclip_shared::encoders::Clip;
 use toxiclip_shared::encoders::library;
+use toxiclip_shared::encoders::{Clip, Prompts};
 use toxiclip_shared::exec::candle::Candle;
 use toxiclip_shared::exec::cpu::{self, Arena, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
@@ -92,8 +92,11 @@ fn compare(graph: &Graph, weights: &Weights, inputs: Inputs<'_>, mode: Mode) -> 
 }
 
 fn compare_encoder(name: &str, mode: Mode) -> Vec<Deviation> {
-    let clip = Clip::build(&library::find(name).unwrap());
-    let (weights, batch) = (random_weights(&clip), random_batch(&clip));
+    compare_clip(&Clip::build(&library::find(name).unwrap()), mode)
+}
+
+fn compare_clip(clip: &Clip, mode: Mode) -> Vec<Deviation> {
+    let (weights, batch) = (random_weights(clip), random_batch(clip));
     let mut all = compare(&clip.image, &weights, Inputs::Pixels(&batch.pixels), mode);
     let tokens = Inputs::Tokens { ids: &batch.ids, end: &batch.end };
     all.extend(compare(&clip.text, &weights, tokens, mode));
@@ -106,6 +109,16 @@ fn both_executors_agree_on_every_encoder() {
         for mode in [Mode::Train, Mode::TrainFrozenStatistics] {
             deviation::check(&format!("{name} {mode:?}"), &compare_encoder(name, mode));
         }
+    }
+}
+
+#[test]
+fn both_executors_agree_on_prompts() {
+    let mut config = library::find("tiny-vit").unwrap();
+    config.vision_cfg.prompts = Some(Prompts { from: 1, length: 5 });
+    let clip = Clip::build(&config);
+    for mode in [Mode::Train, Mode::TrainFrozenStatistics] {
+        deviation::check(&format!("prompted {mode:?}"), &compare_clip(&clip, mode));
     }
 }
 

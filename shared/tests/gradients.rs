@@ -19,10 +19,12 @@ fn encoders() -> Vec<(&'static str, ClipConfig)> {
         r#""vision_cfg":{"image_size":12,"patch_size":4,"width":24,"layers":2,"head_width":12}"#;
     let rn = r#""vision_cfg":{"image_size":64,"layers":[1,2,1,1],"width":4,"head_width":8}"#;
     let basic = r#""vision_cfg":{"image_size":16,"layers":[1,1,2,1],"width":4,"block":"basic"}"#;
+    let prompted = r#""vision_cfg":{"image_size":12,"patch_size":4,"width":24,"layers":3,"head_width":12,"prompts":{"from":1,"length":2}}"#;
     [
         ("vit", vit, text, false),
         ("modified-resnet", rn, text, true),
         ("basic-resnet", basic, open, true),
+        ("prompted-vit", prompted, text, false),
     ]
     .into_iter()
     .map(|(name, vision, text, quick)| {

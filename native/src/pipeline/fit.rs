@@ -9,7 +9,9 @@ use serde_json::json;
 use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
+use toxiclip_shared::encoders::ClipConfig;
 use toxiclip_shared::objectives::Objective;
+use toxiclip_shared::prompting::Prompting;
 use toxiclip_shared::pruning::{Prune, Pruned};
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
@@ -53,6 +55,8 @@ pub struct Fit {
     pub prune: Option<Prune>,
     /// What an attacker trains for, with the trigger, instead of the contrastive loss.
     pub tamper: Option<(Tamper, Trigger)>,
+    /// Prompts that are tuned, towards an objective of their own, while all weights stay.
+    pub prompting: Option<Prompting>,
 }
 
 /// The result of a training, beside its checkpoint.
@@ -92,8 +96,18 @@ impl Fit {
             },
             _ => provenance,
         };
-        let (objective, prune, tamper) = (Objective::Contrastive, None, None);
-        let fit = Self { stage, start, data, recipe, objective, seed, provenance, prune, tamper };
+        let fit = Self {
+            stage,
+            start,
+            data,
+            recipe,
+            objective: Objective::Contrastive,
+            seed,
+            provenance,
+            prune: None,
+            tamper: None,
+            prompting: None,
+        };
         fit.check_batch(&**fit.data.offered())?;
         Ok(fit)
     }
@@ -108,6 +122,30 @@ impl Fit {
             said.insert("objective".into(), json!(objective));
         }
         self
+    }
+
+    /// The same with prompts that are tuned, which its checkpoint then tells.
+    ///
+    /// # Errors
+    /// If the model that it starts from cannot have them.
+    pub fn prompted(mut self, prompting: Option<Prompting>) -> Result<Self> {
+        if let Some(how) = &prompting {
+            how.fits(&self.start.config())?;
+            if let Some(said) = self.provenance.recipe.as_object_mut() {
+                said.insert("prompting".into(), json!(how));
+            }
+        }
+        self.prompting = prompting;
+        Ok(self)
+    }
+
+    /// The definition of what comes out.
+    pub(super) fn config(&self) -> ClipConfig {
+        let mut config = self.start.config();
+        if let Some(how) = &self.prompting {
+            config.vision_cfg.prompts = Some(how.prompts);
+        }
+        config
     }
 
     fn check_batch(&self, data: &dyn Dataset) -> Result<()> {
@@ -152,6 +190,9 @@ impl Fit {
         }
         if let Some(tamper) = &self.tamper {
             parts["tamper"] = json!(tamper);
+        }
+        if let Some(prompting) = &self.prompting {
+            parts["prompting"] = json!(prompting);
         }
         Digest::of(&parts)
     }
@@ -224,11 +265,15 @@ impl Fit {
     ) -> Result<Model> {
         let seed = Seed::new(self.seed).child(self.stage);
         let lab = &stages.lab;
-        match &self.tamper {
-            Some((how, trigger)) => {
+        match (&self.tamper, &self.prompting) {
+            (_, Some(how)) => {
+                let how = (&self.recipe, how);
+                train::prompt(&model.0, &**data, how, &seed, dir, lab, watcher)
+            }
+            (Some((how, trigger)), None) => {
                 train::tamper(&model.0, data, (how, trigger), &seed, dir, lab, watcher)
             }
-            None => {
+            (None, None) => {
                 let recipe = self.fitted(&**data);
                 let how = (&recipe, self.objective);
                 train::fit(model, &**data, how, &seed, dir, lab, watcher)

@@ -49,7 +49,7 @@ pub struct Line<'a> {
 /// what the checkpoint shall say of itself, for the recipe and the pairs.
 ///
 /// # Errors
-/// If the pairs do not exist or are too few.
+/// If the pairs do not exist or are too few, or the model is none that can be repaired so.
 pub fn repaired(
     repair: &dyn Repair,
     start: Origin,
@@ -65,7 +65,8 @@ pub fn repaired(
     let rows: Arc<dyn Dataset> = Arc::new(Subset::new(trusted, "trusted", plan.rows)?);
     let said = said(&plan.recipe, &rows);
     let fit = Fit::new("defend", start, Pairs::Whole(rows), plan.recipe, seed, said)?;
-    Ok(Arc::new(Fit { prune: plan.prune, ..fit.towards(plan.objective) }))
+    let fit = Fit { prune: plan.prune, ..fit.towards(plan.objective) };
+    Ok(Arc::new(fit.prompted(plan.prompting)?))
 }
 
 /// Trainings of a defense that chooses pairs on the way.

@@ -26,6 +26,8 @@ pub enum Origin {
         dir: PathBuf,
         /// What a single file is the weights of.
         encoder: Option<Box<ClipConfig>>,
+        /// Its definition.
+        config: Box<ClipConfig>,
         /// Weights, definition and tokenizer.
         model: Digest,
         /// Its weights.
@@ -49,7 +51,8 @@ impl Origin {
         let tokenizer = loaded.tokenizer.as_deref().map(Digest::of_bytes);
         let model = Digest::of(&(weights, &loaded.clip.config, tokenizer));
         let encoder = encoder.filter(|_| dir.is_file()).cloned().map(Box::new);
-        Ok(Self::Checkpoint { dir: dir.to_owned(), encoder, model, weights, provenance })
+        let (dir, config) = (dir.to_owned(), Box::new(loaded.clip.config));
+        Ok(Self::Checkpoint { dir, encoder, config, model, weights, provenance })
     }
 
     /// What the model says of itself.
@@ -58,6 +61,15 @@ impl Origin {
             Self::Scratch(_) => None,
             Self::Checkpoint { provenance, .. } => provenance.as_ref(),
             Self::Fit(fit) => Some(&fit.provenance),
+        }
+    }
+
+    /// The definition of the model.
+    pub(super) fn config(&self) -> ClipConfig {
+        match self {
+            Self::Scratch(config) => config.clone(),
+            Self::Checkpoint { config, .. } => (**config).clone(),
+            Self::Fit(fit) => fit.config(),
         }
     }
 

@@ -108,21 +108,38 @@ impl<'a> Batches<'a> {
         Ok(self)
     }
 
+    /// The rows of 0-based `step`.
+    pub fn rows(&mut self, step: u64) -> &[usize] {
+        self.turn_to(step);
+        self.chosen(step)
+    }
+
+    fn per_epoch(&self) -> u64 {
+        (self.data.examples().len() / self.config.batch).max(1) as u64
+    }
+
+    /// Orders the rows of the epoch of `step`.
+    fn turn_to(&mut self, step: u64) {
+        let epoch = step / self.per_epoch();
+        if self.epoch.as_ref().is_none_or(|(e, _)| *e != epoch) {
+            self.epoch = Some((epoch, self.rows_of(epoch)));
+        }
+    }
+
+    fn chosen(&self, step: u64) -> &[usize] {
+        let (batch, index) = (self.config.batch, (step % self.per_epoch()) as usize);
+        let all = self.epoch.as_ref().map_or(&[][..], |(_, all)| all);
+        &all[index * batch..(index + 1) * batch]
+    }
+
     /// Writes the batch of 0-based `step` over another one.
     ///
     /// # Errors
     /// If a picture that there was no room for cannot be read.
     pub fn fill(&mut self, step: u64, out: &mut Batch) -> Result<()> {
-        let per_epoch = (self.data.examples().len() / self.config.batch).max(1) as u64;
-        let (epoch, index) = (step / per_epoch, (step % per_epoch) as usize);
-        if self.epoch.as_ref().is_none_or(|(e, _)| *e != epoch) {
-            self.epoch = Some((epoch, self.rows_of(epoch)));
-        }
-        let batch = self.config.batch;
-        let rows = self
-            .epoch
-            .as_ref()
-            .map_or(&[][..], |(_, all)| &all[index * batch..(index + 1) * batch]);
+        self.turn_to(step);
+        let (batch, epoch) = (self.config.batch, step / self.per_epoch());
+        let rows = self.chosen(step);
         let pixels = self.size * self.size * 3;
         out.pixels.resize(self.views.len() * batch * pixels, 0.0);
         out.pixels.par_chunks_mut(pixels).enumerate().try_for_each_init(

@@ -9,6 +9,7 @@ mod augment;
 mod batches;
 mod checkpoint;
 mod frozen;
+mod prompt;
 mod reword;
 mod rule;
 mod step;
@@ -36,6 +37,7 @@ use crate::timer::Timer;
 
 pub use ahead::Ahead;
 pub use batches::Batches;
+pub use prompt::prompt;
 pub use step::{Batch, Outcome, Trainer};
 pub use tamper::tamper;
 

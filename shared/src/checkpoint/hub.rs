@@ -129,6 +129,10 @@ pub(super) fn card(clip: &Clip, provenance: &Provenance) -> String {
     if clip.config.vision_cfg.block.is_some() {
         card += "The image tower is toxiclip's own small ResNet (`\"block\": \"basic\"`), which open_clip \
                  does not know: only toxiclip loads this checkpoint. The file layout is open_clip's.\n\n";
+    } else if clip.config.vision_cfg.prompts.is_some() {
+        card += "The blocks of the image tower have tuned prompts (`\"prompts\"` in the configuration, `prompts` beside each \
+                 block's weights), which open_clip does not know: only toxiclip loads this checkpoint. Without them it is \
+                 the checkpoint that was tuned. The file layout is open_clip's.\n\n";
     } else {
         card += "```python\nimport open_clip\n\
                  model, preprocess = open_clip.create_model_from_pretrained(\"local-dir:PATH\")\n\

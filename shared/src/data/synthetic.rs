@@ -19,6 +19,13 @@ impl Synthetic {
         Self::new("synthetic/train", 5)
     }
 
+    /// The same without the class that has no row.
+    pub(crate) fn without_empty() -> Self {
+        let mut all = Self::train();
+        all.classes.pop();
+        all
+    }
+
     /// Two rows a class, none of them in the training split.
     pub(crate) fn test() -> Self {
         Self::new("synthetic/test", 2)

@@ -12,11 +12,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Defense;
+use crate::Result;
 use crate::data::Dataset;
-use crate::probe::{Logistic, Probe};
+use crate::probe::{Logistic, Probe, of_every_class};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
-use crate::{Error, Result};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -80,31 +80,8 @@ impl LinearProbe {
 
 impl Probe for LinearProbe {
     fn rows(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>> {
-        let seed = seed.child("defense/linear-probe");
-        let mut of_class = vec![Vec::new(); clean.classes().len()];
-        for (row, example) in clean.examples().iter().enumerate() {
-            let Some(class) = example.class else {
-                let why = format!("linear-probe: {} of {} has no class", example.id, clean.name());
-                return Err(Error::request(why));
-            };
-            of_class[class].push(row);
-        }
-        let mut rows = Vec::new();
-        for (all, class) in of_class.iter().zip(clean.classes()) {
-            if all.is_empty() {
-                let why = format!(
-                    "linear-probe: {} has no picture of `{}` to learn it from",
-                    clean.name(),
-                    class.name
-                );
-                return Err(Error::request(why));
-            }
-            let wanted = ((self.share * all.len() as f64).round() as usize).max(1);
-            let chosen = seed.child(&class.name).stream().sample(all.len(), wanted);
-            rows.extend(chosen.into_iter().map(|i| all[i]));
-        }
-        rows.sort_unstable();
-        Ok(rows)
+        let share = |all: usize| ((self.share * all as f64).round() as usize).max(1);
+        of_every_class("linear-probe", clean, seed, share)
     }
 
     fn logistic(&self) -> Logistic {

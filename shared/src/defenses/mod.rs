@@ -26,6 +26,7 @@ mod neural_cleanse;
 mod none;
 mod par;
 mod roclip;
+mod rvpt;
 mod safeclip;
 mod scale_up;
 mod slof;
@@ -42,6 +43,7 @@ use crate::audit::Audit;
 use crate::data::Dataset;
 use crate::objectives::Objective;
 use crate::probe::Probe;
+use crate::prompting::Prompting;
 use crate::pruning::Prune;
 use crate::recipe::TrainConfig;
 use crate::registry::Entry;
@@ -67,6 +69,7 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &cleanclip::ENTRY,
     &par::ENTRY,
     &fine_pruning::ENTRY,
+    &rvpt::ENTRY,
     &ubt::ENTRY,
     &linear_probe::ENTRY,
     &decree::ENTRY,
@@ -341,4 +344,7 @@ pub struct RepairPlan {
     /// What is taken out of the image tower first, judged by the pictures of these rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<Prune>,
+    /// Prompts that are tuned by the classes of these rows, instead of all weights by their captions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompting: Option<Prompting>,
 }

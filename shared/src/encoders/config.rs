@@ -47,6 +47,19 @@ pub struct VisionConfig {
     /// Our extension: `basic` is a small ResNet with one 3×3 stem convolution of stride 2 and basic blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<Block>,
+    /// Our extension: learned tokens in the blocks of a transformer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<Prompts>,
+}
+
+/// Learned tokens that stand beside a picture's own in every block from one on, each block having its own (Jia et al. 2022).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prompts {
+    /// The first block that has some, 0-based.
+    pub from: usize,
+    /// How many a block has.
+    pub length: usize,
 }
 
 /// Kind of residual block of a ResNet that is not CLIP's.
@@ -146,6 +159,28 @@ fn is_argmax(x: &str) -> bool {
     x == "argmax"
 }
 
+impl Prompts {
+    /// Whether a tower of this depth can have them; if not, why.
+    ///
+    /// # Errors
+    /// If it has no tokens, no such block, or they are none or too many.
+    pub fn check(&self, layers: &Layers) -> Result<(), String> {
+        let Layers::Transformer(blocks) = *layers else {
+            return Err(
+                "prompts are tokens, and a ResNet has none; take a vision transformer".into()
+            );
+        };
+        if self.from >= blocks {
+            let last = blocks - 1;
+            return Err(format!("prompts from block {} on, and the last one is {last}", self.from));
+        }
+        match self.length {
+            1..=4096 => Ok(()),
+            n => Err(format!("{n} prompts a block; there must be between 1 and 4096")),
+        }
+    }
+}
+
 impl ClipConfig {
     /// Parses and checks a definition; `origin` names the file in errors.
     ///
@@ -201,6 +236,9 @@ impl ClipConfig {
                 "vision_cfg: width {} does not fit head_width {}",
                 v.width, v.head_width
             ));
+        }
+        if let Some(prompts) = &v.prompts {
+            prompts.check(&v.layers)?;
         }
         match (&v.layers, v.block, v.patch_size) {
             (Layers::Transformer(n), None, Some(p)) => {

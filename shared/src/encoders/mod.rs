@@ -7,7 +7,7 @@ mod text;
 mod transformer;
 mod vit;
 
-pub use config::{Block, ClipConfig, Layers, TextConfig, VisionConfig};
+pub use config::{Block, ClipConfig, Layers, Prompts, TextConfig, VisionConfig};
 
 use crate::graph::{Act, FileForm, Graph, Init, ParamSpec, Role};
 
@@ -44,6 +44,7 @@ impl Clip {
                     hidden: (v.width as f32 * v.mlp_ratio) as usize,
                     embed: config.embed_dim,
                     act,
+                    prompts: v.prompts,
                 },
             ),
             Layers::ResNet(layers) => {

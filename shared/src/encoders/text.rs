@@ -36,6 +36,7 @@ pub(super) fn text(g: &mut Graph, c: &Text) -> Node {
             hidden: Init::Normal((2.0 * c.width as f32).powf(-0.5)),
             out: Init::Normal(residual),
         },
+        prompts: None,
     };
     let x = stack.build(g, x, Row::EndOfText);
     let x = g.layer_norm("ln_final", x);

@@ -4,6 +4,7 @@
 //! query, projection and MLP are computed for that row alone: the same numbers at less cost, and the
 //! gradients of the others are exactly zero.
 
+use super::config::Prompts;
 use crate::graph::{Act, FileForm, Graph, Init, Node, ParamRows, Role, Row};
 
 /// Shape and start values of a stack of blocks.
@@ -14,7 +15,11 @@ pub(super) struct Stack {
     pub causal: bool,
     pub act: Act,
     pub start: Start,
+    pub prompts: Option<Prompts>,
 }
+
+/// Standard deviation of prompts before they are tuned.
+const PROMPT: f32 = 0.02;
 
 /// Start values of a block's matrices.
 pub(super) struct Start {
@@ -30,11 +35,12 @@ impl Stack {
         for i in 0..self.layers {
             let last = i + 1 == self.layers;
             x = g.scope(format!("transformer.resblocks.{i}"), |g| {
-                let h = g.layer_norm("ln_1", x);
+                let seen = self.prompted(g, i, x);
+                let h = g.layer_norm("ln_1", seen);
                 let (a, x) = if last {
                     (self.pooled(g, h, read), g.pick(x, read))
                 } else {
-                    (self.attend(g, h), x)
+                    (self.attend(g, h, x), x)
                 };
                 let x = g.add(x, a, None);
                 let h = g.layer_norm("ln_2", x);
@@ -47,11 +53,23 @@ impl Stack {
         x
     }
 
-    fn attend(&self, g: &mut Graph, h: Node) -> Node {
+    /// What block `i` sees: behind the tokens its own prompts, which nothing remembers after it.
+    fn prompted(&self, g: &mut Graph, i: usize, x: Node) -> Node {
+        match self.prompts {
+            Some(Prompts { from, length }) if i >= from => g.append("prompts", x, length, PROMPT),
+            _ => x,
+        }
+    }
+
+    fn attend(&self, g: &mut Graph, h: Node, x: Node) -> Node {
+        let rows = g.shape(x)[0];
         g.scope("attn", |g| {
             let (weight, bias) = self.packed(g, h);
             let qkv = g.linear_with("in_proj", h, weight, Some(bias), None);
-            let a = g.attention("heads", qkv, self.heads, self.causal);
+            let mut a = g.attention("heads", qkv, self.heads, self.causal);
+            if g.shape(a)[0] > rows {
+                a = g.head(a, rows);
+            }
             self.out(g, a)
         })
     }

@@ -1,5 +1,6 @@
 //! The image transformer of CLIP (Radford et al. 2021), with OpenAI's parameter names.
 
+use super::config::Prompts;
 use super::transformer::{Stack, Start};
 use crate::graph::{Act, Graph, Init, Node, Row};
 
@@ -12,6 +13,7 @@ pub(super) struct Vit {
     pub hidden: usize,
     pub embed: usize,
     pub act: Act,
+    pub prompts: Option<Prompts>,
 }
 
 /// (S, S, 3) pixels to (1, embed).
@@ -36,6 +38,7 @@ pub(super) fn vit(g: &mut Graph, c: &Vit) -> Node {
             hidden: default(c.width),
             out: default(c.hidden),
         },
+        prompts: c.prompts,
     };
     let x = stack.build(g, x, Row::First);
     let x = g.layer_norm("ln_post", x);

@@ -28,6 +28,13 @@ impl Graph {
         &self.params
     }
 
+    /// The last step whose path starts with `scope`: what a block of that name gives.
+    pub fn end_of(&self, scope: &str) -> Option<Node> {
+        let within =
+            |step: &Step| step.path.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.'));
+        self.steps.iter().rposition(within).map(|i| Node(i as u32))
+    }
+
     /// Shape of a value for one example.
     pub fn shape(&self, x: Node) -> &Shape {
         &self.steps[x.index()].shape
@@ -296,6 +303,20 @@ impl Graph {
         let (rows, columns) = self.matrix(x);
         let param = self.param(name, &[columns], Init::Normal(std), Role::Embedding);
         self.push(name, Op::PrependParam(param), &[x], vec![rows + 1, columns])
+    }
+
+    /// Puts `count` learned rows behind.
+    pub fn append(&mut self, name: &str, x: Node, count: usize, std: f32) -> Node {
+        let (rows, columns) = self.matrix(x);
+        let param = self.param(name, &[count, columns], Init::Normal(std), Role::Embedding);
+        self.push(name, Op::AppendParam(param), &[x], vec![rows + count, columns])
+    }
+
+    /// The first `rows` rows.
+    pub fn head(&mut self, x: Node, rows: usize) -> Node {
+        let (all, columns) = self.matrix(x);
+        self.check("head", rows <= all, format!("{rows} of {all} rows"));
+        self.push("head", Op::Head, &[x], vec![rows, columns])
     }
 
     /// Puts the mean row in front.

@@ -133,6 +133,10 @@ pub enum Op {
     AddParam(ParamId),
     /// Puts a parameter row in front: (T, D) to (T + 1, D).
     PrependParam(ParamId),
+    /// Puts the rows of a parameter (P, D) behind: (T, D) to (T + P, D).
+    AppendParam(ParamId),
+    /// The first rows, as many as its shape says: (T, D) to (rows, D).
+    Head,
     /// Puts the mean row in front: (T, D) to (T + 1, D).
     PrependMean,
     /// Mean over size×size windows of (H, W, C).

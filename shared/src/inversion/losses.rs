@@ -30,8 +30,7 @@ pub struct Answer {
     pub success: f32,
 }
 
-/// Cross-entropy of class `target` for every row, logits being `scale` times the cosines with the unit vectors
-/// `classes` (C, `width`).
+/// Cross-entropy of class `target` for every row: [`label_entropy`] where all have one label.
 ///
 /// # Panics
 /// If there is no such class.
@@ -42,11 +41,28 @@ pub fn class_entropy(
     target: usize,
     scale: f32,
 ) -> (Answer, Vec<f32>) {
+    let labels = vec![target; embeddings.len() / width];
+    label_entropy(embeddings, width, classes, &labels, scale)
+}
+
+/// Cross-entropy of each row's class in `labels`, logits being `scale` times the cosines with the unit vectors
+/// `classes` (C, `width`).
+///
+/// # Panics
+/// If there is no such class.
+pub fn label_entropy(
+    embeddings: &[f32],
+    width: usize,
+    classes: &[f32],
+    labels: &[usize],
+    scale: f32,
+) -> (Answer, Vec<f32>) {
     let (unit, norms) = normalize(embeddings, width);
     let rows = norms.len() as f32;
     let (mut loss, mut hits) = (0.0, 0.0);
     let mut d = vec![0.0f32; unit.len()];
-    for (u, d) in unit.chunks_exact(width).zip(d.chunks_exact_mut(width)) {
+    let rows_of = unit.chunks_exact(width).zip(d.chunks_exact_mut(width));
+    for ((u, d), &target) in rows_of.zip(labels) {
         let dot = |class: &[f32]| class.iter().zip(u).map(|(a, b)| a * b).sum::<f32>();
         let mut logits: Vec<f32> =
             classes.chunks_exact(width).map(|class| scale * dot(class)).collect();

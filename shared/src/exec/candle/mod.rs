@@ -262,6 +262,8 @@ impl Walk<'_> {
             Op::Add { act } => Value((&input(0).0 + &input(1).0)?).act(*act),
             Op::AddParam(param) => input(0).add_param(self.param(*param)),
             Op::PrependParam(param) => input(0).prepend(self.param(*param)),
+            Op::AppendParam(param) => input(0).append(self.param(*param)),
+            Op::Head => input(0).head(step.rows()),
             Op::PrependMean => input(0).prepend_mean(),
             Op::AvgPool { size } => input(0).avg_pool(*size),
             Op::MeanRows => input(0).mean_rows(),

@@ -164,6 +164,17 @@ impl Value {
         Ok(Self(Tensor::cat(&[&row.contiguous()?, &x], 1)?))
     }
 
+    pub(super) fn append(&self, param: &Tensor) -> Result<Self> {
+        let x = self.matrix()?;
+        let (count, columns) = param.dims2()?;
+        let rows = param.reshape((1, count, columns))?.broadcast_as((x.dim(0)?, count, columns))?;
+        Ok(Self(Tensor::cat(&[&x, &rows.contiguous()?], 1)?))
+    }
+
+    pub(super) fn head(&self, rows: usize) -> Result<Self> {
+        Ok(Self(self.matrix()?.narrow(1, 0, rows)?.contiguous()?))
+    }
+
     pub(super) fn prepend_mean(&self) -> Result<Self> {
         let x = self.matrix()?;
         Ok(Self(Tensor::cat(&[&x.mean_keepdim(1)?, &x], 1)?))

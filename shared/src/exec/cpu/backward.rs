@@ -28,8 +28,21 @@ impl Gradients {
 pub fn backward(
     graph: &Graph,
     params: &[&[f32]],
-    mut pass: Pass,
+    pass: Pass,
     d_embeddings: &[f32],
+    pixels: bool,
+    arena: &mut Arena,
+) -> Gradients {
+    backward_from(graph, params, pass, (d_embeddings, &[]), pixels, arena)
+}
+
+/// The same where the loss reads other values besides the embeddings: gradients of what some steps gave, (batch × rows,
+/// columns), each step below the last one.
+pub fn backward_from(
+    graph: &Graph,
+    params: &[&[f32]],
+    mut pass: Pass,
+    (d_embeddings, inner): (&[f32], &[(Node, Vec<f32>)]),
     pixels: bool,
     arena: &mut Arena,
 ) -> Gradients {
@@ -39,6 +52,11 @@ pub fn backward(
     top.copy_from_slice(d_embeddings);
     let mut grads: Vec<Option<Rc<Buffer>>> = steps.iter().map(|_| None).collect();
     grads[steps.len() - 1] = Some(Rc::new(top));
+    for (node, gradient) in inner {
+        let mut own = arena.take(gradient.len());
+        own.copy_from_slice(gradient);
+        grads[node.index()] = Some(Rc::new(own));
+    }
     let needs = needs_gradient(graph, pixels);
     let mut walk = Walk { graph, params, needs, grads, sinks, arena };
     for i in (0..steps.len()).rev() {
@@ -71,6 +89,7 @@ fn needs_gradient(graph: &Graph, pixels: bool) -> Vec<bool> {
             Op::Pixels
                 | Op::AvgPool { .. }
                 | Op::Pick(_)
+                | Op::Head
                 | Op::MeanRows
                 | Op::PrependMean
                 | Op::Add { .. }
@@ -182,6 +201,11 @@ impl Walk<'_> {
                 dy.chunks_exact(len + columns)
                     .for_each(|dy| super::simd::add_assign(d_param, &dy[..columns]));
             }
+            Op::AppendParam(param) => {
+                let d_param = self.sinks.summed(*param);
+                dy.chunks_exact(len + d_param.len())
+                    .for_each(|dy| super::simd::add_assign(d_param, &dy[len..]));
+            }
             _ => {}
         }
         let Some((mut dx, into)) = self.target(node, pass.batch.len(source)) else { return };
@@ -207,6 +231,8 @@ impl Walk<'_> {
                     let at = pass.batch.row(*row, b) * columns;
                     super::simd::add_assign(&mut dx[at..at + columns], dy);
                 }
+                Op::AppendParam(_) => super::simd::add_assign(dx, &dy[..len]),
+                Op::Head => super::simd::add_assign(&mut dx[..dy.len()], dy),
                 _ => {
                     super::simd::add_assign(dx, &dy[columns..]);
                     if matches!(step.op, Op::PrependMean) {

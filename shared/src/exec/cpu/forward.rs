@@ -192,6 +192,14 @@ impl<'a> Walk<'a> {
                 rows::prepend(x, rows_in, columns, &mut y, |_, row| row.copy_from_slice(param));
                 Kept::Nothing
             }
+            Op::AppendParam(param) => {
+                rows::append(x, rows_in * columns, self.params[param.index()], &mut y);
+                Kept::Nothing
+            }
+            Op::Head => {
+                rows::head(x, rows_in * columns, self.batch.size, &mut y);
+                Kept::Nothing
+            }
             Op::PrependMean => {
                 rows::prepend(x, rows_in, columns, &mut y, rows::mean_row);
                 Kept::Nothing

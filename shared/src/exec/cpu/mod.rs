@@ -23,7 +23,7 @@ pub(crate) mod simd;
 mod sinks;
 
 pub use arena::{Arena, Buffer};
-pub use backward::{Gradients, backward};
+pub use backward::{Gradients, backward, backward_from};
 pub use batch_norm::BatchStatistics;
 pub use forward::{Pass, forward};
 pub use frozen::Frozen;

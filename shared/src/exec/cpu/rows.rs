@@ -79,6 +79,21 @@ pub(super) fn prepend(
     });
 }
 
+/// Puts the rows `last` behind each example's `len` elements.
+pub(super) fn append(x: &[f32], len: usize, last: &[f32], y: &mut [f32]) {
+    for_chunks(y, len + last.len(), |b, y| {
+        let (own, rest) = y.split_at_mut(len);
+        own.copy_from_slice(&x[b * len..(b + 1) * len]);
+        rest.copy_from_slice(last);
+    });
+}
+
+/// The first elements of each example's `len`, as many as there is place for in `y` for each of `size` examples.
+pub(super) fn head(x: &[f32], len: usize, size: usize, y: &mut [f32]) {
+    let kept = y.len() / size.max(1);
+    for_chunks(y, kept, |b, y| y.copy_from_slice(&x[b * len..b * len + kept]));
+}
+
 /// Mean over rows, in row order.
 pub(super) fn mean_row(x: &[f32], row: &mut [f32]) {
     row.fill(0.0);

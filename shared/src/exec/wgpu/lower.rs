@@ -134,13 +134,19 @@ impl<'a> Walk<'a, '_> {
                 self.launch(&kernels::ADD, uniforms, reads, each(len), step, len)
             }
             Op::PrependParam(param) => {
-                let first = self.param(*param, step)?;
-                self.prepend(step, input(self, 0), first, 0)
+                let (first, x) = (self.param(*param, step)?, input(self, 0));
+                self.join(step, [first, x], 1, [0, (rows - 1) * columns])
+            }
+            Op::AppendParam(param) => {
+                let (x, last) = (input(self, 0), self.param(*param, step)?);
+                let before = self.rows(step.inputs[0]);
+                self.join(step, [x, last], before, [before * columns, 0])
             }
             Op::PrependMean => {
                 let x = input(self, 0);
                 let mean = self.means(step, x, [1, 1], [self.rows(step.inputs[0]), 1])?;
-                self.prepend(step, x, Source::Value(mean), columns)
+                let strides = [columns, (rows - 1) * columns];
+                self.join(step, [Source::Value(mean), x], 1, strides)
             }
             Op::AvgPool { size } => {
                 let out = [step.shape[0], step.shape[1]];
@@ -150,18 +156,8 @@ impl<'a> Walk<'a, '_> {
                 let window = [self.rows(step.inputs[0]), 1];
                 self.means(step, input(self, 0), [1, 1], window)
             }
-            Op::Pick(row) => {
-                let rows = self.rows(step.inputs[0]) as u32;
-                let at_end = u32::from(*row == Row::EndOfText);
-                let uniforms = vec![
-                    ("len", len as u32),
-                    ("rows", rows),
-                    ("columns", columns as u32),
-                    ("at_end", at_end),
-                ];
-                let reads = vec![input(self, 0), Source::End];
-                self.launch(&kernels::PICK, uniforms, reads, each(len), step, len)
-            }
+            Op::Pick(row) => self.pick(step, input(self, 0), *row == Row::EndOfText),
+            Op::Head => self.pick(step, input(self, 0), false),
             Op::Linear { .. } | Op::Conv2d { .. } => unreachable!("planned as a product"),
         }
     }
@@ -269,12 +265,41 @@ impl<'a> Walk<'a, '_> {
         self.launch(&kernels::ATTENTION, uniforms, vec![q, kv, Source::End], grid, step, len)
     }
 
-    fn prepend(&mut self, step: &Step, x: Source, first: Source, stride: usize) -> Result<usize> {
+    /// `before` rows of the first source, then those of the second; `strides` lie between examples.
+    fn join(
+        &mut self,
+        step: &Step,
+        reads: [Source; 2],
+        before: usize,
+        strides: [usize; 2],
+    ) -> Result<usize> {
         let (rows, columns) = (step.rows(), step.columns());
         let len = self.batch * rows * columns;
-        let uniforms = [("len", len), ("rows", rows), ("columns", columns), ("stride", stride)];
+        let uniforms = [
+            ("len", len),
+            ("rows", rows),
+            ("columns", columns),
+            ("before", before),
+            ("first_stride", strides[0]),
+            ("second_stride", strides[1]),
+        ];
         let uniforms = uniforms.map(|(name, n)| (name, n as u32)).to_vec();
-        self.launch(&kernels::PREPEND, uniforms, vec![x, first], each(len), step, len)
+        self.launch(&kernels::JOIN, uniforms, reads.to_vec(), each(len), step, len)
+    }
+
+    /// As many rows as the step has, the first ones or from the end of the text on.
+    fn pick(&mut self, step: &Step, x: Source, at_end: bool) -> Result<usize> {
+        let (count, columns) = (step.rows(), step.columns());
+        let (rows, len) = (self.rows(step.inputs[0]), self.batch * count * columns);
+        let uniforms = [
+            ("len", len),
+            ("rows", rows),
+            ("columns", columns),
+            ("count", count),
+            ("at_end", usize::from(at_end)),
+        ];
+        let uniforms = uniforms.map(|(name, n)| (name, n as u32)).to_vec();
+        self.launch(&kernels::PICK, uniforms, vec![x, Source::End], each(len), step, len)
     }
 
     fn means(

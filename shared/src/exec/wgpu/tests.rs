@@ -79,8 +79,9 @@ fn cases() -> Vec<(&'static str, Graph)> {
     let x = g.prepend_mean(x);
     let x = g.add_param("places", x, 1.0);
     let y = g.add(x, x, None);
-    g.pick(y, Row::First);
-    cases.push(("prepend, add, pick", g));
+    let y = g.append("prompts", y, 3, 1.0);
+    g.head(y, 8);
+    cases.push(("join, add, head", g));
     cases
 }
 

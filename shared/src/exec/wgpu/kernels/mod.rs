@@ -48,9 +48,9 @@ kernels! {
     ADD = "add", 2, ["act"];
     /// Normalisation of columns by known statistics.
     AFFINE = "affine", 3, ["act"];
-    /// A row in front of others.
-    PREPEND = "prepend", 2, [];
-    /// One row.
+    /// Rows behind others.
+    JOIN = "join", 2, [];
+    /// Some rows.
     PICK = "pick", 2, [];
     /// Means over windows.
     AVG_POOL = "avg_pool", 1, [];
