@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use toxiclip::benchmark::{Benchmark, Form};
+use toxiclip::executor::Executor;
 use toxiclip::interrupt::Interrupt;
 use toxiclip::lab::Lab;
 use toxiclip::pipeline::{Plan, Stages};
@@ -27,6 +28,7 @@ fn main() -> Result<()> {
         lab: Lab {
             progress: Progress::on_stderr(),
             interrupt: Interrupt::install()?,
+            executor: Executor::Cpu,
             picture_memory: u64::MAX,
         },
         prepared: Prepared::default(),

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::argument::Device;
 use crate::cmd;
-use crate::executor;
+use crate::executor::Executor;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
@@ -79,6 +79,8 @@ pub struct Context {
     pub threads: usize,
     /// Bars and log lines.
     pub progress: Progress,
+    /// Who walks towers.
+    pub executor: Executor,
     cache: Option<PathBuf>,
     picture_memory: u64,
 }
@@ -91,13 +93,13 @@ impl Context {
             .num_threads(threads)
             .build_global()
             .map_err(|e| Failure::failed(format!("cannot start {threads} threads: {e}")))?;
-        executor::choose(common.device)?;
+        let executor = Executor::open(common.device)?;
         let picture_memory = match common.picture_memory {
             Some(mebibytes) => mebibytes.saturating_mul(1 << 20),
             None => Machine::of_this_process().memory_bytes.map_or(u64::MAX, |all| all / 2),
         };
         let progress = Progress::on_stderr();
-        Ok(Self { threads, progress, cache: common.cache, picture_memory })
+        Ok(Self { threads, progress, executor, cache: common.cache, picture_memory })
     }
 
     /// Takes over Ctrl-C, once; for sub-commands that ask the flag between steps. The others just end.
@@ -113,8 +115,9 @@ impl Context {
     /// # Errors
     /// If it was taken over before.
     pub fn lab(&self) -> Result<Lab> {
-        let (progress, picture_memory) = (self.progress.clone(), self.picture_memory);
-        Ok(Lab { progress, interrupt: self.interrupt()?, picture_memory })
+        let (progress, executor) = (self.progress.clone(), self.executor.clone());
+        let (interrupt, picture_memory) = (self.interrupt()?, self.picture_memory);
+        Ok(Lab { progress, interrupt, executor, picture_memory })
     }
 
     /// The cache folder, or `None` under `--cache none`.
@@ -127,7 +130,7 @@ impl Context {
             Some(dir) => dir.clone(),
             None => Store::default_dir()?,
         };
-        let shelf = executor::chosen().shelf();
+        let shelf = self.executor.shelf();
         Ok(Some(shelf.map_or_else(|| dir.clone(), |shelf| dir.join(shelf))))
     }
 

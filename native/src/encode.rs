@@ -9,7 +9,7 @@ use toxiclip_shared::exec::cpu::contrastive::normalize;
 use toxiclip_shared::exec::cpu::{Arena, Frozen};
 use toxiclip_shared::image::{Image, Normalize, OPENAI};
 
-use crate::executor::{self, Tower};
+use crate::executor::Tower;
 use crate::failure::Result;
 use crate::model::Model;
 use crate::prepared::{Tokens, picture};
@@ -63,7 +63,7 @@ fn embed_batches<'a, T>(
     load: impl Fn(&'a [T]) -> Result<Cow<'a, [Image]>>,
     finish: Finish,
 ) -> Result<Vec<f32>> {
-    let mut tower = Tower::new(executor::chosen(), &model.clip.image, &model.weights)?;
+    let mut tower = Tower::new(&model.executor, &model.clip.image, &model.weights)?;
     let mut pixels = Vec::new();
     let mut out = Vec::with_capacity(all.len() * model.clip.config.embed_dim);
     for part in all.chunks(BATCH) {
@@ -106,7 +106,7 @@ pub fn texts(model: &Model, texts: &[String]) -> Result<Vec<f32>> {
 /// If the device refuses an operation.
 pub fn tokens(model: &Model, tokens: &Tokens) -> Result<Vec<f32>> {
     let length = model.clip.config.text_cfg.context_length;
-    let mut tower = Tower::new(executor::chosen(), &model.clip.text, &model.weights)?;
+    let mut tower = Tower::new(&model.executor, &model.clip.text, &model.weights)?;
     let mut out = Vec::with_capacity(tokens.end.len() * model.clip.config.embed_dim);
     for (ids, end) in tokens.ids.chunks(BATCH * length).zip(tokens.end.chunks(BATCH)) {
         let embeddings = tower.embed(Inputs::Tokens { ids, end })?;

@@ -1,11 +1,9 @@
-//! Who walks the towers of this process: our own operations on the CPU, candle's on a device (feature `candle`), or our kernels
+//! Who walks towers: our own operations on the CPU, candle's on a device (feature `candle`), or our kernels
 //! on a graphics card (feature `wgpu`), which embed and do not train.
 //!
-//! The choice is made once, before anything is computed. It holds for trainings by a recipe and for embeddings, which are
+//! A command opens one and hands it on with its lab and its models. It holds for trainings by a recipe and for embeddings, which are
 //! nearly all of the work. Attacks that search through a tower, attacks on weights, pruning and inversion look inside a walk;
 //! they stay on the CPU. Losses and the optimiser live on the host everywhere.
-
-use std::sync::OnceLock;
 
 use toxiclip_shared::Result as Shared;
 use toxiclip_shared::exec::Inputs;
@@ -38,50 +36,6 @@ pub enum Executor {
 #[cfg(feature = "wgpu")]
 const BATCHES: [usize; 4] = [128, 32, 8, 1];
 
-static CHOSEN: OnceLock<Executor> = OnceLock::new();
-
-/// Takes the executor of a device for this process.
-///
-/// # Errors
-/// If this build or this machine has no such device.
-pub fn choose(device: Device) -> Result<()> {
-    let executor = open(device)?;
-    CHOSEN.set(executor).map_err(|_| Failure::failed("the device was chosen before"))
-}
-
-/// The executor of this process: our own where none was chosen.
-pub fn chosen() -> &'static Executor {
-    const OURS: &Executor = &Executor::Cpu;
-    CHOSEN.get().unwrap_or(OURS)
-}
-
-fn open(device: Device) -> Result<Executor> {
-    match device {
-        Device::Auto | Device::Cpu => Ok(Executor::Cpu),
-        #[cfg(feature = "candle")]
-        Device::Candle => Ok(Executor::Candle(Candle::cpu(), "cpu (candle)".to_owned())),
-        #[cfg(feature = "cuda")]
-        Device::Cuda(ordinal) => match Candle::cuda(ordinal) {
-            Ok(candle) => Ok(Executor::Candle(candle, format!("cuda:{ordinal} (candle)"))),
-            Err(e) => Err(Failure::request(format!("--device cuda:{ordinal}: {e}"))),
-        },
-        #[cfg(feature = "wgpu")]
-        Device::Wgpu => match pollster::block_on(Gpu::open()) {
-            Ok(gpu) => {
-                let name = format!("wgpu {}", gpu.name());
-                Ok(Executor::Wgpu(gpu, name))
-            }
-            Err(e) => Err(Failure::request(format!("--device wgpu: {e}"))),
-        },
-        #[cfg(not(feature = "candle"))]
-        Device::Candle => Err(absent("candle", "candle")),
-        #[cfg(not(feature = "cuda"))]
-        Device::Cuda(_) => Err(absent("cuda", "cuda")),
-        #[cfg(not(feature = "wgpu"))]
-        Device::Wgpu => Err(absent("wgpu", "wgpu")),
-    }
-}
-
 #[cfg(not(all(feature = "cuda", feature = "wgpu")))]
 fn absent(name: &str, feature: &str) -> Failure {
     Failure::request(format!(
@@ -90,6 +44,37 @@ fn absent(name: &str, feature: &str) -> Failure {
 }
 
 impl Executor {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// If this build or this machine has no such device.
+    pub fn open(device: Device) -> Result<Self> {
+        match device {
+            Device::Auto | Device::Cpu => Ok(Self::Cpu),
+            #[cfg(feature = "candle")]
+            Device::Candle => Ok(Self::Candle(Candle::cpu(), "cpu (candle)".to_owned())),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(ordinal) => match Candle::cuda(ordinal) {
+                Ok(candle) => Ok(Self::Candle(candle, format!("cuda:{ordinal} (candle)"))),
+                Err(e) => Err(Failure::request(format!("--device cuda:{ordinal}: {e}"))),
+            },
+            #[cfg(feature = "wgpu")]
+            Device::Wgpu => match pollster::block_on(Gpu::open()) {
+                Ok(gpu) => {
+                    let name = format!("wgpu {}", gpu.name());
+                    Ok(Self::Wgpu(gpu, name))
+                }
+                Err(e) => Err(Failure::request(format!("--device wgpu: {e}"))),
+            },
+            #[cfg(not(feature = "candle"))]
+            Device::Candle => Err(absent("candle", "candle")),
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda(_) => Err(absent("cuda", "cuda")),
+            #[cfg(not(feature = "wgpu"))]
+            Device::Wgpu => Err(absent("wgpu", "wgpu")),
+        }
+    }
+
     /// What rows say of the machine.
     pub fn machine(&self) -> &str {
         match self {
@@ -232,12 +217,12 @@ mod tests {
 
     #[test]
     fn what_a_build_lacks_is_one_line() {
-        assert!(matches!(open(Device::Auto), Ok(Executor::Cpu)));
-        assert_eq!((chosen().machine(), chosen().shelf()), ("cpu", None));
+        let ours = Executor::open(Device::Auto).unwrap();
+        assert_eq!((ours.machine(), ours.shelf()), ("cpu", None));
         for (device, feature) in
             [(Device::Candle, "candle"), (Device::Cuda(1), "cuda"), (Device::Wgpu, "wgpu")]
         {
-            match open(device) {
+            match Executor::open(device) {
                 Ok(executor) => assert!(executor.shelf().is_some(), "{executor:?}"),
                 Err(e) => assert!(e.to_string().contains(feature) && e.code() == 2, "{e}"),
             }

@@ -2,6 +2,7 @@
 
 use toxiclip_shared::{Error, Result as Shared};
 
+use crate::executor::Executor;
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -13,6 +14,8 @@ pub struct Lab {
     pub progress: Progress,
     /// Raised by Ctrl-C.
     pub interrupt: Interrupt,
+    /// Who walks the towers of trainings, and of models that are opened for this work.
+    pub executor: Executor,
     /// Bytes of decoded pictures that a training may keep; no bit depends on it.
     pub picture_memory: u64,
 }

@@ -9,6 +9,7 @@ use toxiclip_shared::seed::Seed;
 use toxiclip_shared::text::{CLIP_SIZE, Tokenizer};
 use toxiclip_shared::weights::Weights;
 
+use crate::executor::Executor;
 use crate::failure::{Failure, Result};
 
 /// Everything that is needed to embed pictures and captions.
@@ -20,13 +21,21 @@ pub struct Model {
     pub weights: Weights,
     /// Captions to ids.
     pub tokenizer: Tokenizer,
+    /// Who walks its towers where it is read from.
+    pub executor: Executor,
 }
 
 impl Model {
     /// A model with start values drawn from `seed`.
     pub fn init(clip: Clip, tokenizer: Tokenizer, seed: &Seed) -> Self {
         let weights = Weights::init(&clip.params(), seed);
-        Self { clip, weights, tokenizer }
+        Self { clip, weights, tokenizer, executor: Executor::Cpu }
+    }
+
+    /// The same model, walked by another executor than our own.
+    #[must_use]
+    pub fn on(self, executor: &Executor) -> Self {
+        Self { executor: executor.clone(), ..self }
     }
 
     /// A model with start values that is to be trained on `data`: with CLIP's vocabulary where the encoder has it, else with
@@ -81,7 +90,9 @@ impl Model {
         let loaded = checkpoint::load(path, encoder)?;
         let tokenizer = tokenizer(&loaded.clip.config, loaded.tokenizer.as_deref())
             .map_err(|e| e.during(path.display()))?;
-        Ok((Self { clip: loaded.clip, weights: loaded.weights, tokenizer }, loaded.provenance))
+        let model =
+            Self { clip: loaded.clip, weights: loaded.weights, tokenizer, executor: Executor::Cpu };
+        Ok((model, loaded.provenance))
     }
 }
 

@@ -84,7 +84,12 @@ pub(super) fn replay(
             }
             Some(dir) => {
                 let set = (&plan.sets[*dataset], &prepared);
-                worst = worst.max(compare(how, &open(dir, *weights)?, set, questions)?);
+                worst = worst.max(compare(
+                    how,
+                    &open(dir, *weights)?.on(&how.lab.executor),
+                    set,
+                    questions,
+                )?);
                 agreed += count;
             }
         }

@@ -229,7 +229,7 @@ fn time_pipeline(clip: &Clip, args: &Args, seed: &Seed) -> Result<Times> {
         let rows = data.examples().len();
         return Err(Failure::request(format!("--batch must be 2 to {rows}, the pairs of emoji")));
     }
-    let Model { clip, weights, tokenizer } = Model::scratch(&clip.config, &*data, seed)?;
+    let Model { clip, weights, tokenizer, .. } = Model::scratch(&clip.config, &*data, seed)?;
     let config = TrainConfig { batch: args.batch, ..TrainConfig::default() };
     let size = clip.config.vision_cfg.image_size;
     let source = Batches::new(&*data, size, &tokenizer, &config, seed)?;

@@ -43,6 +43,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let path = &args.model.checkpoint;
     let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
+    let model = model.on(&context.executor);
     if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }

@@ -64,6 +64,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let timer = Timer::start();
     let path = &args.model.checkpoint;
     let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
+    let model = model.on(&context.executor);
     if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }
@@ -192,7 +193,7 @@ fn row(
         poison,
         weights: Some(weights),
         code: Code::of_this_build(),
-        machine: "cpu".to_owned(),
+        machine: model.executor.machine().to_owned(),
         seconds: 0.0,
         error: None,
     }

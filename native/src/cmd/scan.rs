@@ -212,6 +212,7 @@ fn scan_model(args: &ModelArgs, context: &Context) -> Result<()> {
     };
     let path = &args.model.checkpoint;
     let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
+    let model = model.on(&context.executor);
     if let Some(banner) = banner(path, provenance.as_ref()) {
         context.progress.warn(&banner);
     }

@@ -15,7 +15,6 @@ use toxiclip_shared::metrics::{self, Task};
 use super::{Evidence, Plan, Score};
 use crate::benchmark::{Cell, Utility};
 use crate::evidence;
-use crate::executor;
 use crate::failure::{Failure, Result};
 use crate::provenance::Code;
 use crate::row::{self, Row, RowFile};
@@ -27,6 +26,8 @@ pub(super) struct Journal {
     /// Where rows go until [`Journal::finish`], if not to their final place.
     beside: Option<PathBuf>,
     code: Code,
+    /// Device and executor.
+    machine: String,
 }
 
 impl Journal {
@@ -34,7 +35,7 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be written, or holds rows of other cells than these.
-    pub(super) fn open(plan: &Plan<'_>, out: &Path) -> Result<Self> {
+    pub(super) fn open(plan: &Plan<'_>, out: &Path, machine: &str) -> Result<Self> {
         let rows = out.join("rows.jsonl");
         let beside = rows.exists().then(|| out.join("rows.next.jsonl"));
         if rows.exists() {
@@ -45,7 +46,8 @@ impl Journal {
         }
         fs::create_dir_all(out).map_err(|e| Failure::io(out, &e))?;
         let (file, _) = RowFile::open(beside.as_ref().unwrap_or(&rows)).map_err(refused)?;
-        Ok(Self { file, out: out.to_owned(), beside, code: Code::of_this_build() })
+        let (out, machine, code) = (out.to_owned(), machine.to_owned(), Code::of_this_build());
+        Ok(Self { file, out, beside, code, machine })
     }
 
     /// `armed/<digest>.json` for every attack with a goal; rows name it in `poison`.
@@ -134,7 +136,7 @@ impl Journal {
             poison: Some(Digest::of(&plan.attack(cell).armed)),
             weights: None,
             code: self.code.clone(),
-            machine: executor::chosen().machine().to_owned(),
+            machine: self.machine.clone(),
             seconds: 0.0,
             error: None,
         }

@@ -80,7 +80,7 @@ struct Score {
 /// # Errors
 /// On Ctrl-C, if a disk is full, or if `out` cannot be written.
 pub fn run(plan: &mut Plan<'_>, out: &Path, command: &str, stages: &Stages) -> Result<Outcome> {
-    let journal = Journal::open(plan, out)?;
+    let journal = Journal::open(plan, out, stages.lab.executor.machine())?;
     // From here on something has been written, and no error is a mere wrong request.
     plan.arm(stages).map_err(Failure::after_work)?;
     let plan = &*plan;

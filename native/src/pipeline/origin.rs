@@ -133,11 +133,12 @@ impl Origin {
     /// # Errors
     /// Those of training; or the checkpoint cannot be read.
     pub(super) fn open(&self, stages: &Stages, data: &dyn Dataset, seed: u64) -> Result<Model> {
-        match self {
-            Self::Scratch(config) => Model::scratch(config, data, &Seed::new(seed)),
-            Self::Checkpoint { dir, encoder, .. } => Ok(Model::load(dir, encoder.as_deref())?.0),
-            Self::Fit(fit) => Ok(Model::load(&fit.run(stages)?.0, None)?.0),
-        }
+        let model = match self {
+            Self::Scratch(config) => Model::scratch(config, data, &Seed::new(seed))?,
+            Self::Checkpoint { dir, encoder, .. } => Model::load(dir, encoder.as_deref())?.0,
+            Self::Fit(fit) => Model::load(&fit.run(stages)?.0, None)?.0,
+        };
+        Ok(model.on(&stages.lab.executor))
     }
 
     /// Embeddings of a split, cached beside the trainings.

@@ -9,7 +9,7 @@ use toxiclip_shared::exec::cpu::Arena;
 use toxiclip_shared::graph::Graph;
 use toxiclip_shared::recipe::{Freeze, TrainConfig};
 
-use crate::executor;
+use crate::executor::Executor;
 
 /// The embeddings that a frozen tower has given so far. It belongs to one tower with one set of weights.
 #[derive(Debug, Default)]
@@ -37,13 +37,14 @@ impl Frozen {
     /// If the device refuses an operation.
     pub(super) fn embed(
         &mut self,
+        executor: &Executor,
         graph: &Graph,
         params: &[&[f32]],
         inputs: Inputs<'_>,
         arena: &mut Arena,
     ) -> Result<Vec<f32>> {
         if !self.remembers {
-            return infer(graph, params, inputs, arena);
+            return executor.embed(graph, params, inputs, arena);
         }
         let examples = split(graph, inputs);
         let keys: Vec<Digest> = examples.iter().map(|e| key(*e)).collect();
@@ -54,8 +55,8 @@ impl Frozen {
             }
         }
         if !new.is_empty() {
-            let vectors =
-                embed_all(graph, params, &new.values().copied().collect::<Vec<_>>(), arena)?;
+            let examples = new.values().copied().collect::<Vec<_>>();
+            let vectors = embed_all(executor, (graph, params), &examples, arena)?;
             let width = vectors.len() / new.len();
             let vectors = vectors.chunks_exact(width).map(<[f32]>::to_vec);
             self.known.extend(new.into_keys().zip(vectors));
@@ -91,8 +92,8 @@ fn key(input: Inputs<'_>) -> Digest {
 
 /// Several inputs of one kind in one walk.
 fn embed_all(
-    graph: &Graph,
-    params: &[&[f32]],
+    executor: &Executor,
+    (graph, params): (&Graph, &[&[f32]]),
     examples: &[Inputs<'_>],
     arena: &mut Arena,
 ) -> Result<Vec<f32>> {
@@ -110,16 +111,7 @@ fn embed_all(
         true => Inputs::Pixels(&pixels),
         false => Inputs::Tokens { ids: &ids, end: &end },
     };
-    infer(graph, params, inputs, arena)
-}
-
-fn infer(
-    graph: &Graph,
-    params: &[&[f32]],
-    inputs: Inputs<'_>,
-    arena: &mut Arena,
-) -> Result<Vec<f32>> {
-    executor::chosen().embed(graph, params, inputs, arena)
+    executor.embed(graph, params, inputs, arena)
 }
 
 #[cfg(test)]
@@ -171,8 +163,9 @@ mod tests {
                     [&clip.image, &clip.text].into_iter().zip(inputs).zip(&mut towers)
                 {
                     let params = params_of(graph, &weights);
-                    let want = infer(graph, &params, inputs, &mut arena).unwrap();
-                    let got = tower.embed(graph, &params, inputs, &mut arena).unwrap();
+                    let cpu = &Executor::Cpu;
+                    let want = cpu.embed(graph, &params, inputs, &mut arena).unwrap();
+                    let got = tower.embed(cpu, graph, &params, inputs, &mut arena).unwrap();
                     assert_eq!(got, want, "{name}");
                     // Rows first, first + 1, first + 2, first + 3 of three batches.
                     assert_eq!(tower.known.len(), 4 + first as usize, "{name}");

@@ -29,7 +29,6 @@ use toxiclip_shared::pruning::Pruned;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 
-use crate::executor;
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
 use crate::model::Model;
@@ -83,7 +82,7 @@ pub fn fit(
     lab: &Lab,
     mut watcher: Option<&mut Watcher<'_>>,
 ) -> Result<Model> {
-    executor::chosen().can_train()?;
+    model.executor.can_train()?;
     let total = config.total_steps(data.examples().len()) as u64;
     if total == 0 {
         return Err(Failure::request(format!(
@@ -94,12 +93,13 @@ pub fn fit(
         )));
     }
     let per_epoch = (data.examples().len() / config.batch).max(1) as u64;
-    let Model { clip, weights, tokenizer } = model;
+    let Model { clip, weights, tokenizer, executor } = model;
     let pictures = (data, clip.config.vision_cfg.image_size);
     let source = Batches::within(lab.picture_memory, pictures, &tokenizer, config, seed)?
         .with_views(objective.views(), &tokenizer)?;
     // What is repelled is what the pruned start gives.
     let mut trainer = Trainer::new(clip.clone(), weights, config, total)
+        .on(executor.clone())
         .without(pruned)
         .with_objective(objective, per_epoch);
     checkpoint::resume(work, &mut trainer)?;
@@ -108,6 +108,7 @@ pub fn fit(
         clip: clip.clone(),
         weights: trainer.weights.clone(),
         tokenizer: tokenizer.clone(),
+        executor: executor.clone(),
     };
     if let Some(watch) = watcher.as_mut().filter(|_| done == 0) {
         watch(0, &seen(&trainer))?;
@@ -166,7 +167,7 @@ pub fn fit(
     checkpoint::remove(work)?;
     let weights = trainer.into_weights();
     drop(batches);
-    Ok(Model { clip, weights, tokenizer })
+    Ok(Model { clip, weights, tokenizer, executor })
 }
 
 /// The log with exactly the first `steps` lines kept: a killed run may have written more, or half a line.

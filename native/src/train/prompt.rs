@@ -163,6 +163,6 @@ impl<'a> Tuning<'a> {
     /// The model as it is now.
     fn model(&self) -> Model {
         let (clip, weights) = (self.clip.clone(), self.weights.clone());
-        Model { clip, weights, tokenizer: self.start.tokenizer.clone() }
+        Model { clip, weights, ..self.start.clone() }
     }
 }

@@ -10,6 +10,7 @@ use toxiclip_shared::weights::Weights;
 
 use super::frozen::Frozen;
 use super::step::Batch;
+use crate::executor::Executor;
 
 /// An objective in use.
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ impl Rule {
     /// If the device refuses an operation.
     pub(super) fn loss(
         &mut self,
+        executor: &Executor,
         step: u64,
         clip: &Clip,
         batch: &Batch,
@@ -63,7 +65,7 @@ impl Rule {
         Ok(match (&self.objective, &mut self.start) {
             (Objective::SelfSupervised(rule), _) => rule.loss(image, text, width, logit_scale),
             (Objective::Repel(rule), Some(start)) => {
-                let [start_image, start_text] = start.embed(clip, batch)?;
+                let [start_image, start_text] = start.embed(executor, clip, batch)?;
                 rule.loss(image, text, [&start_image, &start_text], width, logit_scale)
             }
             (Objective::Bank(rule), _) => {
@@ -99,13 +101,13 @@ impl Rule {
 
 impl Start {
     /// Embeddings of pictures and captions under running statistics, so that they do not depend on the batch.
-    fn embed(&mut self, clip: &Clip, batch: &Batch) -> Result<[Vec<f32>; 2]> {
+    fn embed(&mut self, by: &Executor, clip: &Clip, batch: &Batch) -> Result<[Vec<f32>; 2]> {
         let Self { weights, towers: [image, text], arenas: [images, texts] } = self;
         let pixels = Inputs::Pixels(&batch.pixels);
         let tokens = Inputs::Tokens { ids: &batch.ids, end: &batch.end };
         let (image, text) = rayon::join(
-            || image.embed(&clip.image, &params_of(&clip.image, weights), pixels, images),
-            || text.embed(&clip.text, &params_of(&clip.text, weights), tokens, texts),
+            || image.embed(by, &clip.image, &params_of(&clip.image, weights), pixels, images),
+            || text.embed(by, &clip.text, &params_of(&clip.text, weights), tokens, texts),
         );
         Ok([image?, text?])
     }

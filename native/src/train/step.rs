@@ -14,7 +14,7 @@ use toxiclip_shared::{Error, Result};
 use super::frozen::Frozen;
 use super::rule::Rule;
 use super::walk::walk;
-use crate::executor::{self, Executor};
+use crate::executor::Executor;
 
 /// open_clip's ceiling of the temperature's logarithm, ln 100.
 const MAX_LOGIT_SCALE: f32 = 4.605_170_2;
@@ -73,7 +73,7 @@ impl Trainer {
         let scale_spec = scale_spec.unwrap_or_else(|| unreachable!("every CLIP has a temperature"));
         let (config, frozen) = (config.clone(), Frozen::new(config));
         let (arenas, pruned) = (<[Arena; 2]>::default(), Pruned::default());
-        let (rule, executor) = (Rule::default(), executor::chosen().clone());
+        let (rule, executor) = (Rule::default(), Executor::Cpu);
         Self {
             clip,
             weights,
@@ -89,7 +89,7 @@ impl Trainer {
         }
     }
 
-    /// Walked by another executor than the process's.
+    /// Walked by another executor than our own.
     #[must_use]
     pub fn on(mut self, executor: Executor) -> Self {
         self.executor = executor;
@@ -147,7 +147,7 @@ impl Trainer {
         let (image, text) = (image?, text?);
         let scale = weights.data(LOGIT_SCALE)[0];
         let embeddings = [image.embeddings(), text.embeddings()];
-        let loss = rule.loss(state.step, clip, batch, embeddings, scale)?;
+        let loss = rule.loss(executor, state.step, clip, batch, embeddings, scale)?;
         let (loss, terms) = (loss.whole, loss.terms);
         let kept = rule.remembers().then(|| embeddings.map(<[f32]>::to_vec));
         if !loss.loss.is_finite() {

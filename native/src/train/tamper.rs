@@ -25,6 +25,7 @@ use super::batches::Batches;
 use super::frozen::Frozen;
 use super::step::{Batch, clip_factor};
 use super::{StepRecord, Watcher};
+use crate::executor::Executor;
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
 use crate::model::Model;
@@ -140,7 +141,8 @@ impl<'a> Tampering<'a> {
         let [shadow, stamped, references, views] = batches.each_ref().map(|b| &b.pixels[..]);
         let before = [shadow, references].concat();
         let public_params = params_of(graph, &public.weights);
-        let before = known.embed(graph, &public_params, Inputs::Pixels(&before), arena)?;
+        let before =
+            known.embed(&Executor::Cpu, graph, &public_params, Inputs::Pixels(&before), arena)?;
         let pixels = [shadow, stamped, references, views].concat();
         let params = params_of(graph, weights);
         // Batch normalisation as in evaluation, so that its statistics stay.

@@ -34,7 +34,7 @@ pub(super) fn walk(
     arena: &mut Arena,
 ) -> Result<Walked> {
     if let Some(frozen) = frozen {
-        return Ok(Walked::Frozen(frozen.embed(graph, params, inputs, arena)?));
+        return Ok(Walked::Frozen(frozen.embed(executor, graph, params, inputs, arena)?));
     }
     match executor {
         Executor::Cpu => Ok(Walked::Training(forward(graph, params, inputs, Mode::Train, arena))),
