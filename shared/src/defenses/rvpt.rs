@@ -3,8 +3,9 @@
 //!
 //! Loss and prompts are in [`crate::prompting`]. Defaults are the paper's, for a ViT-B/32: 50 prompts in each block from the
 //! fourth on, drawn around 0, w = 2, SGD at 0.002 with a cosine, batches of 32, 50 passes over 16 pictures a class, one prompt a
-//! class. Not stated there are momentum, augmentation and the deviation at the start (ours: 0.9, weak, 0.02). Small encoders need
-//! other ones (`benchmarks/sweeps/rvpt.toml`). A class that has fewer pictures gives all of them.
+//! class. Not stated there are momentum, augmentation and the deviation at the start (ours: 0.9, weak, 0.02). In a transformer of
+//! four blocks they change nothing: prompts in all blocks and a learning rate of 2 do (`benchmarks/sweeps/rvpt.toml`). A class
+//! that has fewer pictures gives all of them.
 //!
 //! `ca` is measured on the very classes that prompts were tuned on, so it can exceed the zero-shot value and is not comparable
 //! with that of repairs on pairs. The text tower never changes; retrieval is measured, and pays for what classes gain.
