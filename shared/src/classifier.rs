@@ -17,10 +17,7 @@ use crate::exec::Inputs;
 use crate::exec::cpu::contrastive::normalize;
 use crate::exec::cpu::{Arena, Frozen};
 #[cfg(feature = "wgpu")]
-use crate::exec::{
-    cpu::params_of,
-    wgpu::{Gpu, Program},
-};
+use crate::exec::wgpu::{Gpu, Program};
 use crate::graph::{FileForm, Graph, Init, ParamSpec, Role};
 use crate::image::{Image, OPENAI};
 use crate::weights::Weights;
@@ -133,7 +130,8 @@ impl Classifier {
     /// If it is too large for every device, or for this one.
     #[cfg(feature = "wgpu")]
     pub async fn compile(&self, gpu: &Gpu) -> Result<Program> {
-        Program::compile(gpu, &self.image, &params_of(&self.image, &self.weights), 1).await
+        let params = crate::exec::cpu::params_of(&self.image, &self.weights);
+        Program::compile(gpu, &self.image, &params, 1).await
     }
 
     /// The same as [`Classifier::answers`] for one picture, by the tower that [`Classifier::compile`] gave.

@@ -74,7 +74,8 @@ fn cases() -> Vec<(&'static str, Graph)> {
         g.attention_pool("pool", q, kv, 3, from);
         cases.push(("attention of one query", g));
     }
-    let (mut g, x) = tokens(4, 5);
+    let mut g = Graph::new();
+    let x = g.pixels(2);
     let x = g.prepend("class", x, 1.0);
     let x = g.prepend_mean(x);
     let x = g.add_param("places", x, 1.0);
