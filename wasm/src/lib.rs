@@ -114,11 +114,6 @@ impl Gpu {
         wgpu::Gpu::open().await.map(Self).map_err(|e| e.to_string())
     }
 
-    /// What it calls itself.
-    pub fn name(&self) -> String {
-        self.0.name().to_owned()
-    }
-
     /// Gives it up; whatever runs on it fails from now on.
     pub fn destroy(&self) {
         self.0.destroy();

@@ -8,6 +8,7 @@ const WANTED = new URLSearchParams(location.search).get("backend");
 const towers = new Map();
 let gpu = null;
 let reason = "";
+let name = "";
 
 /** Milliseconds of the median run, after one that warms up. */
 async function timed(run) {
@@ -21,6 +22,12 @@ async function timed(run) {
   return took.sort((a, b) => a - b)[RUNS >> 1];
 }
 
+/** What the browser tells of the card. */
+export async function adapter() {
+  const info = (await navigator.gpu.requestAdapter())?.info ?? {};
+  return [info.vendor, info.architecture, info.description].filter(Boolean).join(" ") || "an unnamed card";
+}
+
 const times = (ms) => `${ms.toFixed(1)} ms`;
 
 /** Chooses by one model and picture, before any answer is shown. */
@@ -30,6 +37,7 @@ export async function choose(model, { rgba, width, height }) {
   let opened;
   try {
     opened = await Gpu.open();
+    name = await adapter();
     const tower = await model.compile(opened);
     const card = await timed(() => model.answer_on(tower, rgba, width, height));
     const here = await timed(() => model.answer(rgba, width, height));
@@ -39,7 +47,7 @@ export async function choose(model, { rgba, width, height }) {
       reason = `${times(card)} against ${times(here)} in WebAssembly`;
     } else {
       opened.destroy();
-      reason = `${times(here)} against ${times(card)} on ${opened.name()}`;
+      reason = `${times(here)} against ${times(card)} on ${name}`;
     }
   } catch (error) {
     opened?.destroy();
@@ -65,6 +73,6 @@ export async function answer(id, model, { rgba, width, height }) {
 /** Whether answers come from the card. */
 export const onCard = () => gpu !== null;
 /** Where, and why there. */
-export const described = () => `${gpu ? `WebGPU, ${gpu.name()}` : "WebAssembly"} on this machine (${reason})`;
+export const described = () => `${gpu ? `WebGPU, ${name}` : "WebAssembly"} on this machine (${reason})`;
 /** For tests: what a driver does that crashes. */
 export const lose = () => gpu?.destroy();

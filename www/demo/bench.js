@@ -1,4 +1,5 @@
 // What a picture costs on each backend of this browser. The module's own start is measured once, as a page has it once.
+import { adapter } from "./backend.js";
 import init, { Classifier, Gpu } from "./pkg/toxiclip_wasm.js";
 
 const RUNS = 25;
@@ -62,7 +63,7 @@ async function run(module, manifest) {
       return { model, tower: await model.compile(gpu) };
     };
     results.push(await measure("WebGPU", ready, ({ model, tower }) => model.answer_on(tower, ...picture), golden.answer));
-    results[1].adapter = gpu.name();
+    results[1].adapter = await adapter();
   } catch (error) {
     results.push({ backend: "WebGPU", error: String(error.message ?? error) });
   }

@@ -44,11 +44,15 @@ impl Gpu {
         let lost = Arc::new(Mutex::new(None));
         let noted = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, text| {
-            let text = format!("{reason:?} {text}").trim().to_owned();
-            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+            note(&noted, format!("{reason:?} {text}"));
         });
+        // What nobody waits for would end the process otherwise; here it ends the device.
+        let noted = Arc::clone(&lost);
+        device.on_uncaptured_error(Arc::new(move |error| note(&noted, error)));
         let info = adapter.get_info();
-        let name = format!("{} ({:?})", info.name, info.backend);
+        // Browsers keep it to themselves.
+        let name = if info.name.is_empty() { "unnamed adapter" } else { &info.name };
+        let name = format!("{name} ({:?})", info.backend);
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let pipelines =
             KERNELS.iter().map(|kernel| (kernel.name, pipeline(&device, kernel))).collect();
@@ -120,8 +124,9 @@ impl Gpu {
         Ok(values)
     }
 
+    /// What went wrong: that the device is gone, if it is, else what is given.
     pub(super) fn failed(&self, why: &str) -> Error {
-        match &*self.lost.lock().unwrap_or_else(PoisonError::into_inner) {
+        match self.lost() {
             Some(lost) => refused(format!("it was lost: {lost}")),
             None => refused(why),
         }
@@ -130,10 +135,15 @@ impl Gpu {
     /// # Errors
     /// If the device was lost: whatever it would give is no result.
     pub(super) fn alive(&self) -> Result<()> {
-        match &*self.lost.lock().unwrap_or_else(PoisonError::into_inner) {
+        match self.lost() {
             Some(_) => Err(self.failed("")),
             None => Ok(()),
         }
+    }
+
+    /// A copy, so that no lock is held by whoever asks.
+    fn lost(&self) -> Option<String> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -149,6 +159,12 @@ fn pipeline(device: &wgpu::Device, kernel: &Kernel) -> wgpu::ComputePipeline {
         compilation_options: wgpu::PipelineCompilationOptions::default(),
         cache: None,
     })
+}
+
+/// Keeps the first reason: others follow from it.
+fn note(lost: &Mutex<Option<String>>, why: impl std::fmt::Display) {
+    let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
+    lost.get_or_insert_with(|| why.to_string());
 }
 
 /// One line, whatever a driver has to say.

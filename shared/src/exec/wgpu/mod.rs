@@ -105,8 +105,10 @@ impl Program {
         let embeddings = lowered.launches.last().map_or(0, |launch| launch.writes);
         let embeddings = values[slots.of[embeddings]].clone();
         let staging = gpu.empty("staging", 4 * batch * width, Use::COPY_DST | Use::MAP_READ);
-        let error = (invalid.pop().await, memory.pop().await);
-        if let Some(error) = error.1.or(error.0) {
+        // Both are closed before anything is awaited: towers that are compiled side by side would close each other's.
+        let (invalid, memory) = (invalid.pop(), memory.pop());
+        let (invalid, memory) = (invalid.await, memory.await);
+        if let Some(error) = memory.or(invalid) {
             return Err(gpu.failed(&error.to_string()));
         }
         gpu.alive()?;
