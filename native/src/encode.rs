@@ -1,4 +1,5 @@
-//! Embeddings of pictures and captions, L2-normalised unless it says raw, in input order. Batch size and threads change no bit.
+//! Embeddings of pictures and captions, L2-normalised unless it says raw, in input order. On the CPU batch size and threads
+//! change no bit.
 
 use std::borrow::Cow;
 

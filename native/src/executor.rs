@@ -37,9 +37,9 @@ pub enum Executor {
 const BATCHES: [usize; 4] = [128, 32, 8, 1];
 
 #[cfg(not(all(feature = "cuda", feature = "wgpu")))]
-fn absent(name: &str, feature: &str) -> Failure {
+fn absent(name: &str) -> Failure {
     Failure::request(format!(
-        "--device: this build has no {name}; build it with `--features {feature}`, or use `auto` or `cpu`"
+        "--device: this build has no {name}; build it with `--features {name}`, or use `auto` or `cpu`"
     ))
 }
 
@@ -67,11 +67,11 @@ impl Executor {
                 Err(e) => Err(Failure::request(format!("--device wgpu: {e}"))),
             },
             #[cfg(not(feature = "candle"))]
-            Device::Candle => Err(absent("candle", "candle")),
+            Device::Candle => Err(absent("candle")),
             #[cfg(not(feature = "cuda"))]
-            Device::Cuda(_) => Err(absent("cuda", "cuda")),
+            Device::Cuda(_) => Err(absent("cuda")),
             #[cfg(not(feature = "wgpu"))]
-            Device::Wgpu => Err(absent("wgpu", "wgpu")),
+            Device::Wgpu => Err(absent("wgpu")),
         }
     }
 
@@ -122,6 +122,8 @@ impl Executor {
         }
     }
 
+    /// Asked before a training begins.
+    ///
     /// # Errors
     /// If it only reads towers.
     pub fn can_train(&self) -> Result<()> {

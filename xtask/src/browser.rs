@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::step::{Outcome, command, output, works};
+use crate::apt;
+use crate::step::{Outcome, command, works};
 use crate::{root, target_dir};
 
 /// Its version is part of what is tested.
@@ -35,25 +36,8 @@ pub(crate) fn test() -> Result<Outcome> {
 fn chromium() -> Result<PathBuf> {
     let places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
     let find = || places.iter().map(PathBuf::from).find(|place| place.exists());
-    if let Some(found) = find() {
-        return Ok(found);
-    }
-    let remedy = "as root `apt-get install --yes --no-install-recommends chromium`";
-    if output(Command::new("id").arg("-u")).as_deref() != Some("0") {
-        bail!("no Chromium; {remedy}");
-    }
-    println!("    no Chromium; taking Debian's");
-    let apt = |line: &str| {
-        command(
-            Command::new("apt-get")
-                .args(line.split_whitespace())
-                .env("DEBIAN_FRONTEND", "noninteractive"),
-        )
-    };
-    apt("update --quiet")
-        .and_then(|_| apt("install --yes --no-install-recommends chromium"))
-        .with_context(|| format!("installing failed; {remedy}"))?;
-    find().with_context(|| format!("Debian's package has no Chromium; {remedy}"))
+    apt::ensure("Chromium", "chromium", || find().is_some())?;
+    find().context("no Chromium")
 }
 
 /// The folder with playwright-core, which is fetched when it is missing.

@@ -1,11 +1,11 @@
 //! The executor on a graphics card: its tests on whatever adapter there is, Mesa's software one if need be.
 
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
-use crate::step::{Outcome, cargo, command, output};
+use crate::apt;
+use crate::step::{Outcome, cargo, command};
 use crate::test::FEATURES;
 
 /// Where drivers say that they are there.
@@ -30,19 +30,6 @@ pub(crate) fn test() -> Result<Outcome> {
 
 fn driver() -> Result<()> {
     let present = || Path::new(DRIVERS).read_dir().is_ok_and(|mut files| files.next().is_some());
-    if present() || !cfg!(target_os = "linux") {
-        return Ok(());
-    }
-    let install = format!("apt-get install --yes --no-install-recommends {PACKAGE}");
-    if output(Command::new("id").arg("-u")).as_deref() != Some("0") {
-        bail!("no Vulkan driver; as root `{install}`");
-    }
-    println!("    no Vulkan driver; taking Mesa's software one");
-    let apt = |line: &str| {
-        let mut words = line.split_whitespace();
-        let mut run = Command::new(words.next().unwrap_or_default());
-        command(run.args(words).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    apt("apt-get update --quiet").and_then(|_| apt(&install)).context("no Vulkan driver")?;
-    if present() { Ok(()) } else { bail!("{PACKAGE} brought no Vulkan driver") }
+    // Other systems have theirs built in.
+    if cfg!(target_os = "linux") { apt::ensure("Vulkan driver", PACKAGE, present) } else { Ok(()) }
 }

@@ -1,5 +1,6 @@
 //! Tasks of the repository: `cargo xtask --help`. A task is a file and one variant here.
 
+mod apt;
 mod browser;
 mod cuda;
 #[cfg(feature = "data")]

@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<()> {
 /// nextest runs the tests of all crates side by side; it does not know documentation tests.
 fn tests() -> Result<Outcome> {
     if !works(&mut cargo("nextest --version")) {
-        return command(&mut cargo(&format!("test {FEATURES} --no-fail-fast")));
+        return command(&mut cargo(&format!("test {FEATURES} --no-fail-fast -- --skip wgpu")));
     }
     let mut nextest = cargo(&format!("nextest run {FEATURES} --no-fail-fast"));
     command(nextest.args(["--filterset", ELSEWHERE]))?;

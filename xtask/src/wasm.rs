@@ -8,12 +8,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::apt;
 use crate::step::{Outcome, cargo, command, output};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCE: &str = "library/std/Cargo.toml";
-const DEBIAN_PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
+const DEBIAN_PACKAGES: &str = "rustc-web rust-web-src";
 
 /// The step: builds, or says why it could not. `REQUIRE_WASM=1` makes the second an error.
 pub(crate) fn build() -> Result<Outcome> {
@@ -73,27 +74,7 @@ fn toolchain() -> Result<Command> {
 
 /// Makes sure of Debian's compiler and the source of its standard library.
 fn debian() -> Result<()> {
-    if present() {
-        return Ok(());
-    }
-    let install =
-        format!("apt-get install --yes --no-install-recommends {}", DEBIAN_PACKAGES.join(" "));
-    let remedy = format!("run `rustup target add {TARGET}`, or as root `{install}`");
-    if output(Command::new("id").arg("-u")).as_deref() != Some("0") {
-        bail!("the target {TARGET} is not installed; {remedy}");
-    }
-    println!("    {TARGET} is not installed; taking Debian's compiler");
-    let mut words = install.split_whitespace();
-    let mut apt = Command::new(words.next().unwrap_or_default());
-    apt.args(words).env("DEBIAN_FRONTEND", "noninteractive");
-    let update = || command(Command::new("apt-get").args(["update", "--quiet"]));
-    let installed = update().and_then(|_| command(&mut apt));
-    installed.with_context(|| format!("installing failed; {remedy}"))?;
-    if present() {
-        Ok(())
-    } else {
-        bail!("Debian's packages lack the standard library's source; {remedy}")
-    }
+    apt::ensure(&format!("{TARGET} (`rustup target add {TARGET}`)"), DEBIAN_PACKAGES, present)
 }
 
 fn present() -> bool {

@@ -83,7 +83,9 @@ fn open(set: &Brought, root: &Path, year: &str) -> Result<Splits> {
     let split = |name: &str| -> Result<Arc<dyn Dataset>> {
         let list = |kind: &str| folder.join(format!("annotations/{kind}_{name}{year}.json"));
         let (classes, of) = match list("instances") {
-            path if path.exists() => labels(read(set, &path)?),
+            path if path.exists() => {
+                labels(read(set, &path)?).map_err(|why| set.missing(&path, &why))?
+            }
             _ => Default::default(),
         };
         let path = list("captions");
@@ -107,19 +109,26 @@ fn read<T: DeserializeOwned>(set: &Brought, path: &Path) -> Result<T> {
 }
 
 /// The classes in order of their numbers, and which one a picture has.
-fn labels(found: Instances) -> (Vec<Class>, BTreeMap<u64, usize>) {
+fn labels(found: Instances) -> Result<(Vec<Class>, BTreeMap<u64, usize>), String> {
     let names: BTreeMap<u64, String> =
         found.categories.into_iter().map(|category| (category.id, category.name)).collect();
     let index: BTreeMap<u64, usize> = names.keys().copied().zip(0..).collect();
-    let mut all: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+    let mut all: BTreeMap<u64, BTreeSet<usize>> = BTreeMap::new();
     for object in found.annotations {
-        all.entry(object.image_id).or_default().insert(object.category_id);
+        let Some(&class) = index.get(&object.category_id) else {
+            return Err(format!(
+                "has an object of category {}, which it does not name",
+                object.category_id
+            ));
+        };
+        all.entry(object.image_id).or_default().insert(class);
     }
-    let one = |(image, categories): (u64, BTreeSet<u64>)| match categories.len() {
-        1 => Some((image, *index.get(categories.first()?)?)),
-        _ => None,
+    // A picture has the class that it has alone.
+    let one = |(image, classes): (u64, BTreeSet<usize>)| {
+        classes.first().copied().filter(|_| classes.len() == 1).map(|class| (image, class))
     };
-    (names.values().map(|name| class(name)).collect(), all.into_iter().filter_map(one).collect())
+    let of = all.into_iter().filter_map(one).collect();
+    Ok((names.values().map(|name| class(name)).collect(), of))
 }
 
 /// Pictures in order of their numbers, captions in that of theirs.
@@ -145,17 +154,20 @@ fn rows(
                 file_name.escape_debug()
             ));
         }
-        let captions =
-            captions.remove(&number).unwrap_or_default().into_values().collect::<Vec<_>>();
-        if captions.is_empty() {
-            return Err(format!("has no caption for {file_name}"));
+        if rows.contains_key(&number) {
+            return Err(format!("has two pictures of number {number}"));
         }
+        let Some(captions) = captions.remove(&number) else {
+            return Err(format!("has no caption for {file_name}"));
+        };
+        let captions = captions.into_values().collect();
         let id = format!("{pictures}/{file_name}");
         let row =
             Photograph { file: folder.join(&id), id, class: of.get(&number).copied(), captions };
-        if rows.insert(number, row).is_some() {
-            return Err(format!("has two pictures of number {number}"));
-        }
+        rows.insert(number, row);
+    }
+    if let Some(number) = captions.keys().next() {
+        return Err(format!("has captions of picture {number}, which it does not list"));
     }
     Ok(rows.into_values().collect())
 }

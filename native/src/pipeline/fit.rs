@@ -245,6 +245,7 @@ impl Fit {
 
     /// Pairs and start, pruned if need be; whatever they need is trained first.
     fn begin(&self, stages: &Stages) -> Result<(Arc<dyn Dataset>, (Model, Pruned))> {
+        stages.lab.executor.can_train()?;
         let data = self.data.open(stages)?;
         self.check_batch(&*data)?;
         let model = self.start.open(stages, &*data, self.seed)?;

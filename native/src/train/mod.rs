@@ -82,7 +82,6 @@ pub fn fit(
     lab: &Lab,
     mut watcher: Option<&mut Watcher<'_>>,
 ) -> Result<Model> {
-    model.executor.can_train()?;
     let total = config.total_steps(data.examples().len()) as u64;
     if total == 0 {
         return Err(Failure::request(format!(

@@ -1,10 +1,10 @@
 //! One tower in a step: forwards, and back from the gradient of its embeddings, by whichever executor.
 
 use toxiclip_shared::Result;
-#[cfg(feature = "candle")]
-use toxiclip_shared::exec::candle::refused;
 use toxiclip_shared::exec::cpu::{Arena, BatchStatistics, Gradients, Pass, backward, forward};
 use toxiclip_shared::exec::{Inputs, Mode};
+#[cfg(feature = "candle")]
+use toxiclip_shared::exec::{candle::refused, cpu::Buffer};
 use toxiclip_shared::graph::Graph;
 
 use super::frozen::Frozen;
@@ -97,12 +97,15 @@ impl Walked {
                 let mut params = Vec::with_capacity(graph.params().len());
                 let found = pass.backward(d).map_err(refused)?.params;
                 for (found, spec) in found.into_iter().zip(graph.params()) {
-                    // A parameter that no gradient reached would stay as it is without a word.
-                    if found.is_none() && spec.trained() {
-                        let why = format!("it gave {} no gradient", spec.name);
-                        return Err(toxiclip_shared::Error::Device(why));
-                    }
-                    params.push(found.unwrap_or_default().into());
+                    params.push(match found {
+                        Some(gradient) => gradient.into(),
+                        None if !spec.trained() => Buffer::default(),
+                        // It would stay as it is without a word.
+                        None => {
+                            let why = format!("it gave {} no gradient", spec.name);
+                            return Err(toxiclip_shared::Error::Device(why));
+                        }
+                    });
                 }
                 Ok(Some(Gradients { params, pixels: None }))
             }

@@ -175,7 +175,7 @@ mod tests {
             ("size", json!([size, size + 1])),
         ];
         for (key, value) in others {
-            let line = said(key, value.clone()).unwrap_or_default();
+            let Some(line) = said(key, value.clone()) else { panic!("{key} {value} was taken") };
             assert!(
                 line.starts_with(&format!("there: /preprocess_cfg/{key} is {value}")),
                 "{line}"

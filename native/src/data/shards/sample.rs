@@ -92,7 +92,11 @@ impl Sample {
             (None, Some(record)) => {
                 let record: BTreeMap<String, serde_json::Value> =
                     serde_json::from_str(&record).map_err(|_| "has a record that is no JSON")?;
-                record.get("caption").and_then(|c| c.as_str()).unwrap_or_default().to_owned()
+                match record.get("caption") {
+                    Some(serde_json::Value::String(text)) => text.clone(),
+                    None | Some(serde_json::Value::Null) => String::new(),
+                    Some(_) => return Err("has a caption that is no text"),
+                }
             }
             (None, None) => String::new(),
         };
@@ -147,5 +151,7 @@ mod tests {
         assert_eq!(wrong(&[("json", b"{\"caption\": \"a cat\"}")]), None);
         assert_eq!(wrong(&[("json", b"{\"caption")]), Some("has a record that is no JSON"));
         assert_eq!(wrong(&[("json", b"{}")]), Some("has no caption"));
+        let number = wrong(&[("json", b"{\"caption\": 5}"), ("cls", b"0")]);
+        assert_eq!(number, Some("has a caption that is no text"));
     }
 }

@@ -1,11 +1,15 @@
-//! The backward walk: from the gradient of the embeddings to those of all parameters, and of the pixels if asked.
+//! The backward walk: from the gradient of the embeddings to those of all parameters, and of the pixels if asked. Linear layers
+//! and convolutions are in `products`, what only moves rows in `moves`.
 
-use super::forward::{Kept, attention_dims, conv_dims, is_relu, linear_dims, picture, rows_of};
+mod moves;
+mod products;
+
+use super::forward::{Kept, attention_dims, is_relu};
 use super::matmul::Into;
 use super::sinks::Sinks;
-use super::{Arena, Buffer, Pass, attention, batch_norm, conv, layer_norm, linear, rows};
+use super::{Arena, Buffer, Pass, attention, batch_norm, layer_norm, rows};
 use crate::exec::Mode;
-use crate::graph::{Graph, Node, Op, ParamId, ParamRows, Step};
+use crate::graph::{Graph, Node, Op, ParamId, Step};
 use std::rc::Rc;
 
 /// Gradients of one backward walk.
@@ -136,6 +140,15 @@ impl Walk<'_> {
         }
     }
 
+    /// The gradient of its one reader, with that of a loss that reads the value itself.
+    fn put_first(&mut self, node: Node, mut gradient: Buffer) {
+        if let Some(given) = self.grads[node.index()].take() {
+            rows::accumulate(&mut gradient, &given);
+            self.give(given);
+        }
+        self.put(node, Some((gradient, Into::Set)));
+    }
+
     /// Lets `node` share `dy` as it is.
     fn pass_on(&mut self, node: Node, dy: &Rc<Buffer>) {
         if !self.needs[node.index()] {
@@ -183,162 +196,6 @@ impl Walk<'_> {
             }
             _ => self.move_rows(step, pass, dy),
         }
-    }
-
-    /// Operations that only move, add or average rows.
-    fn move_rows(&mut self, step: &Step, pass: &Pass, dy: &Rc<Buffer>) {
-        let node = step.inputs[0];
-        let source = &self.graph.steps()[node.index()];
-        let (rows_in, columns) = (pass.batch.rows(source), step.columns());
-        let len = rows_in * columns;
-        match &step.op {
-            Op::AddParam(param) => {
-                rows::add_examples(dy, len, &mut self.sinks.summed(*param)[..len]);
-                return self.pass_on(node, dy);
-            }
-            Op::PrependParam(param) => {
-                let d_param = self.sinks.summed(*param);
-                dy.chunks_exact(len + columns)
-                    .for_each(|dy| super::simd::add_assign(d_param, &dy[..columns]));
-            }
-            Op::AppendParam(param) => {
-                let d_param = self.sinks.summed(*param);
-                dy.chunks_exact(len + d_param.len())
-                    .for_each(|dy| super::simd::add_assign(d_param, &dy[len..]));
-            }
-            _ => {}
-        }
-        let Some((mut dx, into)) = self.target(node, pass.batch.len(source)) else { return };
-        if let Op::AvgPool { size } = &step.op {
-            rows::avg_pool_backward(dy, picture(Some(source)), *size, into == Into::Add, &mut dx);
-            return self.put(node, Some((dx, into)));
-        }
-        if into == Into::Set {
-            dx.fill(0.0);
-        }
-        let inverse = 1.0 / rows_in as f32;
-        let spread = |dx: &mut [f32], row: &[f32]| {
-            for dx in dx.chunks_exact_mut(columns) {
-                dx.iter_mut().zip(row).for_each(|(d, g)| *d += g * inverse);
-            }
-        };
-        let per_example = dy.len() / pass.batch.size;
-        for (b, (dx, dy)) in dx.chunks_exact_mut(len).zip(dy.chunks_exact(per_example)).enumerate()
-        {
-            match &step.op {
-                Op::MeanRows => spread(dx, dy),
-                Op::Pick(row) => {
-                    let at = pass.batch.row(*row, b) * columns;
-                    super::simd::add_assign(&mut dx[at..at + columns], dy);
-                }
-                Op::AppendParam(_) => super::simd::add_assign(dx, &dy[..len]),
-                Op::Head => super::simd::add_assign(&mut dx[..dy.len()], dy),
-                _ => {
-                    super::simd::add_assign(dx, &dy[columns..]);
-                    if matches!(step.op, Op::PrependMean) {
-                        spread(dx, &dy[..columns]);
-                    }
-                }
-            }
-        }
-        self.put(node, Some((dx, into)));
-    }
-
-    fn linear(&mut self, i: usize, pass: &Pass, dy: &[f32]) {
-        let step = &self.graph.steps()[i];
-        let &Op::Linear { weight, bias, act } = &step.op else { return };
-        let x = &pass.values[step.inputs[0].index()];
-        let d = linear_dims(&pass.batch, step, x.len() / pass.batch.all_rows(step));
-        let before = match &pass.kept[i] {
-            Kept::Buffer(pre) => act.map(|act| (act, &pre[..])),
-            _ => None,
-        };
-        let saved =
-            linear::Saved { x, weight: rows_of(self.params, weight, d.inner), activation: before };
-        self.linear_like(step, d, &saved, dy, (weight, bias));
-    }
-
-    fn linear_like(
-        &mut self,
-        step: &Step,
-        d: linear::Dims,
-        saved: &linear::Saved<'_>,
-        dy: &[f32],
-        (weight, bias): (ParamRows, Option<ParamRows>),
-    ) {
-        if d.is_large() {
-            return self.large_linear(step, d, saved, dy, (weight, bias));
-        }
-        let mut scratch = self.arena.take(linear::parts_len(d));
-        let mut both = self.arena.zeros(d.out * (d.inner + 1));
-        let mut dx = self.target(step.inputs[0], d.rows * d.inner);
-        let into = dx.as_mut().map(|(dx, into)| (&mut dx[..], *into));
-        linear::backward(d, saved, dy, into, &mut both, &mut scratch);
-        let (dw, db) = both.split_at(d.out * d.inner);
-        self.sinks.put(weight, d.inner, dw);
-        if let Some(bias) = bias {
-            self.sinks.put(bias, 1, db);
-        }
-        self.put(step.inputs[0], dx);
-        self.arena.give(scratch);
-        self.arena.give(both);
-    }
-
-    /// The same where the weight is too large for sums of its own in every part of the rows.
-    fn large_linear(
-        &mut self,
-        step: &Step,
-        d: linear::Dims,
-        saved: &linear::Saved<'_>,
-        dy: &[f32],
-        (weight, bias): (ParamRows, Option<ParamRows>),
-    ) {
-        let gated = saved.activation.map(|(act, pre)| {
-            let mut gated = self.arena.take(dy.len());
-            linear::gate(d, act, dy, pre, &mut gated);
-            gated
-        });
-        let dy = gated.as_deref().unwrap_or(dy);
-        if let Some(bias) = bias {
-            let mut db = self.arena.zeros(d.out);
-            linear::sum_rows(d, dy, &mut db);
-            self.sinks.put(bias, 1, &db);
-            self.arena.give(db);
-        }
-        let mut dx = self.target(step.inputs[0], d.rows * d.inner);
-        if let Some((dx, into)) = &mut dx {
-            linear::large_dx(d, saved.weight, dy, *into, dx);
-        }
-        self.put(step.inputs[0], dx);
-        let (dw, into) = self.sinks.part(weight, d.inner);
-        linear::large_dw(d, saved.x, dy, into, dw);
-        if let Some(gated) = gated {
-            self.arena.give(gated);
-        }
-    }
-
-    fn conv(&mut self, step: &Step, pass: &Pass, dy: &[f32]) {
-        let &Op::Conv2d { weight: id, .. } = &step.op else { return };
-        let node = step.inputs[0];
-        let d = conv_dims(pass.batch.size, step, Some(&self.graph.steps()[node.index()]));
-        let (x, weight) = (&pass.values[node.index()], self.params[id.index()]);
-        if d.is_linear() {
-            let all = ParamRows { param: id, start: 0, len: d.output[2] };
-            let saved = linear::Saved { x, weight, activation: None };
-            return self.linear_like(
-                step,
-                linear_dims(&pass.batch, step, d.input[2]),
-                &saved,
-                dy,
-                (all, None),
-            );
-        }
-        let mut scratch = self.arena.take(d.parts_len());
-        let mut dx = self.target(node, x.len());
-        let into = dx.as_mut().map(|(dx, into)| (&mut dx[..], *into));
-        conv::backward(d, (x, weight), dy, into, self.sinks.whole(id), &mut scratch);
-        self.put(node, dx);
-        self.arena.give(scratch);
     }
 
     fn layer_norm(&mut self, step: &Step, pass: &Pass, dy: &[f32]) {
@@ -393,7 +250,7 @@ impl Walk<'_> {
         self.arena.give(both);
     }
 
-    /// The packed input of an attention has one reader, so its gradient is set, never added to.
+    /// The inputs of an attention have one reader: only a loss that reads them too has left a gradient there.
     fn attention(&mut self, i: usize, pass: &Pass, dy: &[f32]) {
         let step = &self.graph.steps()[i];
         let Kept::Buffer(p) = &pass.kept[i] else { return };
@@ -411,8 +268,47 @@ impl Walk<'_> {
             let q = &pass.values[step.inputs[0].index()];
             let mut dq = self.arena.take(q.len());
             attention::pool_backward(d, (q, value, p), dy, &mut dq, &mut d_packed);
-            self.put(step.inputs[0], Some((dq, Into::Set)));
+            self.put_first(step.inputs[0], dq);
         }
-        self.put(packed, Some((d_packed, Into::Set)));
+        self.put_first(packed, d_packed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::cpu::{forward, params_of};
+    use crate::exec::{Inputs, Mode};
+    use crate::graph::Init;
+    use crate::seed::Seed;
+    use crate::weights::Weights;
+
+    /// Gradients are linear in what the loss gives, wherever it gives it.
+    #[test]
+    fn a_loss_may_read_what_an_attention_reads() {
+        let mut g = Graph::new();
+        let x = g.pixels(2);
+        let x = g.prepend("class", x, 1.0);
+        let packed = g.linear("qkv", x, 6, Init::Uniform(0.5), None);
+        let y = g.attention("heads", packed, 1, false);
+        g.mean_rows(y);
+        let weights = Weights::init(g.params(), &Seed::new(0));
+        let params = params_of(&g, &weights);
+        let pixels: Vec<f32> = (0..12).map(|i| (i as f32).sin()).collect();
+        let given: Vec<f32> = (0..5 * 6).map(|i| (i as f32).cos()).collect();
+        let of = |top: [f32; 2], inner: &[(Node, Vec<f32>)]| {
+            let (inputs, mode) = (Inputs::Pixels(&pixels), Mode::TrainFrozenStatistics);
+            let mut arena = Arena::default();
+            let pass = forward(&g, &params, inputs, mode, &mut arena);
+            let found = backward_from(&g, &params, pass, (&top, inner), false, &mut arena);
+            found.params.iter().map(|d| d.to_vec()).collect::<Vec<_>>().concat()
+        };
+        let inner = [(packed, given)];
+        let (one, other, both) =
+            (of([1.0, -2.0], &[]), of([0.0; 2], &inner), of([1.0, -2.0], &inner));
+        assert!(other.iter().any(|d| d.abs() > 0.1), "{other:?}");
+        for ((one, other), both) in one.iter().zip(&other).zip(&both) {
+            assert!((one + other - both).abs() < 1e-5, "{one} + {other} is not {both}");
+        }
     }
 }

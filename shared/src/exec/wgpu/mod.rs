@@ -11,6 +11,7 @@ mod tests;
 
 pub use gpu::Gpu;
 
+use std::borrow::Cow;
 use std::fmt::{self, Debug};
 
 use self::lower::{Launch, Source};
@@ -124,26 +125,25 @@ impl Program {
     pub async fn run(&self, inputs: Inputs<'_>) -> Result<Vec<f32>> {
         self.gpu.alive()?;
         let (rows, columns) = self.input;
-        let examples = match (inputs, &self.table) {
-            (Inputs::Pixels(pixels), None) => pixels.len() / (rows * columns),
-            (Inputs::Tokens { end, .. }, Some(_)) => end.len(),
+        let (examples, upload) = match (inputs, &self.table) {
+            (Inputs::Pixels(pixels), None) => {
+                (pixels.len() / (rows * columns), Cow::Borrowed(pixels))
+            }
+            (Inputs::Tokens { ids, end }, Some(table)) => {
+                (end.len(), look_up(table, columns, ids)?)
+            }
             _ => return Err(Error::request("the inputs are of the other tower")),
         };
-        if examples == 0 || examples > self.batch {
-            let most = self.batch;
+        let most = self.batch;
+        if examples == 0 || examples > most || upload.len() != examples * rows * columns {
+            let rest = upload.len();
             return Err(Error::request(format!(
-                "{examples} examples, where 1 to {most} are taken"
+                "{rest} values are no inputs of 1 to {most} examples of {rows} × {columns}"
             )));
         }
-        match inputs {
-            Inputs::Pixels(pixels) => self.write(&self.upload, bytemuck::cast_slice(pixels)),
-            Inputs::Tokens { ids, end } => {
-                let table = self.table.as_deref().unwrap_or_default();
-                let row = |id: &u32| &table[*id as usize * columns..][..columns];
-                let tokens: Vec<f32> = ids.iter().flat_map(row).copied().collect();
-                self.write(&self.upload, bytemuck::cast_slice(&tokens));
-                self.write(&self.end, bytemuck::cast_slice(end));
-            }
+        self.write(&self.upload, bytemuck::cast_slice(&upload));
+        if let Inputs::Tokens { end, .. } = inputs {
+            self.write(&self.end, bytemuck::cast_slice(end));
         }
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
@@ -180,6 +180,19 @@ impl Program {
     fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
         self.gpu.queue.write_buffer(buffer, 0, bytes);
     }
+}
+
+/// Rows of `table`, `columns` wide.
+fn look_up(table: &[f32], columns: usize, ids: &[u32]) -> Result<Cow<'static, [f32]>> {
+    let mut tokens = Vec::with_capacity(ids.len() * columns);
+    for &id in ids {
+        let at = id as usize * columns;
+        let Some(row) = table.get(at..at + columns) else {
+            return Err(Error::request(format!("token {id} is none of {}", table.len() / columns)));
+        };
+        tokens.extend_from_slice(row);
+    }
+    Ok(Cow::Owned(tokens))
 }
 
 /// The uniforms of all launches, each at its own multiple of the alignment.

@@ -364,6 +364,11 @@ fn a_thousand_runs_give_the_same_and_a_lost_device_says_so() {
     assert!(
         pollster::block_on(program.run(other)).unwrap_err().to_string().contains("other tower")
     );
+    let foreign = Inputs::Tokens { ids: &vec![11; batch.ids.len()], end: &batch.end };
+    let error = pollster::block_on(program.run(foreign)).unwrap_err().to_string();
+    assert!(error.contains("token 11 is none of 11"), "{error}");
+    let cut = Inputs::Tokens { ids: &batch.ids[1..], end: &batch.end };
+    assert!(pollster::block_on(program.run(cut)).unwrap_err().to_string().contains("no inputs"));
     gpu.destroy();
     // Whether it is noticed while it runs or known before.
     for _ in 0..2 {

@@ -8,14 +8,7 @@ struct Uniforms { len: u32, columns: u32, act: u32 }
 @group(0) @binding(3) var<storage, read> shift: array<f32>;   // (columns)
 @group(0) @binding(4) var<storage, read_write> y: array<f32>; // (rows, columns)
 
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-) {
-    let i = (group.y * groups.x + group.x) * 256u + index;
-    if i >= uniforms.len { return; }
+fn value(i: u32) -> f32 {
     let column = i % uniforms.columns;
-    y[i] = activate(uniforms.act, x[i] * scale[column] + shift[column]);
+    return activate(uniforms.act, x[i] * scale[column] + shift[column]);
 }

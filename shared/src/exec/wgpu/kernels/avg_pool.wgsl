@@ -6,14 +6,7 @@ struct Uniforms { len: u32, out_height: u32, out_width: u32, channels: u32, wind
 @group(0) @binding(1) var<storage, read> x: array<f32>;       // (B, out_height · window_height, out_width · window_width, channels)
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // (B, out_height, out_width, channels)
 
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-) {
-    let i = (group.y * groups.x + group.x) * 256u + index;
-    if i >= uniforms.len { return; }
+fn value(i: u32) -> f32 {
     let channel = i % uniforms.channels;
     let column = i / uniforms.channels % uniforms.out_width;
     // Over all pictures: their rows follow each other.
@@ -26,5 +19,5 @@ fn main(
             sum += x[at * uniforms.channels + channel];
         }
     }
-    y[i] = sum / f32(uniforms.window_height * uniforms.window_width);
+    return sum / f32(uniforms.window_height * uniforms.window_width);
 }

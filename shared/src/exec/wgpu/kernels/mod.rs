@@ -45,15 +45,15 @@ kernels! {
     /// Attention of one query.
     ATTENTION = "attention", 3, [];
     /// Sums and their activation.
-    ADD = "add", 2, ["act"];
+    ADD = "add", 2, ["act", "each"];
     /// Normalisation of columns by known statistics.
-    AFFINE = "affine", 3, ["act"];
+    AFFINE = "affine", 3, ["act", "each"];
     /// Rows behind others.
-    JOIN = "join", 2, [];
+    JOIN = "join", 2, ["each"];
     /// Some rows.
-    PICK = "pick", 2, [];
+    PICK = "pick", 2, ["each"];
     /// Means over windows.
-    AVG_POOL = "avg_pool", 1, [];
+    AVG_POOL = "avg_pool", 1, ["each"];
 }
 
 /// The number by which `act.wgsl` knows an activation.

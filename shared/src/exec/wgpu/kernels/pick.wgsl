@@ -7,17 +7,10 @@ struct Uniforms { len: u32, rows: u32, columns: u32, count: u32, at_end: u32 }
 @group(0) @binding(2) var<storage, read> end: array<u32>;     // (B)
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // (B, count, columns)
 
-@compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-) {
-    let i = (group.y * groups.x + group.x) * 256u + index;
-    if i >= uniforms.len { return; }
+fn value(i: u32) -> f32 {
     let size = uniforms.count * uniforms.columns;
     let example = i / size;
     var row = 0u;
     if uniforms.at_end == 1u { row = min(end[example], uniforms.rows - 1u); }
-    y[i] = x[(example * uniforms.rows + row) * uniforms.columns + i % size];
+    return x[(example * uniforms.rows + row) * uniforms.columns + i % size];
 }
