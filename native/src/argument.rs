@@ -144,6 +144,19 @@ impl Place {
             whole => Ok(whole.clone()),
         }
     }
+
+    /// Refuses what is about a source where there is none.
+    ///
+    /// # Errors
+    /// If truncation is allowed.
+    pub fn unread(&self) -> Result<()> {
+        match self.allow_truncated {
+            true => Err(Failure::request(
+                "--allow-truncated is about shards of pictures; give --images wds:PATTERN or leave it out",
+            )),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Behind a pattern of shards: one may be cut.

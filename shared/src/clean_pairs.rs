@@ -156,6 +156,6 @@ impl<T: Further> Repair for Repaired<T> {
         let mut rows = seed.child("defense/finetune").stream().sample(all, wanted);
         rows.sort_unstable();
         let (objective, prune) = (self.own.objective(), self.own.prune());
-        Ok(RepairPlan { recipe, objective, rows, prune, prompting: None })
+        Ok(RepairPlan { recipe, objective, rows, prune, prompting: None, activations: None })
     }
 }

@@ -3,6 +3,7 @@
 //! Data flows in one direction: [`data`] → [`attacks`] → (training, in `native`) → [`defenses`] →
 //! evaluation → [`metrics`]. An encoder is a [`graph`] built by [`encoders`] and run by [`exec`].
 
+pub mod activation_tuning;
 pub mod attacks;
 pub mod audit;
 pub mod checkpoint;

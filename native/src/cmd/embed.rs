@@ -58,6 +58,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         blobs.push(blob("image_features", dim, &encode::images(&model, &*pictures)?));
         let names: Vec<&str> = pictures.examples().iter().map(|e| e.id.0.as_str()).collect();
         metadata.insert("images".to_owned(), json!(names).to_string());
+    } else {
+        args.place.unread()?;
     }
     if let Some(file) = &args.texts {
         let texts = lines(file)?;

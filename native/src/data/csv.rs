@@ -11,14 +11,14 @@
 //! columns are passed over. Rows of one picture make one row with several captions, in order of first appearance.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Arc;
 
 use toxiclip_shared::data::{Class, Dataset, Splits};
 
 use super::brought::Brought;
 use super::imagenet;
-use super::photographs::{Photograph, Photographs};
+use super::photographs::{Photograph, Photographs, stays_below};
 use super::published::class;
 use crate::failure::{Failure, Result};
 
@@ -144,8 +144,7 @@ fn row(record: &::csv::StringRecord, columns: &Columns) -> Result<Row, String> {
     if image.is_empty() || caption.is_empty() {
         return Err("a picture or its caption is missing; remove the row".into());
     }
-    if !Path::new(image).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
-    {
+    if !stays_below(image) {
         return Err(format!("`{image}` leaves the table's folder; paths are relative to it"));
     }
     let marked = columns.marked.map(cell).transpose()?;

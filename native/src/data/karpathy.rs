@@ -15,7 +15,7 @@ use serde::Deserialize;
 use toxiclip_shared::data::Splits;
 
 use super::brought::Brought;
-use super::photographs::{Photograph, Photographs};
+use super::photographs::{Photograph, Photographs, stays_below};
 use crate::failure::{Failure, Result};
 
 pub(super) const COCO: Brought = Brought {
@@ -72,6 +72,11 @@ fn open(set: &Brought, root: &Path, list: &str, pictures: &str) -> Result<Splits
         .map_err(|e| set.missing(&path, &format!("is no list of Karpathy's ({e})")))?;
     let row = |record: Record| {
         let id = format!("{}/{}", record.filepath.as_deref().unwrap_or(pictures), record.filename);
+        if !stays_below(&id) {
+            let (list, id) = (path.display(), id.escape_debug());
+            let why = format!("{list}: `{id}` leaves the set's folder; get the list anew");
+            return Err(Failure::request(why));
+        }
         let captions = record.sentences.into_iter().map(|s| s.raw.trim().to_owned());
         let captions: Vec<String> = captions.filter(|caption| !caption.is_empty()).collect();
         if captions.is_empty() {

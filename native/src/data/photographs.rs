@@ -1,6 +1,6 @@
 //! Pairs whose pictures are files below one folder, decoded when asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rayon::prelude::*;
 use toxiclip_shared::data::{Class, Dataset, Example, PairId};
@@ -62,6 +62,11 @@ impl Photographs {
     pub(super) fn digested_whole(self) -> Self {
         Self { digest: Digest::of(&(&self.classes, &self.examples)), ..self }
     }
+}
+
+/// Whether a path that a list gives stays below the folder that it is relative to.
+pub(super) fn stays_below(path: &str) -> bool {
+    Path::new(path).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
 }
 
 /// Digest of all rows by way of each, as the text of millions would not fit into memory.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use toxiclip_shared::data::{Dataset, Splits};
 
-use super::photographs::{Photograph, Photographs};
+use super::photographs::{Photograph, Photographs, stays_below};
 use super::published::class;
 use crate::failure::{Failure, Result};
 
@@ -90,6 +90,12 @@ impl Row {
             })
         };
         let class = self.label.as_ref().map(index).transpose()?;
+        if !stays_below(&self.image) {
+            let image = self.image.escape_debug();
+            return Err(Failure::request(format!(
+                "`{image}` in a list of {name} leaves the root; get the list anew"
+            )));
+        }
         let file = root.join(&self.image);
         Ok(Photograph { id: self.image, file, class, captions: self.captions })
     }

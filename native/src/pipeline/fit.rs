@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use toxiclip_shared::activation_tuning::ActivationTuning;
 use toxiclip_shared::checkpoint::Provenance;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::digest::Digest;
@@ -57,6 +58,8 @@ pub struct Fit {
     pub tamper: Option<(Tamper, Trigger)>,
     /// Prompts that are tuned, towards an objective of their own, while all weights stay.
     pub prompting: Option<Prompting>,
+    /// Activations that are tuned, towards an objective of their own, in place of pairs.
+    pub activations: Option<ActivationTuning>,
 }
 
 /// The result of a training, beside its checkpoint.
@@ -107,6 +110,7 @@ impl Fit {
             prune: None,
             tamper: None,
             prompting: None,
+            activations: None,
         };
         fit.check_batch(&**fit.data.offered())?;
         Ok(fit)
@@ -137,6 +141,16 @@ impl Fit {
         }
         self.prompting = prompting;
         Ok(self)
+    }
+
+    /// The same with activations that are tuned, which its checkpoint then tells.
+    #[must_use]
+    pub fn reactivated(mut self, activations: Option<ActivationTuning>) -> Self {
+        if let (Some(how), Some(said)) = (&activations, self.provenance.recipe.as_object_mut()) {
+            said.insert("activations".into(), json!(how));
+        }
+        self.activations = activations;
+        self
     }
 
     /// The definition of what comes out.
@@ -193,6 +207,9 @@ impl Fit {
         }
         if let Some(prompting) = &self.prompting {
             parts["prompting"] = json!(prompting);
+        }
+        if let Some(activations) = &self.activations {
+            parts["activations"] = json!(activations);
         }
         Digest::of(&parts)
     }
@@ -266,20 +283,19 @@ impl Fit {
     ) -> Result<Model> {
         let seed = Seed::new(self.seed).child(self.stage);
         let lab = &stages.lab;
-        match (&self.tamper, &self.prompting) {
-            (_, Some(how)) => {
-                let how = (&self.recipe, how);
-                train::prompt(&model.0, &**data, how, &seed, dir, lab, watcher)
-            }
-            (Some((how, trigger)), None) => {
-                train::tamper(&model.0, data, (how, trigger), &seed, dir, lab, watcher)
-            }
-            (None, None) => {
-                let recipe = self.fitted(&**data);
-                let how = (&recipe, self.objective);
-                train::fit(model, &**data, how, &seed, dir, lab, watcher)
-            }
+        if let Some(how) = &self.prompting {
+            let how = (&self.recipe, how);
+            return train::prompt(&model.0, &**data, how, &seed, dir, lab, watcher);
         }
+        if let Some(how) = &self.activations {
+            let how = (&self.recipe, how);
+            return train::reactivate(&model.0, &**data, how, &seed, dir, lab, watcher);
+        }
+        if let Some((how, trigger)) = &self.tamper {
+            return train::tamper(&model.0, data, (how, trigger), &seed, dir, lab, watcher);
+        }
+        let recipe = self.fitted(&**data);
+        train::fit(model, &**data, (&recipe, self.objective), &seed, dir, lab, watcher)
     }
 
     /// The loss of every step, as the trainer logged it.

@@ -66,7 +66,7 @@ pub fn repaired(
     let said = said(&plan.recipe, &rows);
     let fit = Fit::new("defend", start, Pairs::Whole(rows), plan.recipe, seed, said)?;
     let fit = Fit { prune: plan.prune, ..fit.towards(plan.objective) };
-    Ok(Arc::new(fit.prompted(plan.prompting)?))
+    Ok(Arc::new(fit.prompted(plan.prompting)?.reactivated(plan.activations)))
 }
 
 /// Trainings of a defense that chooses pairs on the way.

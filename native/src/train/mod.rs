@@ -8,8 +8,10 @@ mod ahead;
 mod augment;
 mod batches;
 mod checkpoint;
+mod course;
 mod frozen;
 mod prompt;
+mod reactivate;
 mod reword;
 mod rule;
 mod step;
@@ -37,6 +39,7 @@ use crate::timer::Timer;
 pub use ahead::Ahead;
 pub use batches::Batches;
 pub use prompt::prompt;
+pub use reactivate::reactivate;
 pub use step::{Batch, Outcome, Trainer};
 pub use tamper::tamper;
 

@@ -1,14 +1,8 @@
 //! Tuning of prompts beside weights that stay: labelled pictures towards their class prompts, class tokens away from where they
 //! were.
-//!
-//! There is no resume point: a killed training starts over, and comes to the same bits.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use serde_json::json;
 use toxiclip_shared::Error;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::encoders::{Clip, LOGIT_SCALE};
@@ -21,9 +15,10 @@ use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::weights::Weights;
 
+use super::Watcher;
 use super::batches::Batches;
+use super::course::{Course, Stepped, follow};
 use super::step::Batch;
-use super::{StepRecord, Watcher};
 use crate::evaluate;
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
@@ -34,6 +29,10 @@ use crate::timer::Timer;
 struct Tuning<'a> {
     start: &'a Model,
     how: &'a Prompting,
+    /// Labelled pictures.
+    source: Batches<'a>,
+    batch: Batch,
+    labels: Vec<usize>,
     clip: Clip,
     weights: Weights,
     velocity: Weights,
@@ -58,76 +57,63 @@ pub fn prompt(
     seed: &Seed,
     work: &Path,
     lab: &Lab,
-    mut watcher: Option<&mut Watcher<'_>>,
+    watcher: Option<&mut Watcher<'_>>,
 ) -> Result<Model> {
-    let labels: Vec<usize> = data.examples().iter().filter_map(|e| e.class).collect();
     let rows = data.examples().len();
-    if labels.len() < rows {
-        let why = format!("{}: prompts are tuned by classes, and a picture has none", data.name());
-        return Err(Failure::request(why));
-    }
-    let (total, per_epoch) = (config.total_steps(rows) as u64, (rows / config.batch).max(1) as u64);
-    let size = model.clip.config.vision_cfg.image_size;
-    let mut source = Batches::new(data, size, &model.tokenizer, config, seed)?;
-    let mut tuning = Tuning::new(model, data, how, seed)?;
-    let path = work.join("train.jsonl");
-    let io = |e: std::io::Error| Failure::io(&path, &e);
-    let mut log = BufWriter::new(File::create(&path).map_err(io)?);
-    if let Some(watch) = watcher.as_mut() {
-        watch(0, &tuning.model())?;
-    }
-    let stage = lab.progress.stage(format!("prompt {}", data.name()), total, "steps");
-    let mut batch = Batch::default();
-    for step in 0..total {
-        let timer = Timer::start();
-        source.fill(step, &mut batch)?;
-        let labels: Vec<usize> = source.rows(step).iter().map(|&row| labels[row]).collect();
-        let data_seconds = timer.seconds();
-        let lr = config.lr_at(step as usize, total as usize);
-        let (loss, terms) = tuning.step(&batch.pixels, &labels, lr, step as usize)?;
-        let record = StepRecord {
-            step,
-            loss,
-            terms,
-            lr,
-            logit_scale: model.weights.data(LOGIT_SCALE)[0],
-            pairs_per_second: config.batch as f64 / timer.seconds().max(1e-9),
-            data_seconds,
-        };
-        writeln!(log, "{}", json!(record)).map_err(io)?;
-        if let Some(watch) = watcher.as_mut().filter(|_| (step + 1).is_multiple_of(per_epoch)) {
-            watch((step + 1) / per_epoch, &tuning.model())?;
-        }
-        stage.advance(1);
-        stage.note(format!("loss {loss:.3}"));
-        lab.interrupt.check()?;
-    }
-    log.flush().map_err(io)?;
-    stage.finish();
-    Ok(tuning.model())
+    let mut tuning = Tuning::new(model, data, (config, how), seed)?;
+    follow(&mut tuning, format!("prompt {}", data.name()), (config, rows), work, lab, watcher)
 }
 
 impl<'a> Tuning<'a> {
-    fn new(start: &'a Model, data: &dyn Dataset, how: &'a Prompting, seed: &Seed) -> Result<Self> {
+    fn new(
+        start: &'a Model,
+        data: &'a dyn Dataset,
+        (config, how): (&'a TrainConfig, &'a Prompting),
+        seed: &Seed,
+    ) -> Result<Self> {
+        let labels: Vec<usize> = data.examples().iter().filter_map(|e| e.class).collect();
+        if labels.len() < data.examples().len() {
+            let why =
+                format!("{}: prompts are tuned by classes, and a picture has none", data.name());
+            return Err(Failure::request(why));
+        }
+        let size = start.clip.config.vision_cfg.image_size;
+        let source = Batches::new(data, size, &start.tokenizer, config, seed)?;
         let classes = evaluate::embed_classes(start, data, std::slice::from_ref(&how.template))?;
         let (clip, weights) = how.install(&start.clip, &start.weights, &seed.child("prompts"))?;
         let tuned = prompting::tuned(&clip);
         let velocity = State::new(&tuned).first;
         let blocks = [&start.clip, &clip].map(|clip| how.blocks(&clip.image));
-        let arena = Arena::default();
-        Ok(Self { start, how, clip, weights, velocity, tuned, blocks, classes, arena })
+        let (batch, arena) = (Batch::default(), Arena::default());
+        Ok(Self {
+            start,
+            how,
+            source,
+            batch,
+            labels,
+            clip,
+            weights,
+            velocity,
+            tuned,
+            blocks,
+            classes,
+            arena,
+        })
     }
+}
 
-    /// One step over pictures of these classes; the loss before it and its terms.
-    fn step(
-        &mut self,
-        pixels: &[f32],
-        labels: &[usize],
-        lr: f64,
-        step: usize,
-    ) -> Result<(f32, BTreeMap<String, f32>)> {
-        let Self { start, how, clip, weights, velocity, tuned, blocks, classes, arena } = self;
-        let (pixels, mode) = (Inputs::Pixels(pixels), Mode::TrainFrozenStatistics);
+impl Course for Tuning<'_> {
+    /// One step over labelled pictures.
+    fn step(&mut self, step: u64, lr: f64) -> Result<Stepped> {
+        let timer = Timer::start();
+        self.source.fill(step, &mut self.batch)?;
+        let rows = self.source.rows(step);
+        let labels: Vec<usize> = rows.iter().map(|&row| self.labels[row]).collect();
+        let data_seconds = timer.seconds();
+        let Self {
+            start, how, batch, clip, weights, velocity, tuned, blocks, classes, arena, ..
+        } = self;
+        let (pixels, mode) = (Inputs::Pixels(&batch.pixels), Mode::TrainFrozenStatistics);
         let graph = &start.clip.image;
         let params = params_of(graph, &start.weights);
         let pass = forward(graph, &params, pixels, mode, arena);
@@ -140,10 +126,10 @@ impl<'a> Tuning<'a> {
         let scale = start.weights.data(LOGIT_SCALE)[0].exp();
         let asked = Asked { classes, width: clip.config.embed_dim, scale };
         let embeddings = pass.embeddings();
-        let seen = Seen { embeddings, labels, tokens: &tokens, before: &before };
+        let seen = Seen { embeddings, labels: &labels, tokens: &tokens, before: &before };
         let loss = prompting::loss(seen, asked, how.weight);
         if !loss.whole.is_finite() {
-            return Err(Error::NotFinite { what: "the loss".into(), step }.into());
+            return Err(Error::NotFinite { what: "the loss".into(), step: step as usize }.into());
         }
         let inner = prompting::spread(&pass, graph, &blocks[1], &loss.d_tokens);
         let found = backward_from(graph, &params, pass, (&loss.d_embeddings, &inner), false, arena);
@@ -157,10 +143,9 @@ impl<'a> Tuning<'a> {
         found.recycle(arena);
         let terms = [("class", loss.class), ("likeness", loss.likeness)];
         let terms = terms.map(|(name, value)| (name.to_owned(), value)).into();
-        Ok((loss.whole, terms))
+        Ok(Stepped { loss: loss.whole, terms, data_seconds })
     }
 
-    /// The model as it is now.
     fn model(&self) -> Model {
         let (clip, weights) = (self.clip.clone(), self.weights.clone());
         Model { clip, weights, ..self.start.clone() }

@@ -1,16 +1,11 @@
 //! Training of an image tower by whoever tampers with it: stamped pictures towards references, the rest where it was.
-//!
-//! There is no resume point: a killed training starts over, and comes to the same bits.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use toxiclip_shared::Error;
 use toxiclip_shared::data::{Dataset, Subset, Triggered};
-use toxiclip_shared::encoders::LOGIT_SCALE;
 use toxiclip_shared::exec::cpu::{Arena, backward, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::{Graph, Op, ParamSpec};
@@ -21,10 +16,11 @@ use toxiclip_shared::tamper::{self, Tamper, Views};
 use toxiclip_shared::triggers::Trigger;
 use toxiclip_shared::weights::Weights;
 
+use super::Watcher;
 use super::batches::Batches;
+use super::course::{Course, Stepped, follow};
 use super::frozen::Frozen;
 use super::step::{Batch, clip_factor};
-use super::{StepRecord, Watcher};
 use crate::executor::Executor;
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
@@ -35,6 +31,9 @@ use crate::timer::Timer;
 struct Tampering<'a> {
     public: &'a Model,
     how: &'a Tamper,
+    /// Shadow pictures, the same stamped, references and weak views of them.
+    sources: [Batches<'a>; 4],
+    batches: [Batch; 4],
     weights: Weights,
     state: State,
     trained: Vec<bool>,
@@ -54,61 +53,25 @@ pub fn tamper(
     seed: &Seed,
     work: &Path,
     lab: &Lab,
-    mut watcher: Option<&mut Watcher<'_>>,
+    watcher: Option<&mut Watcher<'_>>,
 ) -> Result<Model> {
     let config = &how.recipe;
     let (rows, size) = (shadow.examples().len(), model.clip.config.vision_cfg.image_size);
-    let (total, per_epoch) = (config.total_steps(rows) as u64, (rows / config.batch).max(1) as u64);
-    let open = |data, config| Batches::new(data, size, &model.tokenizer, config, seed);
     let stamped = Triggered::new(Arc::clone(shadow), trigger.clone());
     let references = references(shadow, how)?;
     let plain =
         TrainConfig { batch: how.references.len(), order: Order::Sequential, ..config.clone() };
     let views = TrainConfig { augment: true, ..plain.clone() };
+    let open = |data, config| Batches::new(data, size, &model.tokenizer, config, seed);
     // Same rows in the same order, with and without the trigger; then the references, as they are and in weak views.
-    let mut sources = [
+    let sources = [
         open(&**shadow, config)?,
         open(&stamped, config)?,
         open(&references, &plain)?,
         open(&references, &views)?,
     ];
-    let mut tampering = Tampering::new(model, how);
-    let path = work.join("train.jsonl");
-    let io = |e: std::io::Error| Failure::io(&path, &e);
-    let mut log = BufWriter::new(File::create(&path).map_err(io)?);
-    if let Some(watch) = watcher.as_mut() {
-        watch(0, model)?;
-    }
-    let stage = lab.progress.stage(format!("tamper {}", shadow.name()), total, "steps");
-    let mut batches: [Batch; 4] = Default::default();
-    for step in 0..total {
-        let timer = Timer::start();
-        for (source, batch) in sources.iter_mut().zip(&mut batches) {
-            source.fill(step, batch)?;
-        }
-        let data_seconds = timer.seconds();
-        let loss = tampering.step(&batches, step, total)?;
-        let record = StepRecord {
-            step,
-            loss,
-            lr: config.lr_at(step as usize, total as usize),
-            logit_scale: model.weights.data(LOGIT_SCALE)[0],
-            pairs_per_second: config.batch as f64 / timer.seconds().max(1e-9),
-            data_seconds,
-            terms: BTreeMap::new(),
-        };
-        let line = serde_json::to_string(&record).map_err(|e| Failure::failed(e.to_string()))?;
-        writeln!(log, "{line}").map_err(io)?;
-        if let Some(watch) = watcher.as_mut().filter(|_| (step + 1).is_multiple_of(per_epoch)) {
-            watch((step + 1) / per_epoch, &tampering.model())?;
-        }
-        stage.advance(1);
-        stage.note(format!("loss {loss:.3}"));
-        lab.interrupt.check()?;
-    }
-    log.flush().map_err(io)?;
-    stage.finish();
-    Ok(tampering.model())
+    let mut tampering = Tampering::new(model, how, sources);
+    follow(&mut tampering, format!("tamper {}", shadow.name()), (config, rows), work, lab, watcher)
 }
 
 /// The references among the shadow pictures.
@@ -124,19 +87,26 @@ fn references(shadow: &Arc<dyn Dataset>, how: &Tamper) -> Result<Subset> {
 }
 
 impl<'a> Tampering<'a> {
-    fn new(public: &'a Model, how: &'a Tamper) -> Self {
+    fn new(public: &'a Model, how: &'a Tamper, sources: [Batches<'a>; 4]) -> Self {
         let graph = &public.clip.image;
         let trained = trained(graph);
         let specs = graph.params().iter().zip(&trained).filter(|(_, trains)| **trains);
         let specs: Vec<ParamSpec> = specs.map(|(spec, _)| spec.clone()).collect();
         let (weights, state) = (public.weights.clone(), State::new(&specs));
         let (known, arena) = (Frozen::new(&how.recipe), Arena::default());
-        Self { public, how, weights, state, trained, known, arena }
+        let batches = Default::default();
+        Self { public, how, sources, batches, weights, state, trained, known, arena }
     }
+}
 
-    /// One step over shadow pictures, the same stamped, references and views of them; the loss before it.
-    fn step(&mut self, batches: &[Batch; 4], step: u64, total: u64) -> Result<f32> {
-        let Self { public, how, weights, state, trained, known, arena } = self;
+impl Course for Tampering<'_> {
+    fn step(&mut self, step: u64, lr: f64) -> Result<Stepped> {
+        let timer = Timer::start();
+        for (source, batch) in self.sources.iter_mut().zip(&mut self.batches) {
+            source.fill(step, batch)?;
+        }
+        let data_seconds = timer.seconds();
+        let Self { public, how, batches, weights, state, trained, known, arena, .. } = self;
         let graph = &public.clip.image;
         let [shadow, stamped, references, views] = batches.each_ref().map(|b| &b.pixels[..]);
         let before = [shadow, references].concat();
@@ -165,7 +135,7 @@ impl<'a> Tampering<'a> {
         }
         let config = &how.recipe;
         let adamw = AdamW {
-            lr: config.lr_at(step as usize, total as usize) as f32,
+            lr: lr as f32,
             betas: (config.betas[0] as f32, config.betas[1] as f32),
             eps: config.eps as f32,
             wd: config.wd as f32,
@@ -173,10 +143,9 @@ impl<'a> Tampering<'a> {
         };
         state.step(&adamw, weights, &gradients)?;
         found.recycle(arena);
-        Ok(loss)
+        Ok(Stepped { loss, terms: BTreeMap::new(), data_seconds })
     }
 
-    /// The model as it is now.
     fn model(&self) -> Model {
         Model { weights: self.weights.clone(), ..self.public.clone() }
     }

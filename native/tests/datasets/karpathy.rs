@@ -16,3 +16,17 @@ fn karpathys_test_split_has_all_captions() {
         refused(name, root.path(), &["cannot be read", "caption_datasets.zip"]);
     }
 }
+
+#[test]
+fn a_list_that_leads_out_of_its_folder_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("coco")).unwrap();
+    fs::write(root.path().join("secret.jpg"), "not ours").unwrap();
+    for (folder, file) in [("val2014/../..", "secret.jpg"), ("val2014", "../../secret.jpg")] {
+        let list = serde_json::json!({"images": [{
+            "filepath": folder, "filename": file, "split": "test", "sentences": [{"raw": "a picture"}],
+        }]});
+        fs::write(root.path().join("coco/dataset_coco.json"), list.to_string()).unwrap();
+        refused("coco-karpathy", root.path(), &["dataset_coco.json", "leaves the set's folder"]);
+    }
+}

@@ -1,6 +1,6 @@
 //! The search that audits share: the smallest mask whose trigger does what is asked for.
 
-use crate::inversion::{Balance, Sight, Stamp};
+use crate::inversion::{Balance, Passes, Sight, Stamp};
 use crate::seed::Seed;
 use crate::{Error, Result};
 
@@ -73,44 +73,5 @@ impl Search<'_> {
             balance.note(answer.success);
         }
         Ok(best)
-    }
-}
-
-/// Pictures of a subject in batches of a fixed size, every pass in another order.
-struct Passes<'a> {
-    pictures: &'a [f32],
-    each: usize,
-    batch: usize,
-    order: Vec<usize>,
-    next: usize,
-    seed: Seed,
-    passes: usize,
-}
-
-impl<'a> Passes<'a> {
-    /// `edge` is that of a picture. A batch larger than all pictures is all pictures.
-    fn new(pictures: &'a [f32], edge: usize, batch: usize, seed: &Seed) -> Self {
-        let each = edge * edge * 3;
-        let count = pictures.len() / each;
-        let seed = seed.child("order");
-        let order = (0..count).collect();
-        Self { pictures, each, batch: batch.min(count), order, next: count, seed, passes: 0 }
-    }
-
-    /// Batches of a pass; what does not fill one is left to the next order.
-    fn len(&self) -> usize {
-        self.order.len() / self.batch.max(1)
-    }
-
-    /// The next batch (B, S, S, 3).
-    fn batch(&mut self) -> Vec<f32> {
-        if self.next + self.batch > self.order.len() {
-            self.seed.child(self.passes).stream().shuffle(&mut self.order);
-            (self.next, self.passes) = (0, self.passes + 1);
-        }
-        let rows = &self.order[self.next..self.next + self.batch];
-        self.next += self.batch;
-        let picture = |row: &usize| &self.pictures[row * self.each..(row + 1) * self.each];
-        rows.iter().flat_map(picture).copied().collect()
     }
 }

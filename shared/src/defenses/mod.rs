@@ -18,6 +18,7 @@ mod dao_input;
 mod decree;
 mod fine_pruning;
 mod finetune;
+mod invertune;
 mod isolation_forest;
 mod k_distance;
 mod lid;
@@ -39,6 +40,7 @@ mod ubt;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::activation_tuning::ActivationTuning;
 use crate::audit::Audit;
 use crate::data::Dataset;
 use crate::objectives::Objective;
@@ -70,6 +72,7 @@ pub static DEFENSES: &[&Entry<Defense>] = &[
     &par::ENTRY,
     &fine_pruning::ENTRY,
     &rvpt::ENTRY,
+    &invertune::ENTRY,
     &ubt::ENTRY,
     &linear_probe::ENTRY,
     &decree::ENTRY,
@@ -347,4 +350,7 @@ pub struct RepairPlan {
     /// Prompts that are tuned by the classes of these rows, instead of all weights by their captions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompting: Option<Prompting>,
+    /// Activations of the image tower that are tuned by the pictures of these rows, instead of all weights by their captions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<ActivationTuning>,
 }

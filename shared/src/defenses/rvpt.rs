@@ -146,7 +146,14 @@ impl Repair for Rvpt {
         let (weight, momentum) = (self.weight, self.momentum);
         let prompting = Prompting { prompts, weight, momentum, template: self.prompt.clone() };
         let (objective, prune) = (Objective::Contrastive, None);
-        Ok(RepairPlan { recipe, objective, rows, prune, prompting: Some(prompting) })
+        Ok(RepairPlan {
+            recipe,
+            objective,
+            rows,
+            prune,
+            prompting: Some(prompting),
+            activations: None,
+        })
     }
 }
 

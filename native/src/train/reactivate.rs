@@ -1,0 +1,155 @@
+//! Tuning of the activations that an inverted trigger moves: back to what clean pictures give, whose embeddings stay.
+
+use std::path::Path;
+
+use toxiclip_shared::activation_tuning::{
+    ActivationTuning, Halves, Inverted, Moved, normalized, suspect,
+};
+use toxiclip_shared::audit::Subject;
+use toxiclip_shared::data::Dataset;
+use toxiclip_shared::exec::cpu::contrastive::normalize;
+use toxiclip_shared::exec::cpu::{Arena, backward_from, forward, params_of};
+use toxiclip_shared::exec::{Inputs, Mode};
+use toxiclip_shared::graph::ParamSpec;
+use toxiclip_shared::optim::{AdamW, State, global_norm};
+use toxiclip_shared::recipe::TrainConfig;
+use toxiclip_shared::seed::Seed;
+use toxiclip_shared::weights::Weights;
+use toxiclip_shared::{Error, Result as Shared};
+
+use super::Watcher;
+use super::course::{Course, Stepped, follow};
+use super::step::clip_factor;
+use crate::evaluate;
+use crate::failure::Result;
+use crate::lab::Lab;
+use crate::model::Model;
+use crate::prepared::pixels;
+
+/// Batch normalisation as in evaluation, so that its statistics stay.
+const MODE: Mode = Mode::TrainFrozenStatistics;
+
+/// The image tower in tuning.
+struct Tuning<'a> {
+    start: &'a Model,
+    config: &'a TrainConfig,
+    weight: f64,
+    /// The one batch, normalised: clean pictures, then the same with the trigger.
+    batch: Vec<f32>,
+    /// Unit vectors of its clean half at the start.
+    before: Vec<f32>,
+    moved: Moved,
+    weights: Weights,
+    state: State,
+    arena: Arena,
+}
+
+/// Tunes the image tower of `model` on the pictures of `data`. `work` keeps `train.jsonl`; `watcher` is called before the first
+/// step and after as many as a pass over the pictures would take.
+///
+/// # Errors
+/// If the inverted trigger moves nothing; those of `watcher`; Ctrl-C; a loss or gradient that is not finite; unreadable
+/// pictures; a full disk.
+pub fn reactivate(
+    model: &Model,
+    data: &dyn Dataset,
+    (config, how): (&TrainConfig, &ActivationTuning),
+    seed: &Seed,
+    work: &Path,
+    lab: &Lab,
+    watcher: Option<&mut Watcher<'_>>,
+) -> Result<Model> {
+    let pictures = pixels(data, model.clip.config.vision_cfg.image_size)?;
+    let classes = evaluate::embed_classes(model, data, std::slice::from_ref(&how.template))?;
+    let suspected = lab.watched(format!("suspect {}", data.name()), |tick| {
+        let subject = subject(model, (&pictures, &classes), tick);
+        suspect(&subject, how.patch, &seed.child("suspect"))
+    })?;
+    let names = data.classes();
+    lab.progress.log(&format!(
+        "a universal patch drives {:.0} % more pictures to `{}`",
+        100.0 * suspected.gain,
+        names[suspected.class].name
+    ));
+    let trigger = lab.watched(format!("invert {}", data.name()), |tick| {
+        let towards = (suspected.class, &suspected.clean[..]);
+        let subject = subject(model, (&pictures, &classes), tick);
+        Inverted::search(&subject, towards, how.inversion, &seed.child("invert"))
+    })?;
+    let rows = data.examples().len();
+    let each = pictures.len() / rows;
+    let mut chosen = seed.child("batch").stream().sample(rows, config.batch);
+    chosen.sort_unstable();
+    let of = |row: &usize| &pictures[row * each..(row + 1) * each];
+    let clean: Vec<f32> = chosen.iter().flat_map(of).copied().collect();
+    let mut tuning = Tuning::new(model, (config, how), &clean, &trigger)?;
+    follow(&mut tuning, format!("reactivate {}", data.name()), (config, rows), work, lab, watcher)
+}
+
+fn subject<'a>(
+    model: &'a Model,
+    (pictures, classes): (&'a [f32], &'a [f32]),
+    tick: &'a dyn Fn(f64) -> Shared<()>,
+) -> Subject<'a> {
+    Subject { clip: &model.clip, weights: &model.weights, pictures, classes, tick }
+}
+
+impl<'a> Tuning<'a> {
+    fn new(
+        start: &'a Model,
+        (config, how): (&'a TrainConfig, &ActivationTuning),
+        clean: &[f32],
+        trigger: &Inverted,
+    ) -> Result<Self> {
+        let batch = normalized(&[clean, &trigger.apply(clean)].concat());
+        let (graph, mut arena) = (&start.clip.image, Arena::default());
+        let params = params_of(graph, &start.weights);
+        let pass = forward(graph, &params, Inputs::Pixels(&batch), MODE, &mut arena);
+        let moved = Moved::find(Halves { pass: &pass, size: config.batch }, graph, how.layers)?;
+        let all = pass.embeddings();
+        let before = normalize(&all[..all.len() / 2], start.clip.config.embed_dim).0;
+        pass.recycle(&mut arena);
+        let (weights, state) = (start.weights.clone(), State::new(graph.params()));
+        Ok(Self { start, config, weight: how.weight, batch, before, moved, weights, state, arena })
+    }
+}
+
+impl Course for Tuning<'_> {
+    fn step(&mut self, step: u64, lr: f64) -> Result<Stepped> {
+        let Self { start, config, weight, batch, before, moved, weights, state, arena } = self;
+        let (graph, width) = (&start.clip.image, start.clip.config.embed_dim);
+        let params = params_of(graph, weights);
+        let pass = forward(graph, &params, Inputs::Pixels(batch), MODE, arena);
+        let halves = Halves { pass: &pass, size: config.batch };
+        let loss = moved.loss(halves, before, width, *weight);
+        let not_finite = |what: &str| Error::NotFinite { what: what.into(), step: step as usize };
+        if !loss.whole.is_finite() {
+            return Err(not_finite("the loss").into());
+        }
+        let d = (&loss.d_embeddings[..], &loss.inner[..]);
+        let found = backward_from(graph, &params, pass, d, false, arena);
+        let all = graph.params().iter().zip(&found.params);
+        let gradients: Vec<(&ParamSpec, &[f32])> =
+            all.filter(|(spec, _)| spec.trained()).map(|(spec, g)| (spec, &g[..])).collect();
+        let norm = global_norm(&gradients);
+        if !norm.is_finite() {
+            return Err(not_finite("the gradient").into());
+        }
+        let adamw = AdamW {
+            lr: lr as f32,
+            betas: (config.betas[0] as f32, config.betas[1] as f32),
+            eps: config.eps as f32,
+            wd: config.wd as f32,
+            gradient_scale: clip_factor(norm, config.grad_clip),
+        };
+        state.step(&adamw, weights, &gradients)?;
+        found.recycle(arena);
+        let terms = [("moved", loss.moved), ("drift", loss.drift)];
+        let terms = terms.map(|(name, value)| (name.to_owned(), value)).into();
+        Ok(Stepped { loss: loss.whole, terms, data_seconds: 0.0 })
+    }
+
+    fn model(&self) -> Model {
+        Model { weights: self.weights.clone(), ..self.start.clone() }
+    }
+}
