@@ -151,6 +151,34 @@ fn a_checkpoint_unlearns_among_the_pairs_it_was_trained_on() {
     assert!(said.contains("\"ubt\""), "{said}");
 }
 
+#[test]
+fn activations_are_tuned_in_the_image_tower_alone() {
+    const INVERTUNE: &str = "invertune:patch-steps=2,inversion-steps=2,steps=3,batch=16,share=0.02";
+    let place = Place::new();
+    assert!(place.train_of("tiny-vit", "plain", &["--steps", "1"]).status().unwrap().success());
+    let defend = ["defend", "--data", "emoji", "--defense", INVERTUNE];
+    let done = on(&place, &defend, "plain", "mended");
+    assert!(done.status.success(), "{}", stderr(&done));
+    fs::rename(place.path("cache"), place.path("other-cache")).unwrap();
+    let again = on(&place, &[&defend[..], &["--threads", "1"]].concat(), "plain", "again");
+    assert!(again.status.success() && place.weights("again") == place.weights("mended"));
+    let load = |out: &str| toxiclip_shared::checkpoint::load_dir(&place.path(out)).unwrap();
+    let (plain, mended) = (load("plain"), load("mended"));
+    let moved = |(name, tensor): &(&str, &toxiclip_shared::weights::Tensor)| {
+        mended.weights.data(name) != tensor.data
+    };
+    let moved: Vec<&str> = plain.weights.iter().filter(moved).map(|(name, _)| name).collect();
+    assert!(!moved.is_empty() && moved.iter().all(|name| name.starts_with("visual.")), "{moved:?}");
+    let log = fs::read_to_string(place.path("mended").join("train.jsonl")).unwrap();
+    let loss = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+    let steps: Vec<_> = log.lines().map(loss).collect();
+    assert_eq!(steps.len(), 3);
+    // At the start nothing has drifted, and what the trigger moves is all there is to lose.
+    assert_eq!(steps[0]["terms"]["drift"], 0.0);
+    assert_eq!(steps[0]["terms"]["moved"], steps[0]["loss"]);
+    assert!(steps[0]["loss"].as_f64().unwrap() > 0.0);
+}
+
 const RVPT: &str = "rvpt:shots=1,length=2,epochs=1,lr=0.5";
 
 /// `toxiclip COMMAND` on a checkpoint of the place.
