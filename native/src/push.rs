@@ -77,20 +77,24 @@ impl Remote {
         Ok(place)
     }
 
+    /// Sends part after part; the last may be empty, where all bytes are there and were not compared yet.
     fn content(&self, place: &str, file: &mut File, bytes: u64) -> Result<()> {
         let mut failures = 0;
         let mut here = self.offset(place)?;
-        while here < bytes {
-            let more = PART.min(bytes - here);
+        loop {
+            let more = PART.min(bytes.saturating_sub(here));
             let sent = file
                 .seek(SeekFrom::Start(here))
-                .map_err(|e| ureq::Error::Io(e))
+                .map_err(ureq::Error::Io)
                 .and_then(|_| self.patch(place, here, &mut file.take(more), more));
             match sent {
+                Ok(Said { status: 204, offset: Some(next), .. }) if next >= bytes => return Ok(()),
                 Ok(Said { status: 204, offset: Some(next), .. }) => (here, failures) = (next, 0),
                 Ok(said) if ![408, 409, 429, 507].contains(&said.status) => {
                     return Err(refused(&said));
                 }
+                // An answer to the last part was lost, and it is there.
+                Ok(said) if said.body["error"]["code"] == "state" => return Ok(()),
                 outcome => {
                     failures += 1;
                     if failures == TRIES {
@@ -102,7 +106,6 @@ impl Remote {
                 }
             }
         }
-        Ok(())
     }
 
     /// Waits until a submission is verified or refused.

@@ -14,8 +14,10 @@ pub struct Args {
     /// What to do instead of serving.
     #[command(subcommand)]
     pub what: Option<What>,
+    /// Where its data are.
     #[command(flatten)]
     pub place: Place,
+    /// What bounds it.
     #[command(flatten)]
     pub limits: Limits,
     /// Address to listen on.

@@ -12,7 +12,10 @@ use crate::server::{Reply, Server, bearer};
 fn refused(reply: &Reply, what: &str) {
     assert!((400..500).contains(&reply.status), "{what}: {reply:?}");
     let error = &reply.json()["error"];
-    assert!(["code", "message", "remedy"].iter().all(|key| error[key].is_string()), "{what}: {reply:?}");
+    assert!(
+        ["code", "message", "remedy"].iter().all(|key| error[key].is_string()),
+        "{what}: {reply:?}"
+    );
 }
 
 #[test]
@@ -24,9 +27,12 @@ fn bodies_that_are_not_what_they_should_be_are_refused() {
         let lines = [bearer(&ada), vec!["content-type: application/json".to_owned()]].concat();
         server.send("POST", "/api/v1/submissions", &lines, body.as_bytes())
     };
-    let with = |name: &str, bytes: &str, more: &str| format!("{{\"name\":{name},\"bytes\":{bytes},\"sha256\":\"{digest}\"{more}}}");
+    let with = |name: &str, bytes: &str, more: &str| {
+        format!("{{\"name\":{name},\"bytes\":{bytes},\"sha256\":\"{digest}\"{more}}}")
+    };
     let deep = format!("{}{}", "[".repeat(8000), "]".repeat(8000));
-    let (deeper, huge) = (with(&deep, "1", ""), with(&format!("\"{}\"", "a".repeat(100_000)), "1", ""));
+    let (deeper, huge) =
+        (with(&deep, "1", ""), with(&format!("\"{}\"", "a".repeat(100_000)), "1", ""));
     for (what, body) in [
         ("nothing", String::new()),
         ("no JSON", "{".to_owned()),
@@ -54,7 +60,10 @@ fn bodies_that_are_not_what_they_should_be_are_refused() {
         refused(&send(&body), what);
     }
     let lines = [bearer(&ada), vec!["content-type: application/json".to_owned()]].concat();
-    refused(&server.send("POST", "/api/v1/submissions", &lines, b"{\"name\": \"\xff\xfe\"}"), "no UTF-8");
+    refused(
+        &server.send("POST", "/api/v1/submissions", &lines, b"{\"name\": \"\xff\xfe\"}"),
+        "no UTF-8",
+    );
     assert_eq!(server.get("/api/v1/submissions", &server.admin).json()["submissions"], json!([]));
 }
 
@@ -66,18 +75,39 @@ fn addresses_lead_nowhere_else() {
     let server = Server::start(&["--www", www.path().to_str().unwrap()]);
     assert!(server.get("/", "").text().contains("the site"));
     for path in [
-        "/../toxiclip-outside.txt", "/%2e%2e/toxiclip-outside.txt", "/..%2ftoxiclip-outside.txt", "/%2e%2e%2ftoxiclip-outside.txt",
-        "/..%5ctoxiclip-outside.txt", "//etc/passwd", "/%2fetc/passwd", "/index.html/../../toxiclip-outside.txt", "/%00", "/a%00b",
+        "/../toxiclip-outside.txt",
+        "/%2e%2e/toxiclip-outside.txt",
+        "/..%2ftoxiclip-outside.txt",
+        "/%2e%2e%2ftoxiclip-outside.txt",
+        "/..%5ctoxiclip-outside.txt",
+        "//etc/passwd",
+        "/%2fetc/passwd",
+        "/index.html/../../toxiclip-outside.txt",
+        "/%00",
+        "/a%00b",
     ] {
         let reply = server.get(path, "");
-        assert!((400..500).contains(&reply.status) && !reply.text().contains("secret"), "{path}: {reply:?}");
+        assert!(
+            (400..500).contains(&reply.status) && !reply.text().contains("secret"),
+            "{path}: {reply:?}"
+        );
     }
     for path in [
-        "/api/v1/submissions/..", "/api/v1/submissions/../tokens", "/api/v1/submissions/%2e%2e%2f%2e%2e%2ftoxiclip.sqlite/bundle",
-        "/api/v1/submissions/%00/bundle", "/api/v1/submissions/%ff", "/api/v1/submissions/0%27%20OR%201=1--",
-        "/api/v1/submissions/ABCDEFABCDEFABCDEFABCDEFABCDEFAB", "/api/v1/submissions?state=%27", "/api/v1/submissions?submitter=%00",
-        "/api/v1/submissions?limit=99999999999999999999", "/api/v1/submissions?limit=0", "/api/v1/submissions?after=x",
-        "/api/v1/submissions?state=queued&state=accepted", "/api/v1/submissions?unknown=1", "/api/v1/submissions?submitter=",
+        "/api/v1/submissions/..",
+        "/api/v1/submissions/../tokens",
+        "/api/v1/submissions/%2e%2e%2f%2e%2e%2ftoxiclip.sqlite/bundle",
+        "/api/v1/submissions/%00/bundle",
+        "/api/v1/submissions/%ff",
+        "/api/v1/submissions/0%27%20OR%201=1--",
+        "/api/v1/submissions/ABCDEFABCDEFABCDEFABCDEFABCDEFAB",
+        "/api/v1/submissions?state=%27",
+        "/api/v1/submissions?submitter=%00",
+        "/api/v1/submissions?limit=99999999999999999999",
+        "/api/v1/submissions?limit=0",
+        "/api/v1/submissions?after=x",
+        "/api/v1/submissions?state=queued&state=accepted",
+        "/api/v1/submissions?unknown=1",
+        "/api/v1/submissions?submitter=",
     ] {
         refused(&server.get(path, ""), path);
     }
@@ -86,13 +116,22 @@ fn addresses_lead_nowhere_else() {
 
 #[test]
 fn hostile_bundles_are_refused_with_their_reason_and_leave_nothing() {
-    let server = Server::start(&["--workers", "2", "--token-rate", "100000", "--address-rate", "100000"]);
+    let server =
+        Server::start(&["--workers", "2", "--token-rate", "100000", "--address-rate", "100000"]);
     let ada = server.submitter("ada");
     let mut bad = forgeries();
     // Each takes a second or so: those that attack the reader, and some that lie.
     let wanted = [
-        "a value", "a model left out", "a number that is none", "evidence of another kind", "a name that leaves",
-        "an absolute name", "a link", "an unknown key", "a flipped bit", "a cut",
+        "a value",
+        "a model left out",
+        "a number that is none",
+        "evidence of another kind",
+        "a name that leaves",
+        "an absolute name",
+        "a link",
+        "an unknown key",
+        "a flipped bit",
+        "a cut",
     ];
     bad.retain(|(what, _, _)| wanted.contains(what));
     assert_eq!(bad.len(), wanted.len());
@@ -102,7 +141,13 @@ fn hostile_bundles_are_refused_with_their_reason_and_leave_nothing() {
     let mut all = members(honest());
     all.insert("bundle.json".to_owned(), contents.into_bytes());
     bad.push(("deep contents", packed(&all, false), "recursion limit"));
-    let sent: Vec<_> = bad.iter().enumerate().map(|(i, (what, bytes, part))| (what, server.submit(&ada, &format!("bad-{i}"), bytes), part)).collect();
+    let sent: Vec<_> = bad
+        .iter()
+        .enumerate()
+        .map(|(i, (what, bytes, part))| {
+            (what, server.submit(&ada, &format!("bad-{i}"), bytes), part)
+        })
+        .collect();
     for (what, id, part) in sent {
         let seen = server.settled(&id);
         assert_eq!(seen["state"], "refused", "{what}: {seen}");
@@ -153,18 +198,23 @@ fn text_of_strangers_is_data_wherever_it_is_shown() {
     let id = server.submit(&ada, "marked", &marked);
     let seen = server.settled(&id);
     let path = format!("/api/v1/submissions/{id}");
-    let shown: Value = if seen["state"] == "verified" {
-        server.accept(&id).json()
-    } else {
-        seen
-    };
+    let shown: Value = if seen["state"] == "verified" { server.accept(&id).json() } else { seen };
     assert!(["accepted", "refused"].contains(&shown["state"].as_str().unwrap()), "{shown}");
     let other = server.submit(&ada, "other", honest());
     assert_eq!(server.settled(&other)["state"], "verified");
-    let rejected = server.post(&format!("/api/v1/submissions/{other}/reject"), &server.admin, &json!({"reason": script}));
+    let rejected = server.post(
+        &format!("/api/v1/submissions/{other}/reject"),
+        &server.admin,
+        &json!({"reason": script}),
+    );
     assert_eq!((rejected.status, &rejected.json()["reason"]), (200, &json!(script)));
-    refused(&server.post(&format!("{path}/reject"), &server.admin, &json!({"reason": "two\nlines"})), "a line break");
-    for path in ["/", "/api/v1/feed", "/api/v1/leaderboard", "/api/v1/audit", "/api/v1/submissions", &path] {
+    refused(
+        &server.post(&format!("{path}/reject"), &server.admin, &json!({"reason": "two\nlines"})),
+        "a line break",
+    );
+    for path in
+        ["/", "/api/v1/feed", "/api/v1/leaderboard", "/api/v1/audit", "/api/v1/submissions", &path]
+    {
         let reply = server.get(path, &server.admin);
         let kind = reply.header("content-type").unwrap();
         assert!(kind.contains("json") || !reply.text().contains("<script>"), "{path}: {reply:?}");

@@ -20,7 +20,16 @@ pub(crate) fn accepted_and_withdrawn(server: &Server) {
     honest();
     let secret = tempfile::NamedTempFile::new().unwrap();
     fs::write(secret.path(), format!("{token}\n")).unwrap();
-    let words = ["submit", "push", file.to_str().unwrap(), "--url", &server.url(), "--name", "mini-run", "--wait"];
+    let words = [
+        "submit",
+        "push",
+        file.to_str().unwrap(),
+        "--url",
+        &server.url(),
+        "--name",
+        "mini-run",
+        "--wait",
+    ];
     let push = || program(&words).arg("--token-file").arg(secret.path()).output().unwrap();
     let done = push();
     let said = String::from_utf8(done.stdout).unwrap();
@@ -36,7 +45,10 @@ pub(crate) fn accepted_and_withdrawn(server: &Server) {
     // What was verified only is nobody's business.
     for hidden in [path.to_owned(), format!("{path}/bundle")] {
         assert_eq!(server.get(&hidden, "").status, 404, "{hidden}");
-        assert!(hidden.ends_with("bundle") || server.get(&hidden, &token).status == 200, "{hidden}");
+        assert!(
+            hidden.ends_with("bundle") || server.get(&hidden, &token).status == 200,
+            "{hidden}"
+        );
     }
     assert!(server.entries().is_empty());
     shown(server, id, path);
@@ -52,14 +64,20 @@ fn shown(server: &Server, id: &str, path: &str) {
     assert_eq!(server.accept(id).code(), "state");
     let entries = server.entries();
     let one = entries.iter().find(|e| e["attack"] == "badnets" && e["metric"] == "asr").unwrap();
-    assert_eq!((&one["submitter"], &one["seeds"], &one["submission"]), (&json!("ada"), &json!([0, 1]), &json!(id)));
+    assert_eq!(
+        (&one["submitter"], &one["seeds"], &one["submission"]),
+        (&json!("ada"), &json!([0, 1]), &json!(id))
+    );
     let number = |key: &str| one[key].as_f64().unwrap();
-    assert!(number("lo") <= number("value") && number("value") <= number("hi") && number("n") > 100.0);
+    assert!(
+        number("lo") <= number("value") && number("value") <= number("hi") && number("n") > 100.0
+    );
     let folder = server.data.join("accepted/ada/mini-run");
     assert!(folder.join("rows.jsonl").is_file() && folder.join("evidence").is_dir());
     let bundle = server.get(&format!("{path}/bundle"), "");
     assert!(bundle.status == 200 && bundle.body == honest());
-    let part = server.send("GET", &format!("{path}/bundle"), &["range: bytes=10-19".to_owned()], &[]);
+    let part =
+        server.send("GET", &format!("{path}/bundle"), &["range: bytes=10-19".to_owned()], &[]);
     assert_eq!((part.status, &part.body[..]), (206, &honest()[10..20]));
     let feed = server.get("/api/v1/feed", "").text();
     assert!(feed.contains("<title>ada: mini-run</title>") && feed.contains(id), "{feed}");
@@ -77,12 +95,23 @@ fn withdrawn(server: &Server, token: &str, id: &str, path: &str) {
     assert_eq!(server.get(&format!("{path}/bundle"), "").status, 404);
     assert!(!server.data.join("accepted/ada/mini-run").exists());
     let log = server.get("/api/v1/audit", &server.admin).json();
-    let log: Vec<String> = log["audit"].as_array().unwrap().iter().rev().filter(|row| row["subject"] == id)
-        .map(|row| format!("{} {}", row["action"].as_str().unwrap(), row["after"].as_str().unwrap()))
+    let log: Vec<String> = log["audit"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .filter(|row| row["subject"] == id)
+        .map(|row| {
+            format!("{} {}", row["action"].as_str().unwrap(), row["after"].as_str().unwrap())
+        })
         .collect();
     let expected = [
-        "submission.create uploading", "submission.queue queued", "submission.verify verifying",
-        "submission.verified verified", "submission.accept accepted", "submission.withdraw withdrawn",
+        "submission.create uploading",
+        "submission.queue queued",
+        "submission.verify verifying",
+        "submission.verified verified",
+        "submission.accept accepted",
+        "submission.withdraw withdrawn",
     ];
     assert_eq!(log, expected);
 }
@@ -91,7 +120,8 @@ fn withdrawn(server: &Server, token: &str, id: &str, path: &str) {
 fn what_was_skipped_must_be_acknowledged() {
     let server = Server::start(&[]);
     let token = server.submitter("ada");
-    let dirty = with_rows(|rows| rows.iter_mut().for_each(|row| row["code"]["dirty"] = json!(true)));
+    let dirty =
+        with_rows(|rows| rows.iter_mut().for_each(|row| row["code"]["dirty"] = json!(true)));
     // Its contents name the program too.
     let mut all = members(&dirty);
     let mut contents: serde_json::Value = serde_json::from_slice(&all["bundle.json"]).unwrap();
@@ -128,18 +158,25 @@ pub(crate) fn replays(server: &Server) {
     let copied = server.submit(&bob, "mine", &repacked);
     let seen = server.settled(&copied);
     assert_eq!(seen["state"], "refused", "{seen}");
-    assert!(seen["reason"].as_str().unwrap().contains("the same rows are in first of ada"), "{seen}");
+    assert!(
+        seen["reason"].as_str().unwrap().contains("the same rows are in first of ada"),
+        "{seen}"
+    );
     // An honest repetition took other times.
     let repeated = with_rows(|rows| rows.iter_mut().for_each(|row| row["seconds"] = json!(12.5)));
     let id = server.submit(&bob, "repetition", &repeated);
     assert_eq!(server.settled(&id)["state"], "verified");
     // Whoever announced a digest and had no bytes holds nobody up.
     let late = with_rows(|rows| rows.iter_mut().for_each(|row| row["seconds"] = json!(99.5)));
-    let squatted = server.announce(&bob, "squatted", &late).json()["id"].as_str().unwrap().to_owned();
+    let squatted =
+        server.announce(&bob, "squatted", &late).json()["id"].as_str().unwrap().to_owned();
     let real = server.submit(&ada, "real", &late);
     let sent = server.append(&bob, &squatted, 0, &late);
     assert_eq!((sent.status, sent.code()), (409, "replay".to_owned()));
-    assert_eq!((&server.look(&squatted)["state"], &server.settled(&real)["state"]), (&json!("refused"), &json!("verified")));
+    assert_eq!(
+        (&server.look(&squatted)["state"], &server.settled(&real)["state"]),
+        (&json!("refused"), &json!("verified"))
+    );
     // Two of one name are not both shown.
     assert_eq!(server.accept(&first).status, 200);
     let twin = with_rows(|rows| rows.iter_mut().for_each(|row| row["seconds"] = json!(7.5)));

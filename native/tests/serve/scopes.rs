@@ -13,7 +13,8 @@ fn every_door_asks_for_its_token() {
     let server = Server::start(&[]);
     let (ada, revoked) = (server.submitter("ada"), server.submitter("old"));
     let tokens = server.get("/api/v1/tokens", &server.admin).json();
-    let old = tokens["tokens"].as_array().unwrap().iter().find(|t| t["submitter"] == "old").unwrap();
+    let old =
+        tokens["tokens"].as_array().unwrap().iter().find(|t| t["submitter"] == "old").unwrap();
     let path = format!("/api/v1/tokens/{}", old["id"].as_str().unwrap());
     assert_eq!(server.send("DELETE", &path, &bearer(&server.admin), &[]).status, 204);
     assert_eq!(server.send("DELETE", &path, &bearer(&server.admin), &[]).status, 404);
@@ -68,7 +69,9 @@ fn a_submitter_sees_and_moves_only_what_is_theirs() {
     assert_eq!((server.get(&path, "").status, server.get(&path, &server.admin).status), (404, 200));
     assert_eq!(server.append(&bob, &id, 0, b"bytes").status, 404);
     assert_eq!(server.post(&format!("{path}/withdraw"), &bob, &json!({})).status, 404);
-    let count = |token: &str| server.get("/api/v1/submissions", token).json()["submissions"].as_array().unwrap().len();
+    let count = |token: &str| {
+        server.get("/api/v1/submissions", token).json()["submissions"].as_array().unwrap().len()
+    };
     assert_eq!((count(&ada), count(&bob), count(""), count(&server.admin)), (1, 0, 0, 1));
     // Lists go on where they ended.
     for i in 0..4 {
@@ -91,7 +94,11 @@ fn secrets_are_nowhere_on_the_disk() {
     let server = Server::start(&[]);
     let ada = server.submitter("ada");
     assert_eq!(server.get("/api/v1/submissions", &ada).status, 200);
-    let made = server.post("/api/v1/tokens", &server.admin, &json!({"scope": "submit", "submitter": "eve"}));
+    let made = server.post(
+        "/api/v1/tokens",
+        &server.admin,
+        &json!({"scope": "submit", "submitter": "eve"}),
+    );
     let eve = made.json()["secret"].as_str().unwrap().to_owned();
     assert_eq!(server.get("/api/v1/submissions", &eve).status, 200);
     for file in fs::read_dir(&server.data).unwrap().flatten().filter(|e| e.path().is_file()) {
@@ -117,7 +124,8 @@ fn whoever_guesses_or_hurries_waits() {
     let right = server.get("/api/v1/audit", &server.admin);
     assert!(right.status == 429 && right.header("retry-after").is_some(), "{right:?}");
     assert_eq!(server.get("/api/v1/leaderboard", "").status, 200);
-    let refused = (0..150).map(|_| server.get("/api/v1/health", "").status).filter(|s| *s == 429).count();
+    let refused =
+        (0..150).map(|_| server.get("/api/v1/health", "").status).filter(|s| *s == 429).count();
     assert!(refused >= 30, "{refused}");
 }
 

@@ -84,8 +84,9 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// Its database, where it is not the embedded one.
+    pub(crate) fn source(&self) -> Option<String> {
+        self.db.clone()
     }
 
     /// Starts again, after a kill.
@@ -109,7 +110,8 @@ impl Server {
 
     /// Announces bytes; returns the reply.
     pub(crate) fn announce(&self, token: &str, name: &str, bytes: &[u8]) -> Reply {
-        let announced = json!({"name": name, "bytes": bytes.len(), "sha256": Digest::of_bytes(bytes)});
+        let announced =
+            json!({"name": name, "bytes": bytes.len(), "sha256": Digest::of_bytes(bytes)});
         self.post("/api/v1/submissions", token, &announced)
     }
 

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::server::{Server, bearer, parsed, upload};
 
 fn offset(server: &Server, token: &str, id: &str) -> usize {
-    let reply = server.send("HEAD", &format!("/api/v1/submissions/{id}/content"), &bearer(token), &[]);
+    let reply =
+        server.send("HEAD", &format!("/api/v1/submissions/{id}/content"), &bearer(token), &[]);
     assert_eq!(reply.status, 200, "{reply:?}");
     reply.header("upload-offset").unwrap().parse().unwrap()
 }
@@ -44,7 +45,10 @@ fn an_upload_goes_on_where_it_was_cut() {
     server.restart();
     assert_eq!(offset(&server, &token, &id), 400_000);
     let gap = server.append(&token, &id, 500_000, &bytes[500_000..]);
-    assert_eq!((gap.status, gap.code(), gap.header("upload-offset").unwrap()), (409, "offset".into(), "400000".into()));
+    assert_eq!(
+        (gap.status, gap.code(), gap.header("upload-offset").unwrap()),
+        (409, "offset".into(), "400000".into())
+    );
     assert_eq!(server.append(&token, &id, 400_000, &bytes[400_000..]).status, 204);
     let after = server.append(&token, &id, 1_000_000, b"");
     assert_eq!((after.status, after.code()), (409, "state".to_owned()));
@@ -63,23 +67,38 @@ fn what_is_not_as_announced_is_not_kept() {
     assert_eq!(server.append(&token, &id, 0, b"right bytes and more").status, 413);
     assert_eq!(offset(&server, &token, &id), 0);
     // Without a length in front it is the count that stops it.
-    let chunked = [bearer(&token), upload(0), vec!["transfer-encoding: chunked".into(), "content-length-left-out: 1".into()]].concat();
+    let chunked = [
+        bearer(&token),
+        upload(0),
+        vec!["transfer-encoding: chunked".into(), "content-length-left-out: 1".into()],
+    ]
+    .concat();
     let path = format!("/api/v1/submissions/{id}/content");
     let body = b"14\r\nright bytes and more\r\n0\r\n\r\n";
     assert_eq!(server.send("PATCH", &path, &chunked, body).status, 413);
     let wrong = server.append(&token, &id, offset(&server, &token, &id), b"wrong bytes");
     assert_eq!((wrong.status, wrong.code()), (422, "invalid".to_owned()), "{wrong:?}");
-    assert_eq!((offset(&server, &token, &id), &server.look(&id)["state"]), (0, &json!("uploading")));
-    let plain = server.send("PATCH", &path, &[bearer(&token), vec!["upload-offset: 0".into()]].concat(), b"x");
+    assert_eq!(
+        (offset(&server, &token, &id), &server.look(&id)["state"]),
+        (0, &json!("uploading"))
+    );
+    let plain = server.send(
+        "PATCH",
+        &path,
+        &[bearer(&token), vec!["upload-offset: 0".into()]].concat(),
+        b"x",
+    );
     assert_eq!(plain.status, 415);
     for odd in ["-1", "1e3", "18446744073709551616", "", "0, 0"] {
-        let lines = [bearer(&token), vec![format!("upload-offset: {odd}"), upload(0)[0].clone()]].concat();
+        let lines =
+            [bearer(&token), vec![format!("upload-offset: {odd}"), upload(0)[0].clone()]].concat();
         assert_eq!(server.send("PATCH", &path, &lines, b"x").status, 400, "{odd}");
     }
     assert_eq!(server.append(&token, &id, 0, b"right bytes").status, 204);
     // What waits has a bound as well.
     let full = |i: u8| json!({"name": "full", "bytes": 1 << 20, "sha256": format!("{i:064x}")});
-    let codes: Vec<u16> = (0..3).map(|i| server.post("/api/v1/submissions", &token, &full(i)).status).collect();
+    let codes: Vec<u16> =
+        (0..3).map(|i| server.post("/api/v1/submissions", &token, &full(i)).status).collect();
     assert_eq!(codes.iter().filter(|c| **c == 409).count(), 1, "{codes:?}");
 }
 
@@ -91,12 +110,18 @@ fn a_slow_sender_is_cut_and_may_go_on() {
     let start = Instant::now();
     let mut stream = TcpStream::connect(&server.address).unwrap();
     let lines = [bearer(&token), upload(0)].concat().join("\r\n");
-    let head = format!("PATCH /api/v1/submissions/{id}/content HTTP/1.1\r\nhost: x\r\n{lines}\r\ncontent-length: 10\r\n\r\n01234");
+    let head = format!(
+        "PATCH /api/v1/submissions/{id}/content HTTP/1.1\r\nhost: x\r\n{lines}\r\ncontent-length: 10\r\n\r\n01234"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let reply = parsed(&answer).unwrap();
-    assert_eq!((reply.status, reply.header("upload-offset").unwrap()), (408, "5".to_owned()), "{reply:?}");
+    assert_eq!(
+        (reply.status, reply.header("upload-offset").unwrap()),
+        (408, "5".to_owned()),
+        "{reply:?}"
+    );
     assert!(start.elapsed() < Duration::from_secs(8));
     assert_eq!(server.append(&token, &id, 5, b"56789").status, 204);
     // Headers that do not come end the connection.
@@ -110,15 +135,25 @@ fn a_slow_sender_is_cut_and_may_go_on() {
 
 #[test]
 fn two_hundred_uploads_at_once_are_all_taken() {
-    let server = Server::start(&["--workers", "2", "--address-rate", "100000", "--token-rate", "100000"]);
+    let server =
+        Server::start(&["--workers", "2", "--address-rate", "100000", "--token-rate", "100000"]);
     let tokens: Vec<String> = (0..4).map(|i| server.submitter(&format!("team-{i}"))).collect();
     let ids: Vec<String> = std::thread::scope(|scope| {
         let (server, tokens) = (&server, &tokens);
-        let send = |i: usize| move || server.submit(&tokens[i % 4], &format!("run-{i}"), format!("bytes {i}").repeat(100).as_bytes());
+        let send = |i: usize| {
+            move || {
+                server.submit(
+                    &tokens[i % 4],
+                    &format!("run-{i}"),
+                    format!("bytes {i}").repeat(100).as_bytes(),
+                )
+            }
+        };
         let all: Vec<_> = (0..200).map(|i| scope.spawn(send(i))).collect();
         all.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let states: Vec<String> = ids.iter().map(|id| server.look(id)["state"].as_str().unwrap().to_owned()).collect();
+    let states: Vec<String> =
+        ids.iter().map(|id| server.look(id)["state"].as_str().unwrap().to_owned()).collect();
     assert!(states.iter().all(|s| s != "uploading"), "{states:?}");
     for entry in std::fs::read_dir(server.data.join("bundles")).unwrap().flatten() {
         let text = std::fs::read_to_string(entry.path()).unwrap();
@@ -134,7 +169,9 @@ fn two_senders_of_one_upload_do_not_mix() {
     let id = announced(&server, &token, b"0123456789");
     let mut stream = TcpStream::connect(&server.address).unwrap();
     let lines = [bearer(&token), upload(0)].concat().join("\r\n");
-    let head = format!("PATCH /api/v1/submissions/{id}/content HTTP/1.1\r\nhost: x\r\n{lines}\r\ncontent-length: 10\r\n\r\n012");
+    let head = format!(
+        "PATCH /api/v1/submissions/{id}/content HTTP/1.1\r\nhost: x\r\n{lines}\r\ncontent-length: 10\r\n\r\n012"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     while offset(&server, &token, &id) != 3 {}
     let second = server.append(&token, &id, 3, b"3456789");
