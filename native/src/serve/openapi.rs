@@ -32,8 +32,8 @@ pub(crate) struct Operation {
     pub(crate) scope: &'static str,
     /// Parameters besides those of the path.
     pub(crate) parameters: Vec<Value>,
-    /// The body: its type and its schema.
-    pub(crate) body: Option<(&'static str, Value)>,
+    /// The body: types that it may have, each with its schema.
+    pub(crate) body: Vec<(&'static str, Value)>,
     /// Good answers: status, what it means, type and schema.
     pub(crate) good: Vec<(u16, &'static str, Option<(&'static str, Value)>)>,
     /// Refusals besides those that every request can meet.
@@ -73,9 +73,11 @@ impl Operation {
         if !self.parameters.is_empty() {
             operation["parameters"] = json!(self.parameters);
         }
-        if let Some((kind, schema)) = self.body {
-            operation["requestBody"] =
-                json!({"required": true, "content": {kind: {"schema": schema}}});
+        if !self.body.is_empty() {
+            let kinds = self.body.into_iter();
+            let content: Map<String, Value> =
+                kinds.map(|(kind, schema)| (kind.to_owned(), json!({"schema": schema}))).collect();
+            operation["requestBody"] = json!({"required": true, "content": content});
         }
         operation
     }

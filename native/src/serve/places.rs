@@ -32,11 +32,13 @@ impl Places {
     /// # Errors
     /// If the data folder cannot be written.
     pub(crate) fn open(root: &Path) -> Result<Self> {
-        // Children run elsewhere; and bundles are nobody's business before they are accepted.
         let io = |e: io::Error| Failure::io(root, &e);
-        fs::create_dir_all(root).map_err(io)?;
+        if !root.exists() {
+            fs::create_dir_all(root).map_err(io)?;
+            // Bundles are nobody's business before they are accepted.
+            private(root).map_err(io)?;
+        }
         let root = fs::canonicalize(root).map_err(io)?;
-        private(&root).map_err(|e| Failure::io(&root, &e))?;
         for folder in ["incoming", "bundles", "work", "checked", "accepted"] {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(|e| Failure::io(&folder, &e))?;

@@ -1,7 +1,7 @@
 //! All paths together, and what every request goes through.
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -14,9 +14,9 @@ use super::app::App;
 use super::openapi::{Operation, PREFIX, Resource, document};
 use super::{api, caller, headers, page};
 
-/// Every resource, the description among them.
-pub(crate) fn resources() -> Vec<Resource> {
-    let mut all = api::resources();
+/// Every resource, the description among them; `most` bytes of a bundle.
+pub(crate) fn resources(most: u64) -> Vec<Resource> {
+    let mut all = api::resources(most);
     let about = Operation {
         id: "openapi",
         summary: "This description",
@@ -28,14 +28,14 @@ pub(crate) fn resources() -> Vec<Resource> {
     all
 }
 
-async fn description() -> Response {
-    json(StatusCode::OK, &document(&resources()))
+async fn description(State(app): State<App>) -> Response {
+    json(StatusCode::OK, &document(&resources(app.settings.max_bundle)))
 }
 
 /// What answers requests.
 pub(crate) fn router(app: &App) -> Router {
     let mut interface = Router::new();
-    for Resource { path, methods, .. } in resources() {
+    for Resource { path, methods, .. } in resources(app.settings.max_bundle) {
         interface = interface.route(path, methods);
     }
     let interface = interface.fallback(absent).method_not_allowed_fallback(not_so);

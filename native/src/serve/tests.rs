@@ -15,7 +15,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[test]
 fn every_operation_is_described_once() {
-    let all = resources();
+    let all = resources(1 << 20);
     let mut ids = BTreeSet::new();
     for resource in &all {
         assert!(!resource.operations.is_empty(), "{}", resource.path);

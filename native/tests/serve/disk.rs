@@ -1,5 +1,6 @@
 //! A full disk: it is said, nothing is lost, and things go on when there is room.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -29,7 +30,7 @@ impl Drop for Small {
 
 #[test]
 fn a_full_disk_is_said_and_loses_nothing() {
-    let Some(small) = Small::mount("size=3m") else {
+    let Some(small) = Small::mount("size=16m") else {
         println!("SKIPPED: no small file system can be mounted here; run this as root");
         return;
     };
@@ -40,7 +41,9 @@ fn a_full_disk_is_said_and_loses_nothing() {
     let bytes = vec![7; 2_500_000];
     let id = server.announce(&token, "large", &bytes).json()["id"].as_str().unwrap().to_owned();
     let ballast = small.path().join("ballast");
-    std::fs::write(&ballast, vec![0; 1_500_000]).unwrap();
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[0; 65_536]).is_ok() {}
+    file.set_len(file.metadata().unwrap().len() - 1_000_000).unwrap();
     let full = server.append(&token, &id, 0, &bytes);
     assert_eq!((full.status, full.code()), (507, "full".to_owned()), "{full:?}");
     let here: usize = full.header("upload-offset").unwrap().parse().unwrap();

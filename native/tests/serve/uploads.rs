@@ -62,7 +62,7 @@ fn what_is_not_as_announced_is_not_kept() {
     let server = Server::start(&["--max-bundle", "1", "--max-pending", "2"]);
     let token = server.submitter("ada");
     let large = json!({"name": "large", "bytes": (1 << 20) + 1, "sha256": "0".repeat(64)});
-    assert_eq!(server.post("/api/v1/submissions", &token, &large).status, 413);
+    assert_eq!(server.post("/api/v1/submissions", &token, &large).status, 422);
     let id = announced(&server, &token, b"right bytes");
     assert_eq!(server.append(&token, &id, 0, b"right bytes and more").status, 413);
     assert_eq!(offset(&server, &token, &id), 0);

@@ -28,12 +28,14 @@ use crate::serve::tokens::Scope;
 
 const OFFSET: &str = "upload-offset";
 const LENGTH: &str = "upload-length";
-const TYPE: &str = "application/offset+octet-stream";
+/// tus.io's, and that of bytes in general.
+const TYPES: [&str; 2] = ["application/offset+octet-stream", "application/octet-stream"];
 /// A request that appends lasts no longer than so many pauses.
 const PAUSES: u32 = 20;
 
 pub(super) fn resources() -> Vec<Resource> {
     let count = json!({"type": "integer", "minimum": 0});
+    let bytes = || json!({"type": "string", "format": "binary"});
     let append = Operation {
         id: "appendContent",
         summary: "Append bytes at the offset; the last ones put the bundle into the queue",
@@ -45,7 +47,7 @@ pub(super) fn resources() -> Vec<Resource> {
             "bytes that are there",
             &count,
         )],
-        body: Some((TYPE, json!({"type": "string", "format": "binary"}))),
+        body: TYPES.map(|kind| (kind, bytes())).to_vec(),
         good: vec![(204, "kept; Upload-Offset says how many are there", None)],
         refusals: &[400, 404, 408, 409, 413, 415, 422, 507],
     };
@@ -61,16 +63,8 @@ pub(super) fn resources() -> Vec<Resource> {
         id: "getBundle",
         summary: "The bundle of an accepted submission",
         good: vec![
-            (
-                200,
-                "all of it",
-                Some(("application/zstd", json!({"type": "string", "format": "binary"}))),
-            ),
-            (
-                206,
-                "a part of it",
-                Some(("application/zstd", json!({"type": "string", "format": "binary"}))),
-            ),
+            (200, "all of it", Some(("application/zstd", bytes()))),
+            (206, "a part of it", Some(("application/zstd", bytes()))),
             (304, "as it was", None),
             (412, "not as it was", None),
             (416, "no such part", None),
@@ -125,13 +119,14 @@ async fn append(
     body: Body,
 ) -> Answer {
     let found = own(&app, &caller, &id).await?;
-    if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != TYPE) {
+    if !headers.get(header::CONTENT_TYPE).is_some_and(|said| TYPES.iter().any(|kind| said == kind))
+    {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Refusal::new(
             status,
             "media-type",
             "the body has no bytes",
-            format!("send {TYPE}"),
+            format!("send {}", TYPES[0]),
         ));
     }
     let said = headers.get(OFFSET).and_then(|said| said.to_str().ok()?.parse::<u64>().ok());

@@ -37,17 +37,18 @@ pub(super) fn resources() -> Vec<Resource> {
         id: "acceptSubmission",
         summary: "Show a verified submission; checks that could not be made must be acknowledged",
         scope: "admin",
-        body: Some(("application/json", sure)),
+        body: vec![("application/json", sure)],
         good: good(),
         refusals: &[400, 404, 408, 409, 413, 415, 507],
         ..Operation::default()
     };
-    let text = json!({"type": "string", "minLength": 1, "maxLength": REASON});
+    let line = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
+    let text = json!({"type": "string", "minLength": 1, "maxLength": REASON, "pattern": line});
     let reject = Operation {
         id: "rejectSubmission",
         summary: "Decline a verified submission",
         scope: "admin",
-        body: Some(("application/json", object(&json!({"reason": text})))),
+        body: vec![("application/json", object(&json!({"reason": text})))],
         good: good(),
         refusals: &[400, 404, 408, 409, 413, 415, 422, 507],
         ..Operation::default()

@@ -11,12 +11,12 @@ mod tokens;
 
 use super::openapi::Resource;
 
-/// All of it but the description itself.
-pub(crate) fn resources() -> Vec<Resource> {
+/// All of it but the description itself; `most` bytes of a bundle.
+pub(crate) fn resources(most: u64) -> Vec<Resource> {
     let parts = [
         service::resources(),
         tokens::resources(),
-        submissions::resources(),
+        submissions::resources(most),
         content::resources(),
         decide::resources(),
         leaderboard::resources(),

@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::serve::answer::{Answer, Refusal, json};
@@ -24,8 +25,9 @@ const PAGE: i64 = 100;
 /// Submissions of one submitter that nobody has decided upon.
 const OPEN: i64 = 1000;
 
-pub(super) fn resources() -> Vec<Resource> {
-    let size = json!({"type": "integer", "minimum": 1, "maximum": i64::MAX});
+/// `most` bytes of a bundle.
+pub(super) fn resources(most: u64) -> Vec<Resource> {
+    let size = json!({"type": "integer", "minimum": 1, "maximum": most});
     let wanted = object(&json!({"name": kebab(NAME), "bytes": size, "sha256": id_schema(64)}));
     let one = || Some(("application/json", schema("Submission")));
     let all = object(&json!({
@@ -35,7 +37,7 @@ pub(super) fn resources() -> Vec<Resource> {
         id: "createSubmission",
         summary: "Announce a bundle; its bytes follow at its content",
         scope: "submit",
-        body: Some(("application/json", wanted)),
+        body: vec![("application/json", wanted)],
         good: vec![
             (201, "made; Location says where", one()),
             (200, "the same bundle was announced before, by the same submitter", one()),
@@ -85,8 +87,18 @@ pub(super) fn resources() -> Vec<Resource> {
 #[serde(deny_unknown_fields)]
 struct Announced {
     name: String,
+    #[serde(deserialize_with = "whole")]
     bytes: u64,
     sha256: String,
+}
+
+/// To JSON's users 5.0 is a whole number too.
+fn whole<'de, D: Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(source)?;
+    // Exact up to 2^53, and larger bundles there are none.
+    let integral = |n: f64| n.fract() == 0.0 && (0.0..=9e15).contains(&n);
+    let from_float = || number.as_f64().filter(|n| integral(*n)).map(|n| n as u64);
+    number.as_u64().or_else(from_float).ok_or_else(|| D::Error::custom("`bytes` is no size"))
 }
 
 impl Announced {
@@ -104,7 +116,11 @@ impl Announced {
         if self.bytes == 0 {
             return Err(Refusal::invalid("`bytes` is 0", "give the size of the bundle"));
         }
-        if self.bytes > most { Err(body::too_large(most)) } else { Ok(()) }
+        if self.bytes > most {
+            let remedy = "pack parts of the matrix, or without weights";
+            return Err(Refusal::invalid(format!("`bytes` is more than {most}"), remedy));
+        }
+        Ok(())
     }
 }
 

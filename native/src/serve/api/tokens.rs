@@ -28,7 +28,7 @@ pub(super) fn resources() -> Vec<Resource> {
         id: "createToken",
         summary: "Make a token",
         scope: "admin",
-        body: Some(("application/json", wanted)),
+        body: vec![("application/json", wanted)],
         good: vec![(201, "made", Some(("application/json", made)))],
         refusals: &[400, 408, 413, 415, 422, 507],
         ..Operation::default()
