@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::log;
+
 /// What a handler gives.
 pub(crate) type Answer = Result<Response, Refusal>;
 
@@ -67,7 +69,7 @@ impl Refusal {
 
     /// A fault of ours: what it is stays in our log.
     pub(crate) fn fault(what: &str) -> Self {
-        eprintln!("error: {what}");
+        log::line(format!("error: {what}"));
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self::new(
             status,
@@ -78,7 +80,7 @@ impl Refusal {
     }
 
     fn full(what: &str) -> Self {
-        eprintln!("error: {what}; free some space");
+        log::line(format!("error: {what}; free some space"));
         let status = StatusCode::INSUFFICIENT_STORAGE;
         Self::new(status, "full", "the server's disk is full; nothing was lost", "go on later")
     }

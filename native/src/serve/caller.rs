@@ -13,6 +13,7 @@ use super::app::App;
 use super::audit::Actor;
 use super::clock;
 use super::limits::asker;
+use super::log;
 use super::tokens::{self, Scope, Token};
 
 /// The other end of a connection; set where it is accepted.
@@ -117,7 +118,7 @@ impl FromRequestParts<App> for Caller {
         app.tokens.take(token.id.clone(), clock::now()).map_err(Refusal::too_often)?;
         if let Err(error) = tokens::used(&app.database, &token).await {
             // Only a note is missing.
-            eprintln!("warning: the use of token {} is not noted: {error}", token.id);
+            log::line(format!("warning: the use of token {} is not noted: {error}", token.id));
         }
         Ok(Self::Known(token))
     }

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
 use super::caller::Peer;
+use super::log;
 use crate::failure::{Failure, Result};
 
 /// For the headers of a request, and for a connection on which nothing is asked.
@@ -53,7 +54,7 @@ pub(crate) async fn serve(listener: &TcpListener, router: &Router, connections: 
             }
             Err(error) => {
                 // Too many open files, mostly: others end meanwhile.
-                eprintln!("warning: a connection was not accepted: {error}");
+                log::line(format!("warning: a connection was not accepted: {error}"));
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -61,7 +62,10 @@ pub(crate) async fn serve(listener: &TcpListener, router: &Router, connections: 
     drop(stopped);
     stop.send_replace(());
     if tokio::time::timeout(GRACE, stop.closed()).await.is_err() {
-        eprintln!("warning: requests that took longer than {} seconds were cut", GRACE.as_secs());
+        log::line(format!(
+            "warning: requests that took longer than {} seconds were cut",
+            GRACE.as_secs()
+        ));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@
 //! | `database`, `migrations/`, `submission`, `audit` | rows, their changes and the log of these |
 //! | `places`, `recovery`, `backup` | files, and how both are brought together after a stop or a loss |
 //! | `queue`, `check`, `board` | verification, and what is shown of its results |
-//! | `names`, `clock` | what names may be; the time |
+//! | `names`, `clock`, `log` | what names may be; the time; lines for the keeper |
 
 mod answer;
 mod api;
@@ -31,6 +31,7 @@ mod database;
 mod headers;
 mod limits;
 mod listen;
+mod log;
 mod names;
 mod openapi;
 mod page;

@@ -13,6 +13,7 @@ use super::app::App;
 use super::audit::Actor;
 use super::check::Verdict;
 use super::clock;
+use super::log;
 use super::names::secret;
 use super::places::{move_to, remove};
 use super::submission::{self, State, Step, Submission};
@@ -32,7 +33,7 @@ pub(crate) async fn work(app: App) {
                 drop(tokio::time::timeout(LOOK, app.wake.notified()).await);
             }
             Err(failure) => {
-                eprintln!("error: queue: {failure}");
+                log::line(format!("error: queue: {failure}"));
                 tokio::time::sleep(PAUSE).await;
             }
         }

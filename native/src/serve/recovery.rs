@@ -9,6 +9,7 @@ use toxiclip_shared::digest::Digest;
 use super::app::Server;
 use super::audit::Actor;
 use super::clock;
+use super::log;
 use super::places::{OWNER, move_to, remove};
 use super::submission::{self, State, Step, Submission};
 use crate::failure::{Failure, Result};
@@ -147,6 +148,6 @@ async fn whole(server: &Server, one: &Submission) -> sqlx::Result<()> {
             "its bundle was lost from the server's disk",
         ),
     };
-    eprintln!("warning: submission {}: {}", one.id, to.2);
+    log::line(format!("warning: submission {}: {}", one.id, to.2));
     change(server, one, &to).await
 }

@@ -137,7 +137,7 @@ fn hostile_bundles_are_refused_with_their_reason_and_leave_nothing() {
     assert_eq!(bad.len(), wanted.len());
     bad.push(("zeros without end", bomb(), "holds more than"));
     let mut contents: String = "[".repeat(200_000);
-    contents.insert_str(0, "{\"format\":");
+    contents.insert_str(0, "{\"environment\":");
     let mut all = members(honest());
     all.insert("bundle.json".to_owned(), contents.into_bytes());
     bad.push(("deep contents", packed(&all, false), "recursion limit"));

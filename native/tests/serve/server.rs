@@ -21,7 +21,7 @@ pub(crate) struct Server {
     db: Option<String>,
     arguments: Vec<String>,
     pub(crate) admin: String,
-    _dir: Option<tempfile::TempDir>,
+    kept: Option<tempfile::TempDir>,
 }
 
 /// What came back.
@@ -58,7 +58,9 @@ impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        Self { _dir: Some(dir), ..Self::on(data, None, arguments) }
+        let mut server = Self::on(data, None, arguments);
+        server.kept = Some(dir);
+        server
     }
 
     /// On a folder and a database.
@@ -66,7 +68,7 @@ impl Server {
         let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
         let admin = token(&data, db.as_deref(), &["--scope", "admin"]);
         let (child, address) = spawn(&data, db.as_deref(), &arguments);
-        Self { child, address, data, db, arguments, admin, _dir: None }
+        Self { child, address, data, db, arguments, admin, kept: None }
     }
 
     /// Makes a token for a submitter at the machine.

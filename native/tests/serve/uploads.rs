@@ -95,6 +95,7 @@ fn what_is_not_as_announced_is_not_kept() {
         assert_eq!(server.send("PATCH", &path, &lines, b"x").status, 400, "{odd}");
     }
     assert_eq!(server.append(&token, &id, 0, b"right bytes").status, 204);
+    server.settled(&id);
     // What waits has a bound as well.
     let full = |i: u8| json!({"name": "full", "bytes": 1 << 20, "sha256": format!("{i:064x}")});
     let codes: Vec<u16> =

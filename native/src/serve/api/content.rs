@@ -2,6 +2,7 @@
 //! here is what the file holds: a cut connection, a full disk or a killed server leave the offset at its end.
 
 use std::path::Path;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -32,6 +33,8 @@ const LENGTH: &str = "upload-length";
 const TYPES: [&str; 2] = ["application/offset+octet-stream", "application/octet-stream"];
 /// A request that appends lasts no longer than so many pauses.
 const PAUSES: u32 = 20;
+/// For what a refused sender sends all the same.
+const REST: Duration = Duration::from_secs(5);
 
 pub(super) fn resources() -> Vec<Resource> {
     let count = json!({"type": "integer", "minimum": 0});
@@ -116,47 +119,58 @@ async fn append(
     State(app): State<App>,
     Id(id): Id<32>,
     headers: HeaderMap,
-    body: Body,
+    mut body: Body,
 ) -> Answer {
-    let found = own(&app, &caller, &id).await?;
-    if !headers.get(header::CONTENT_TYPE).is_some_and(|said| TYPES.iter().any(|kind| said == kind))
-    {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Refusal::new(
-            status,
-            "media-type",
-            "the body has no bytes",
-            format!("send {}", TYPES[0]),
-        ));
+    let done = appended(&app, &caller, &id, &headers, &mut body).await;
+    if done.is_err() {
+        // A connection that ends with bytes unread is reset, and the answer is lost with it.
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        drop(tokio::time::timeout(REST, rest).await);
     }
-    let said = headers.get(OFFSET).and_then(|said| said.to_str().ok()?.parse::<u64>().ok());
+    let here = done?;
+    Ok((StatusCode::NO_CONTENT, [(OFFSET, here.to_string())]).into_response())
+}
+
+/// Appends, and says how many bytes are there then.
+async fn appended(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<u64, Refusal> {
+    let found = own(app, caller, id).await?;
+    let kind = headers.get(header::CONTENT_TYPE);
+    if !kind.is_some_and(|said| TYPES.iter().any(|kind| said == kind)) {
+        let (status, remedy) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("send {}", TYPES[0]));
+        return Err(Refusal::new(status, "media-type", "the body has no bytes", remedy));
+    }
+    let count = |name| headers.get(name).and_then(|said| said.to_str().ok()?.parse::<u64>().ok());
+    let said = count(header::HeaderName::from_static(OFFSET));
     let said = said.ok_or_else(|| malformed("Upload-Offset is missing or no number"))?;
-    let busy = || {
-        Refusal::conflict("busy", "another request appends to it", "ask for its offset, then go on")
-    };
-    let _held = app.take_upload(&id).ok_or_else(busy)?;
+    let busy = || Refusal::conflict("busy", "another request appends to it", "ask for its offset");
+    let _held = app.take_upload(id).ok_or_else(busy)?;
     // Only now: the request before may have ended it.
-    let found = submission::get(&app.database, &id).await?.unwrap_or(found);
+    let found = submission::get(&app.database, id).await?.unwrap_or(found);
     if found.state != Of::Uploading {
-        return Err(Refusal::conflict("state", "all its bytes are here", "ask for its state")
-            .at(found.bytes));
+        let refusal = Refusal::conflict("state", "all its bytes are here", "ask for its state");
+        return Err(refusal.at(found.bytes));
     }
-    let part = app.places.part(&id);
+    let part = app.places.part(id);
     let here = length(&part).await?;
     if here != said {
         let message = format!("{here} bytes are here, not {said}");
         return Err(Refusal::conflict("offset", message, "go on from Upload-Offset").at(here));
     }
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|more| here.saturating_add(more) > found.bytes) {
+    let more = count(header::CONTENT_LENGTH).unwrap_or(0);
+    if here.saturating_add(more) > found.bytes {
         return Err(too_large(found.bytes).at(here));
     }
-    let here = receive(&app, &part, here, found.bytes, body).await?;
+    let here = receive(app, &part, here, found.bytes, body).await?;
     if here == found.bytes {
-        finish(&app, &caller, &found).await?;
+        finish(app, caller, &found).await?;
     }
-    Ok((StatusCode::NO_CONTENT, [(OFFSET, here.to_string())]).into_response())
+    Ok(here)
 }
 
 /// Writes what comes behind what is there; returns how much is there then.
@@ -165,7 +179,7 @@ async fn receive(
     part: &Path,
     here: u64,
     most: u64,
-    mut body: Body,
+    body: &mut Body,
 ) -> Result<u64, Refusal> {
     let mut file = OpenOptions::new().create(true).append(true).open(part).await?;
     let mut now = here;

@@ -14,6 +14,7 @@ use crate::serve::answer::{Answer, Refusal, json};
 use crate::serve::app::App;
 use crate::serve::body::{self, Id};
 use crate::serve::caller::Caller;
+use crate::serve::log;
 use crate::serve::openapi::{Operation, Resource, object, schema};
 use crate::serve::places::{move_to, remove};
 use crate::serve::submission::{self, State as Of, Step, Submission};
@@ -100,7 +101,7 @@ async fn withdraw(caller: Caller, State(app): State<App>, Id(id): Id<32>) -> Ans
         Ok(())
     };
     if let Err(error) = tokio::task::spawn_blocking(put_away).await? {
-        eprintln!("warning: files of the withdrawn submission {}: {error}", found.id);
+        log::line(format!("warning: files of the withdrawn submission {}: {error}", found.id));
     }
     now(&app, &found.id).await
 }
