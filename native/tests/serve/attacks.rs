@@ -108,6 +108,7 @@ fn addresses_lead_nowhere_else() {
         "/api/v1/submissions?state=queued&state=accepted",
         "/api/v1/submissions?unknown=1",
         "/api/v1/submissions?submitter=",
+        "/api/v1/submissions?state=",
     ] {
         refused(&server.get(path, ""), path);
     }

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use toxiclip_shared::digest::Digest;
 
-use crate::bundle::place;
+use crate::bundle::SPEC;
 
 /// A running server, killed when dropped.
 pub(crate) struct Server {
@@ -228,10 +229,22 @@ fn whole(mut chunks: &[u8]) -> Vec<u8> {
     all
 }
 
-/// The program where the benchmark of the bundles lies.
+/// A folder where the benchmark of the bundles lies, for servers to verify by.
+fn here() -> &'static Path {
+    static HERE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let here = HERE.get_or_init(|| {
+        let here = tempfile::tempdir().unwrap();
+        std::fs::create_dir(here.path().join("benchmarks")).unwrap();
+        std::fs::write(here.path().join("benchmarks/mini.toml"), SPEC).unwrap();
+        here
+    });
+    here.path()
+}
+
+/// The program in that folder.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
-    command.current_dir(place()).args(arguments).env_remove("TOXICLIP_DB");
+    command.current_dir(here()).args(arguments).env_remove("TOXICLIP_DB");
     command
 }
 

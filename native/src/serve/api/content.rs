@@ -37,7 +37,7 @@ const PAUSES: u32 = 20;
 const REST: Duration = Duration::from_secs(5);
 
 pub(super) fn resources() -> Vec<Resource> {
-    let count = json!({"type": "integer", "minimum": 0});
+    let count = json!({"type": "integer", "minimum": 0, "maximum": i64::MAX});
     let bytes = || json!({"type": "string", "format": "binary"});
     let append = Operation {
         id: "appendContent",

@@ -183,14 +183,15 @@ async fn list(caller: Caller, State(app): State<App>, uri: Uri) -> Answer {
 }
 
 fn wanted(caller: &Caller, asked: Asked) -> Result<Wanted, Refusal> {
+    let none = |what: &str| Refusal::invalid(format!("`{what}` is none"), "leave it out");
+    if asked.state.as_ref().is_some_and(|state| Of::named(state).is_none()) {
+        return Err(none("state"));
+    }
+    if asked.submitter.as_ref().is_some_and(|name| !is_kebab(name, SUBMITTER)) {
+        return Err(none("submitter"));
+    }
     let state = asked.state.unwrap_or_default();
-    if !state.is_empty() && Of::named(&state).is_none() || asked.submitter.as_deref() == Some("") {
-        return Err(Refusal::invalid("`state` or `submitter` is none", "leave it out"));
-    }
     let submitter = asked.submitter.unwrap_or_default();
-    if !submitter.is_empty() && !is_kebab(&submitter, SUBMITTER) {
-        return Err(Refusal::invalid("`submitter` is no name", "leave it out"));
-    }
     let limit = asked.limit.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
         return Err(Refusal::invalid(format!("`limit` is not from 1 to {PAGE}"), "leave it out"));
