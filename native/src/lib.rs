@@ -28,9 +28,13 @@ pub mod prepared;
 pub mod progress;
 pub mod provenance;
 pub mod published;
+#[cfg(feature = "serve")]
+mod push;
 pub mod pytorch;
 pub mod report;
 pub mod row;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub mod store;
 pub mod table;
 pub mod timer;

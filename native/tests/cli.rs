@@ -36,7 +36,7 @@ fn help_and_version_are_data() {
     assert!(output(&["--version"]).starts_with("toxiclip "));
     for command in [
         "list", "show", "doctor", "run", "train", "poison", "embed", "eval", "defend", "scan",
-        "report", "convert", "submit", "bench",
+        "report", "convert", "submit", "serve", "bench",
     ] {
         assert!(output(&[command, "--help"]).contains("Usage"), "{command}");
     }
@@ -155,6 +155,16 @@ fn lists_parse_and_every_name_has_a_card() {
             assert_eq!(card.contains("classes by subgroup"), here, "{card}");
             assert!(card.contains(name) && card.contains(summary), "{card}");
         }
+    }
+}
+
+#[test]
+#[cfg(not(feature = "serve"))]
+fn a_plain_build_says_how_to_get_a_server() {
+    for arguments in [&["serve"][..], &["submit", "push", "a.tar.zst", "--url", "http://127.0.0.1"]]
+    {
+        let text = refusal(arguments);
+        assert!(text.contains("--features serve"), "{arguments:?}: {text}");
     }
 }
 

@@ -3,15 +3,15 @@
 use anyhow::Result;
 
 use crate::step::{Outcome, Steps, cargo, command, works};
-use crate::{browser, gpu, wasm};
+use crate::{browser, gpu, serve, wasm};
 
 /// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
-/// oracle of our own operations, `wgpu` for graphics cards, and the task that rebuilds the data.
+/// oracle of our own operations, `wgpu` for graphics cards, `serve`, and the task that rebuilds the data.
 pub(crate) const FEATURES: &str =
-    "--release --workspace --features toxiclip/candle,toxiclip/wgpu,xtask/data";
+    "--release --workspace --features toxiclip/candle,toxiclip/serve,toxiclip/wgpu,xtask/data";
 
 /// What is not a step's own.
-const ELSEWHERE: &str = "not test(wgpu)";
+const ELSEWHERE: &str = "not (test(wgpu) or (package(toxiclip) and binary(serve)))";
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
@@ -21,6 +21,7 @@ pub(crate) fn run() -> Result<()> {
     });
     steps.run("test", tests);
     steps.run("gpu", gpu::test);
+    steps.run("serve", serve::test);
     steps.run("wasm", wasm::build);
     steps.run("browser", browser::test);
     steps.finish()

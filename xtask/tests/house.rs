@@ -81,7 +81,7 @@ fn broken_links(path: &Path, text: &str) -> Vec<String> {
 }
 
 /// What Python scripts here use of its standard library.
-const STANDARD: [&str; 33] = [
+const STANDARD: [&str; 35] = [
     "argparse",
     "collections",
     "concurrent",
@@ -91,6 +91,7 @@ const STANDARD: [&str; 33] = [
     "gzip",
     "hashlib",
     "html",
+    "http",
     "importlib",
     "io",
     "json",
@@ -110,6 +111,7 @@ const STANDARD: [&str; 33] = [
     "sys",
     "tarfile",
     "tempfile",
+    "threading",
     "time",
     "unicodedata",
     "warnings",

@@ -29,6 +29,8 @@ use crate::provenance::Code;
 
 pub use pack::pack;
 pub use replay::Replay;
+#[cfg(feature = "serve")]
+pub(crate) use unpack::{lay_out, unpack};
 pub use verify::{Report, verify};
 
 /// Raised when members have another meaning.

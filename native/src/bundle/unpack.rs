@@ -15,7 +15,7 @@ const WINDOW: u32 = 27;
 ///
 /// # Errors
 /// With the first thing that is not as it must be.
-pub(super) fn unpack(bytes: &[u8]) -> Result<(Contents, BTreeMap<String, Vec<u8>>), String> {
+pub(crate) fn unpack(bytes: &[u8]) -> Result<(Contents, BTreeMap<String, Vec<u8>>), String> {
     let mut stream = zstd::Decoder::new(bytes).map_err(|e| format!("is no bundle ({e})"))?;
     stream.window_log_max(WINDOW).map_err(|e| e.to_string())?;
     // One byte more than allowed, so that too many show.
@@ -76,7 +76,7 @@ fn check(contents: &Contents, members: &BTreeMap<String, Vec<u8>>) -> Result<(),
 }
 
 /// Puts the members below a folder of our own; their names have been checked.
-pub(super) fn lay_out(members: &BTreeMap<String, Vec<u8>>, dir: &Path) -> std::io::Result<()> {
+pub(crate) fn lay_out(members: &BTreeMap<String, Vec<u8>>, dir: &Path) -> std::io::Result<()> {
     for (name, bytes) in members {
         let path = dir.join(name);
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;

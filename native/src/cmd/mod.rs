@@ -11,6 +11,7 @@ pub mod poison;
 pub mod report;
 pub mod run;
 pub mod scan;
+pub mod serve;
 pub mod show;
 pub mod submit;
 pub mod train;

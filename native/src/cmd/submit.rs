@@ -9,7 +9,7 @@ use crate::files::name_of;
 use crate::output;
 use crate::store::write_atomic;
 
-/// Packs a run into a bundle, or checks one.
+/// Packs a run into a bundle, checks one, or sends one to a server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to do.
@@ -24,6 +24,8 @@ pub enum What {
     Pack(Pack),
     /// Recomputes every number of a bundle from its evidence; exit code 1 if one does not follow.
     Verify(Verify),
+    /// Sends a bundle to a server (`toxiclip serve`), going on where an earlier try ended; prints the submission's address.
+    Push(Push),
 }
 
 /// A finished run.
@@ -66,7 +68,27 @@ pub struct Verify {
     pub checkpoints: Option<PathBuf>,
 }
 
-/// Packs or verifies.
+/// A bundle for a server.
+#[derive(Debug, clap::Args)]
+pub struct Push {
+    /// The file.
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+    /// Where the server is: http:// alone, as TLS is the work of a proxy before it, and of a tunnel here.
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// A file that holds the token [default: the environment's TOXICLIP_TOKEN]; never an argument, which others can see.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Its name among your submissions: lower-case words with hyphens between [default: the file's].
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Waits until it is verified; exit code 1 if it is refused.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// Packs, verifies or sends.
 ///
 /// # Errors
 /// If the run is not fit to be packed, or the bundle does not hold what it says.
@@ -85,7 +107,31 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             output::print(&format!("{}  {} bytes", out.display(), bytes.len()))
         }
         What::Verify(args) => verify(args, context),
+        What::Push(args) => push(args),
     }
+}
+
+#[cfg(feature = "serve")]
+fn push(args: &Push) -> Result<()> {
+    let token = match &args.token_file {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|e| Failure::absent(file, &e, "give a file that holds the token"))?,
+        None => std::env::var("TOXICLIP_TOKEN").map_err(|_| {
+            Failure::request("no token; put it into TOXICLIP_TOKEN or a file (--token-file FILE)")
+        })?,
+    };
+    let remote = crate::push::Remote::new(&args.url, token.trim().to_owned())?;
+    let place = remote.push(&args.bundle, args.name.as_deref())?;
+    output::print(&remote.address(&place))?;
+    if args.wait {
+        output::print(&remote.wait(&place)?)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "serve"))]
+fn push(_: &Push) -> Result<()> {
+    Err(super::serve::absent("submit push"))
 }
 
 fn verify(args: &Verify, context: &Context) -> Result<()> {

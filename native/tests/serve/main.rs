@@ -1,0 +1,20 @@
+//! `toxiclip serve` from outside: a server of its own for every test, spoken to in plain HTTP.
+#![cfg(feature = "serve")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../submit/bundle.rs"]
+#[allow(dead_code, reason = "no test needs all of it")]
+mod bundle;
+#[path = "../submit/forgeries.rs"]
+mod forgeries;
+
+mod attacks;
+mod backup;
+mod disk;
+mod flow;
+mod kills;
+mod postgres;
+mod queue;
+mod scopes;
+mod server;
+mod uploads;
