@@ -46,6 +46,7 @@ enum Command {
     Report(cmd::report::Args),
     Convert(cmd::convert::Args),
     Submit(cmd::submit::Args),
+    Leaderboard(cmd::leaderboard::Args),
     Bench(cmd::bench::Args),
 }
 
@@ -168,6 +169,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Scan(args) => cmd::scan::run(args, &context),
         Command::Convert(args) => cmd::convert::run(args, &context),
         Command::Submit(args) => cmd::submit::run(args, &context),
+        Command::Leaderboard(args) => cmd::leaderboard::run(args),
         Command::Report(args) => cmd::report::run(args),
         Command::Bench(args) => cmd::bench::run(args, &context),
     }

@@ -32,6 +32,7 @@ pub mod pytorch;
 pub mod report;
 pub mod row;
 pub mod store;
+pub mod strict;
 pub mod table;
 pub mod timer;
 pub mod train;

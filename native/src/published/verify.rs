@@ -2,16 +2,19 @@
 //! benchmark as it is committed today.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics;
 
+use super::ROWS;
 use crate::benchmark::{Benchmark, Form};
 use crate::pipeline::Plan;
 use crate::report::aggregate::Results;
 use crate::row::Row;
+use crate::strict;
 
 /// How far a number may lie from what evidence gives: rounding of a sum, nothing more.
 const TOLERANCE: f64 = 1e-9;
@@ -19,13 +22,54 @@ const TOLERANCE: f64 = 1e-9;
 /// A model and what it is scored against, as far as the benchmark decides them: configuration, data, seed, rival.
 pub(crate) type Asked = (Digest, Digest, u64, Option<String>);
 
-/// The benchmark, and the results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources.
+/// The benchmark, and the results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources,
+/// by today's protocol.
 ///
 /// # Errors
 /// With the first reason why not.
 pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark, Results)> {
-    let results = Results::load(&[dir], false)?;
+    let results = fit(name, dir)?;
     let place = dir.display();
+    let benchmark = benchmark(root, name)?;
+    let asked = asked(&Plan::new(&benchmark, None)?);
+    let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
+    ensure!(
+        found == asked,
+        "{place}: {} of {} models are those of benchmarks/{name}.toml as it is now; run it again and publish that",
+        found.intersection(&asked).count(),
+        asked.len()
+    );
+    every_value(dir, &results, &benchmark.eval.metrics)?;
+    Ok((benchmark, results))
+}
+
+/// Results that need not be those of today's benchmark: rows follow from their evidence, whatever was asked.
+///
+/// # Errors
+/// With the first row that does not follow.
+pub(super) fn recomputed(name: &str, dir: &Path) -> Result<Results> {
+    let results = fit(name, dir)?;
+    let wanted: BTreeSet<String> = results.rows.iter().map(|row| row.metric.clone()).collect();
+    every_value(dir, &results, &wanted.into_iter().collect::<Vec<_>>())?;
+    Ok(results)
+}
+
+/// A benchmark of the repository.
+///
+/// # Errors
+/// If there is none of that name, or it is damaged.
+pub(super) fn benchmark(root: &Path, name: &str) -> Result<Benchmark> {
+    let spec = root.join(format!("benchmarks/{name}.toml"));
+    Ok(Benchmark::read(&spec, Form::Laptop, &[], &[])?)
+}
+
+/// Rows of one benchmark, of one unchanged program, none of them failed, that nobody can read in two ways.
+fn fit(name: &str, dir: &Path) -> Result<Results> {
+    let place = dir.display();
+    let rows = dir.join(ROWS);
+    let text = fs::read(&rows).with_context(|| rows.display().to_string())?;
+    strict::check_lines(&text).map_err(|why| anyhow!("{}: {why}", rows.display()))?;
+    let results = Results::load(&[dir], false)?;
     if let Some(note) = results.notes.first() {
         bail!("{place}: {note}");
     }
@@ -39,18 +83,7 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark
             bail!("{place}: a cell failed ({error}); run the benchmark again");
         }
     }
-    let spec = root.join(format!("benchmarks/{name}.toml"));
-    let benchmark = Benchmark::read(&spec, Form::Laptop, &[], &[])?;
-    let asked = asked(&Plan::new(&benchmark, None)?);
-    let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
-    ensure!(
-        found == asked,
-        "{place}: {} of {} models are those of benchmarks/{name}.toml as it is now; run it again and publish that",
-        found.intersection(&asked).count(),
-        asked.len()
-    );
-    every_value(dir, &results, &benchmark.eval.metrics)?;
-    Ok((benchmark, results))
+    Ok(results)
 }
 
 /// Every model of a benchmark, controls also with each attack that they are scored against.
