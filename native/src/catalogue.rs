@@ -313,11 +313,7 @@ fn benchmarks(folder: &Path) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-fn benchmark(
-    folder: &Path,
-    path: &Path,
-    open: impl FnMut(&str) -> Result<Splits>,
-) -> Result<Item> {
+fn benchmark(folder: &Path, path: &Path, open: impl FnMut(&str) -> Result<Splits>) -> Result<Item> {
     let text = fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
     let table: toml::Table =
         text.parse().map_err(|e| Failure::request(format!("{}: {e}", path.display())))?;
@@ -332,9 +328,9 @@ fn benchmark(
     match protocol {
         Ok(protocol) => facts.insert("protocol".into(), json!(protocol.digest())),
         // Its data are somewhere else, or it is no benchmark: asking for it says why.
-        Err(why) => facts.insert("protocol".into(), Value::Null).or(
-            facts.insert("protocol_absent".into(), why.to_string().into()),
-        ),
+        Err(why) => facts
+            .insert("protocol".into(), Value::Null)
+            .or(facts.insert("protocol_absent".into(), why.to_string().into())),
     };
     Ok(Item {
         name: name.to_string_lossy().replace('\\', "/"),

@@ -205,7 +205,8 @@ mod tests {
         for good in ["quick", "seed/single-label", "quick@0123abcd", "vit-b-32", "a.b_c"] {
             assert_eq!(name("name", good), Ok(()));
         }
-        for bad in ["", "Quick", "quіck", "a b", "../a", "a//b", "/a", "a/.b", "<b>", "a\u{202e}"] {
+        for bad in ["", "Quick", "quіck", "a b", "../a", "a//b", "/a", "a/.b", "<b>", "a\u{202e}"]
+        {
             assert!(name("name", bad).unwrap_err().contains("is no plain name"), "{bad}");
         }
     }

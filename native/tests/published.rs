@@ -181,12 +181,17 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
         (&moved, "is not what its evidence gives"),
         (&|t: &str| t.replacen(r#""dirty":false"#, r#""dirty":true"#, 1), "2 commits"),
         (&|t: &str| t.replace(r#""dirty":false"#, r#""dirty":true"#), "changed sources"),
+        (
+            &|t: &str| t.replace("\"encoder\":\"tiny-resnet\"", "\"encoder\":\"rn50\""),
+            "its row names another cell",
+        ),
         (&|t: &str| t.replacen("\"cpu\"", "\"c\u{202e}pu\"", 1), "U+202E"),
         (&|t: &str| t.replacen("\"seed\":0", "\"seed\":0,\"seed\":0", 1), "comes twice"),
     ] {
         let described = fs::read_to_string(place.path(entry)).unwrap();
         let good = fs::read_to_string(place.path(rows)).unwrap();
-        let [old, new] = [&good, &change(&good)].map(|t| Digest::of_bytes(t.as_bytes()).to_string());
+        let [old, new] =
+            [&good, &change(&good)].map(|t| Digest::of_bytes(t.as_bytes()).to_string());
         fs::write(place.path(entry), described.replace(&old, &new)).unwrap();
         let error = place.error_with(rows, change);
         assert!(error.contains(says), "{says}: {error}");
@@ -229,7 +234,10 @@ fn an_older_version_stays_marked() {
     fs::rename(place.path(old), place.path(&format!("{old}@{kept}"))).unwrap();
     let said = build(place.0.path(), &place.path("benchmarks/results"), &place.path("board"));
     let said = said.unwrap().join("\n");
-    assert!(said.contains(&format!("toxiclip/small@{kept}")) && said.contains("an older version"), "{said}");
+    assert!(
+        said.contains(&format!("toxiclip/small@{kept}")) && said.contains("an older version"),
+        "{said}"
+    );
     let page = fs::read_to_string(place.path("board/index.html")).unwrap();
     assert!(page.contains("older version") && page.contains("1 of 1"), "{page}");
     // A name of another protocol than its own, and values that its evidence does not give, are errors as ever.
@@ -265,7 +273,8 @@ fn changes_since_a_commit_are_a_table_and_nothing_may_be_removed() {
     git(&["commit", "--quiet", "--message", "after"]);
     let rows = "benchmarks/results/toxiclip/small/rows.jsonl";
     let value = fs::read_to_string(place.path(rows)).unwrap();
-    let value = value.split("\"metric\":\"ca\",\"value\":").nth(1).unwrap().split(',').next().unwrap();
+    let value =
+        value.split("\"metric\":\"ca\",\"value\":").nth(1).unwrap().split(',').next().unwrap();
     place.edit(rows, &format!("\"value\":{value}"), "\"value\":0.9999");
     let said = since(Some("HEAD")).unwrap();
     assert!(said.contains("| ca |") && said.contains("| 0.9999 |"), "{said}");

@@ -49,15 +49,16 @@ impl Protocol {
             sets.insert(name.clone(), described(&open(name)?, benchmark.eval.split));
         }
         let wanted = &benchmark.eval.metrics;
-        let wanted = metrics::all().filter(|m| wanted.is_empty() || wanted.contains(&m.name.into()));
-        Ok(Self::made(benchmark, sets, templates, wanted.map(definition).collect()))
+        let wanted =
+            metrics::all().filter(|m| wanted.is_empty() || wanted.contains(&m.name.into()));
+        Ok(Self::made(benchmark, &sets, &templates, &wanted.map(definition).collect::<Vec<_>>()))
     }
 
     fn made(
         benchmark: &Benchmark,
-        sets: BTreeMap<String, Value>,
-        templates: BTreeMap<String, Vec<String>>,
-        metrics: Vec<Value>,
+        sets: &BTreeMap<String, Value>,
+        templates: &BTreeMap<String, Vec<String>>,
+        metrics: &[Value],
     ) -> Self {
         let encoders = benchmark.encoders.iter().map(|encoder| &encoder.config);
         let sizes: BTreeSet<usize> =
@@ -149,7 +150,8 @@ mod tests {
     use super::*;
     use crate::benchmark::Form;
 
-    const TEXT: &str = "title = 'a'\nanalysis = 'b'\n[matrix]\ndataset = 'emoji'\nencoder = 'tiny-resnet'\n";
+    const TEXT: &str =
+        "title = 'a'\nanalysis = 'b'\n[matrix]\ndataset = 'emoji'\nencoder = 'tiny-resnet'\n";
 
     fn benchmark(text: &str) -> Benchmark {
         Benchmark::parse(Path::new("x.toml"), text, Form::Laptop, &[], &[]).unwrap()
@@ -192,7 +194,8 @@ mod tests {
         let made = |metrics: &[Metric]| {
             let sets = serde_json::from_value(sets.clone()).unwrap();
             let templates = serde_json::from_value(templates.clone()).unwrap();
-            Protocol::made(&benchmark, sets, templates, metrics.iter().map(definition).collect())
+            let metrics: Vec<Value> = metrics.iter().map(definition).collect();
+            Protocol::made(&benchmark, &sets, &templates, &metrics)
         };
         let same: Vec<Metric> = metrics::all().copied().collect();
         assert_eq!(made(&same), own, "made of the same parts it is the same");

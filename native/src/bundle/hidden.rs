@@ -135,8 +135,12 @@ fn scored(
         let model = open(dir, run.weights)?.on(&how.lab.executor);
         let set = &plan.sets[run.cell.dataset];
         let armed: Armed = attack.prepare(&*set.train, &*set.test, &Seed::new(how.seed))?;
-        let splits =
-            Splits { train: None, val: None, test: std::sync::Arc::clone(&set.test), utility: None };
+        let splits = Splits {
+            train: None,
+            val: None,
+            test: std::sync::Arc::clone(&set.test),
+            utility: None,
+        };
         let asked = Asked {
             model: &model,
             splits: &splits,
@@ -167,7 +171,9 @@ fn scored(
         )));
     }
     if absent > 0 {
-        report.skipped.push(format!("{absent} models were not scored: their checkpoints are not here"));
+        report
+            .skipped
+            .push(format!("{absent} models were not scored: their checkpoints are not here"));
     }
     Ok(scores)
 }

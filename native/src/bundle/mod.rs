@@ -32,6 +32,7 @@ use toxiclip_shared::digest::Digest;
 use crate::failure::{Failure, Result};
 use crate::provenance::Code;
 
+pub(crate) use data::check as check_samples;
 pub use hidden::{Rescore, Score, commitment, rescore};
 pub use pack::{Packing, pack};
 pub use replay::Replay;

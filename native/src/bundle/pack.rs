@@ -142,7 +142,10 @@ fn contents(first: &Row, rows: &[Row], members: &BTreeMap<String, Vec<u8>>) -> C
         environment: json!(Machine::of_this_process()),
         checkpoints: models(rows).into_iter().collect(),
         link: None,
-        protocol: members.get(PROTOCOL).and_then(|json| Protocol::read(json).ok()).map(|p| p.digest()),
+        protocol: members
+            .get(PROTOCOL)
+            .and_then(|json| Protocol::read(json).ok())
+            .map(|p| p.digest()),
         files: members.iter().map(|(name, bytes)| (name.clone(), member(bytes))).collect(),
     }
 }

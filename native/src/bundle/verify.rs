@@ -163,7 +163,8 @@ fn rows(contents: &Contents, results: &Results, report: &mut Report) -> Result<(
 fn names(row: &Row) -> std::result::Result<(), String> {
     strict::name("dataset", &row.dataset)?;
     strict::name("encoder", &row.encoder)?;
-    for spec in [Some(&row.attack), row.against.as_ref(), Some(&row.defense)].into_iter().flatten() {
+    for spec in [Some(&row.attack), row.against.as_ref(), Some(&row.defense)].into_iter().flatten()
+    {
         strict::name("attack or defense", spec["name"].as_str().unwrap_or_default())?;
     }
     let id = row.run.short();
@@ -239,14 +240,8 @@ fn same_benchmark(contents: &Contents, text: &[u8], report: &mut Report) {
 
 /// Whether a row says of itself what the benchmark asks of its cell.
 fn is_of(plan: &Plan<'_>, cell: &Cell, against: Option<usize>, row: &Row) -> bool {
-    let benchmark = plan.benchmark;
-    let victim = &benchmark.victims[cell.victim];
-    row.dataset == benchmark.datasets[cell.dataset]
-        && row.encoder == benchmark.encoders[cell.encoder].name
-        && row.attack == *benchmark.attacks[cell.attack].spec()
-        && row.against.as_ref() == against.map(|attack| benchmark.attacks[attack].spec())
-        && row.defense == *benchmark.defenses[cell.defense].spec()
-        && row.victim.as_ref() == Some(&victim.spec).filter(|_| !victim.plain())
+    let rival = against.map(|attack| plan.benchmark.attacks[attack].spec());
+    published::names_cell(plan.benchmark, cell, row) && row.against.as_ref() == rival
 }
 
 /// The attack that came out of a search: the one that its row names, and within what it may change.

@@ -53,6 +53,7 @@ pub fn run(args: &Args) -> Result<()> {
         let why = "no such folder; give one of published results with --results";
         return Err(Failure::request(format!("{}: {why}", results.display())));
     }
-    let said = published::build(&root, &results, &out).map_err(|e| Failure::from(e).after_work())?;
+    let said =
+        published::build(&root, &results, &out).map_err(|e| Failure::from(e).after_work())?;
     output::print(&format!("{}\n{}", said.join("\n"), out.join("index.html").display()))
 }

@@ -32,9 +32,14 @@ pub fn accept(
     let unpacked = tempfile::tempdir().context("no folder for the bundle")?;
     let contents = bundle::lay_out_at(bytes, unpacked.path())?;
     let name = contents.benchmark().to_owned();
-    ensure!(!contents.dirty(), "the bundle's program was built from changed sources; commit, then run and pack again");
+    ensure!(
+        !contents.dirty(),
+        "the bundle's program was built from changed sources; commit, then run and pack again"
+    );
     let Some(protocol) = contents.protocol() else {
-        bail!("the bundle names no protocol; pack the run again, with --data-root where its data lie");
+        bail!(
+            "the bundle names no protocol; pack the run again, with --data-root where its data lie"
+        );
     };
     let place = results.join(submitter).join(&name);
     let next = place.with_extension("next");

@@ -61,7 +61,11 @@ impl Base {
 pub fn changes(root: &Path, base: &Base) -> Result<String> {
     let now = here(root)?;
     let folders = |files: &BTreeMap<String, String>| -> BTreeSet<String> {
-        files.keys().filter_map(|path| path.strip_suffix(&format!("/{ROWS}"))).map(str::to_owned).collect()
+        files
+            .keys()
+            .filter_map(|path| path.strip_suffix(&format!("/{ROWS}")))
+            .map(str::to_owned)
+            .collect()
     };
     let (before, after) = (folders(&base.files), folders(&now));
     let rows = |folder: &str| format!("{folder}/{ROWS}");
@@ -119,7 +123,11 @@ fn compared(
     let changed = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
     let line = |key: &(String, String)| {
         let (model, metric) = key;
-        format!("| {folder} | {model} | {metric} | {} | {} |", shown(before.get(key)), shown(after.get(key)))
+        format!(
+            "| {folder} | {model} | {metric} | {} | {} |",
+            shown(before.get(key)),
+            shown(after.get(key))
+        )
     };
     let lines: Vec<String> = changed.map(line).collect();
     match lines.is_empty() {
@@ -133,7 +141,8 @@ fn means(text: &str) -> Result<BTreeMap<(String, String), f64>> {
     let mut all: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
     for line in text.lines() {
         let row: Row = serde_json::from_str(line).context("a line is not a row")?;
-        let model = [Some(&row.attack), row.against.as_ref(), Some(&row.defense), row.victim.as_ref()];
+        let model =
+            [Some(&row.attack), row.against.as_ref(), Some(&row.defense), row.victim.as_ref()];
         let model: Vec<String> = model.into_iter().flatten().map(called).collect();
         let model = format!("{}, {}: {}", row.dataset, row.encoder, model.join(" + "));
         let value = row.value.unwrap_or(f64::NAN);
@@ -146,13 +155,14 @@ fn means(text: &str) -> Result<BTreeMap<(String, String), f64>> {
 /// A name, and what tells it from others of that name.
 fn called(spec: &Value) -> String {
     let name = spec["name"].as_str().unwrap_or("victim").replace('|', "\\|");
-    let parameters = spec.as_object().map_or(0, |object| object.len());
+    let parameters = spec.as_object().map_or(0, serde_json::Map::len);
     if parameters > 1 { format!("{name} {:.4}", Digest::of(spec).to_string()) } else { name }
 }
 
 /// Content hashes of all files, as git computes them.
 fn here(root: &Path) -> Result<BTreeMap<String, String>> {
-    let listed = git(root, &["ls-files", "--cached", "--others", "--exclude-standard", "--", PLACE])?;
+    let listed =
+        git(root, &["ls-files", "--cached", "--others", "--exclude-standard", "--", PLACE])?;
     let mut files = BTreeMap::new();
     let paths = listed.lines().filter(|path| root.join(path).is_file());
     let paths: Vec<&str> = paths.collect();

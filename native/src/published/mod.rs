@@ -20,7 +20,7 @@ mod verify;
 pub use accept::accept;
 pub use changes::{Base, changes};
 pub(crate) use folders::Published;
-pub(crate) use verify::{answered, asked, every_value};
+pub(crate) use verify::{answered, asked, every_value, names_cell};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -218,7 +218,10 @@ fn about(published: &Published) -> String {
     let (submitter, rows) = (&published.submitter, published.results.rows.len());
     let older = published.older.as_ref().map(|why| format!("; an older version: {why}"));
     let called = published.called();
-    format!("{submitter}/{called}: {rows} rows follow from their evidence{}", older.unwrap_or_default())
+    format!(
+        "{submitter}/{called}: {rows} rows follow from their evidence{}",
+        older.unwrap_or_default()
+    )
 }
 
 fn folder(root: &Path) -> PathBuf {

@@ -10,7 +10,8 @@ use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics;
 
 use super::ROWS;
-use crate::benchmark::{Benchmark, Form};
+use crate::benchmark::{Benchmark, Cell, Form};
+use crate::bundle::check_samples;
 use crate::pipeline::Plan;
 use crate::report::aggregate::Results;
 use crate::row::Row;
@@ -31,7 +32,8 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark
     let results = fit(name, dir)?;
     let place = dir.display();
     let benchmark = benchmark(root, name)?;
-    let asked = asked(&Plan::new(&benchmark, None)?);
+    let plan = Plan::new(&benchmark, None)?;
+    let asked = asked(&plan);
     let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
     ensure!(
         found == asked,
@@ -40,7 +42,58 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark
         asked.len()
     );
     every_value(dir, &results, &benchmark.eval.metrics)?;
+    samples(&plan, &results).with_context(|| place.to_string())?;
+    drop(plan);
     Ok((benchmark, results))
+}
+
+/// Rows name the cells that their configurations are of, and judge exactly the samples of the data; what an attack that is
+/// searched for stamps is not known here, and its samples are not counted.
+fn samples(plan: &Plan<'_>, results: &Results) -> Result<()> {
+    let benchmark = plan.benchmark;
+    let mut by_cell: BTreeMap<Asked, Vec<&Row>> = BTreeMap::new();
+    for row in &results.rows {
+        by_cell.entry(answered(row)).or_default().push(row);
+    }
+    for cell in plan.works.iter().map(|work| &work.cell) {
+        let control = plan.attack(cell).armed.is_control();
+        let rivals = control.then(|| plan.rivals(cell)).into_iter().flatten();
+        for against in std::iter::once(None).chain(rivals.map(Some)) {
+            let rows = by_cell.get(&asked_of(plan, cell, against)).into_iter().flatten();
+            for row in rows.clone() {
+                let (id, metric) = (row.run.short(), &row.metric);
+                ensure!(
+                    names_cell(benchmark, cell, row),
+                    "run {id}, {metric}: its row names another cell than its config"
+                );
+            }
+            let prepared = plan.drawn(cell, against.unwrap_or(cell.attack));
+            let evidence = rows.clone().next().and_then(|row| results.evidence(row));
+            if let Some(evidence) = evidence.filter(|_| prepared.complete()) {
+                let set = &plan.sets[cell.dataset];
+                check_samples(evidence, &*set.test, &*set.utility, &prepared.armed)
+                    .map_err(|why| anyhow!("{}: {why}", benchmark.label(cell)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a row says of itself what the benchmark asks of its cell.
+pub(crate) fn names_cell(benchmark: &Benchmark, cell: &Cell, row: &Row) -> bool {
+    let victim = &benchmark.victims[cell.victim];
+    row.dataset == benchmark.datasets[cell.dataset]
+        && row.encoder == benchmark.encoders[cell.encoder].name
+        && row.attack == *benchmark.attacks[cell.attack].spec()
+        && row.defense == *benchmark.defenses[cell.defense].spec()
+        && row.victim.as_ref() == Some(&victim.spec).filter(|_| !victim.plain())
+}
+
+/// What identifies a cell, or its control scored against a rival.
+fn asked_of(plan: &Plan<'_>, cell: &Cell, against: Option<usize>) -> Asked {
+    let benchmark = plan.benchmark;
+    let rival = against.map(|attack| canonical_json(benchmark.attacks[attack].spec()));
+    (benchmark.config(cell), plan.data_digest(cell), cell.seed, rival)
 }
 
 /// Results that need not be those of today's benchmark: rows follow from their evidence, whatever was asked.
@@ -88,16 +141,11 @@ fn fit(name: &str, dir: &Path) -> Result<Results> {
 
 /// Every model of a benchmark, controls also with each attack that they are scored against.
 pub(crate) fn asked(plan: &Plan<'_>) -> BTreeSet<Asked> {
-    let benchmark = plan.benchmark;
     let mut asked = BTreeSet::new();
     for cell in plan.works.iter().map(|work| &work.cell) {
-        let mut add = |rival: Option<usize>| {
-            let rival = rival.map(|attack| canonical_json(benchmark.attacks[attack].spec()));
-            asked.insert((benchmark.config(cell), plan.data_digest(cell), cell.seed, rival));
-        };
-        add(None);
+        asked.insert(asked_of(plan, cell, None));
         if plan.attack(cell).armed.is_control() {
-            plan.rivals(cell).for_each(|attack| add(Some(attack)));
+            asked.extend(plan.rivals(cell).map(|attack| asked_of(plan, cell, Some(attack))));
         }
     }
     asked

@@ -46,7 +46,9 @@ fn answers(seed: u64) -> Vec<Judgement> {
 fn a_hundred_rows_on_ten_thousand_samples_are_verified_in_seconds() {
     let mut all = members(honest());
     let template = rows(&all)[0].clone();
-    all.retain(|name, _| ["bundle.json", "cards.json"].contains(&&name[..]) || name.starts_with("encoders/"));
+    all.retain(|name, _| {
+        ["bundle.json", "cards.json"].contains(&&name[..]) || name.starts_with("encoders/")
+    });
     let spec = format!(
         "title = 'large'\nanalysis = 'made up'\n[matrix]\ndataset = 'cifar-10'\nencoder = 'tiny-resnet'\nseed = {:?}\n[eval]\nmetrics = {METRICS:?}\n",
         (0..SEEDS).collect::<Vec<_>>()
@@ -86,6 +88,9 @@ fn a_hundred_rows_on_ten_thousand_samples_are_verified_in_seconds() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(said.contains("102 values and their intervals follow"), "{said}");
     assert!(said.contains("SKIPPED  questions, samples and poison"), "{said}");
-    println!("{} MB, 102 rows, {SAMPLES} samples each: verified in {seconds:.1} s", bytes.len() >> 20);
+    println!(
+        "{} MB, 102 rows, {SAMPLES} samples each: verified in {seconds:.1} s",
+        bytes.len() >> 20
+    );
     assert!(seconds < 60.0, "{seconds} s");
 }

@@ -23,16 +23,14 @@ fn an_honest_bundle_passes() {
     let done = verify(honest());
     let said = String::from_utf8(done.stdout).unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    for part in
-        [
+    for part in [
         "follow from their evidence",
         "mini as it is here",
         "1 encoders are those of its benchmark",
         "is today's",
         "exactly the samples",
         "is drawn here",
-    ]
-    {
+    ] {
         assert!(said.contains(part), "{said}");
     }
 }
@@ -47,8 +45,8 @@ fn every_forgery_fails_with_its_reason() {
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some((at, (_, forge, part))) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, FORGERIES.get(i)?)))
+                while let Some((at, (_, forge, part))) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|i| Some((i, FORGERIES.get(i)?)))
                 {
                     let done = verify(&forge());
                     said.lock().unwrap()[at] = Some((done, part));
@@ -219,7 +217,8 @@ fn a_bundle_is_laid_out_for_a_pull_request() {
     let (bundle, results) = (place.join("clean.tar.zst"), place.join("results"));
     // Whoever changes the program tests it before committing: its rows are dirty then, and refused.
     let mut all = members(honest());
-    let clean = |text: &[u8]| String::from_utf8_lossy(text).replace("\"dirty\":true", "\"dirty\":false");
+    let clean =
+        |text: &[u8]| String::from_utf8_lossy(text).replace("\"dirty\":true", "\"dirty\":false");
     let rows = clean(&all["rows.jsonl"]);
     all.insert("rows.jsonl".to_owned(), rows.into_bytes());
     let mut contents: serde_json::Value = serde_json::from_slice(&all["bundle.json"]).unwrap();
@@ -251,11 +250,14 @@ fn a_bundle_is_laid_out_for_a_pull_request() {
         let page = fs::read_to_string(place.join("board").join(entry["page"].as_str().unwrap()));
         assert!(page.unwrap().contains("somebody's run of benchmark"), "{entry}");
     }
-    for (name, says) in [("Somebody", "no plain name"), ("../up", "no plain name"), ("a/b", "no plain name")] {
+    for (name, says) in
+        [("Somebody", "no plain name"), ("../up", "no plain name"), ("a/b", "no plain name")]
+    {
         let said = String::from_utf8(unpack("clean.tar.zst", &[name]).stderr).unwrap();
         assert!(said.contains(says) && said.lines().count() == 1, "{said}");
     }
-    let said = String::from_utf8(unpack("clean.tar.zst", &["a", "--date", "today"]).stderr).unwrap();
+    let said =
+        String::from_utf8(unpack("clean.tar.zst", &["a", "--date", "today"]).stderr).unwrap();
     assert!(said.contains("is not like 2026-01-31"), "{said}");
     if dirty {
         honest();
@@ -283,7 +285,8 @@ fn a_hidden_trigger_is_revealed_and_scored() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("is not what"));
     let score = |seed: &str, checkpoints: &str| {
-        let words = ["submit", "rescore", "one.tar.zst", "--commitment", &commitment, "--salt-file"];
+        let words =
+            ["submit", "rescore", "one.tar.zst", "--commitment", &commitment, "--salt-file"];
         let more = ["salt", "--seed", seed, "--checkpoints", checkpoints, "--attack"];
         toxiclip(place, &[&words[..], &more, &["blended:target=banana"]].concat())
     };

@@ -96,7 +96,7 @@ fn standing(own: &[&Ranked]) -> Markup {
                             (number("", "ir@10", e.utility.as_ref(), ""))
                             td data-label="worst known" {
                                 @match &e.worst {
-                                    Some(w) => { (format!("{:.2} ", w.value)) small { (w.metric) " of " (w.attack) ", found by " (w.by) } }
+                                    Some(w) => span { (format!("{:.2} ", w.value)) small { (w.metric) " of " (w.attack) ", found by " (w.by) } },
                                     None => "–",
                                 }
                             }
@@ -160,7 +160,8 @@ fn card(item: Option<&Item>, spec: &Value, kind: &str) -> Markup {
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    let given = spec.as_object().into_iter().flatten().filter(|(key, v)| *key != "name" && !v.is_null());
+    let given =
+        spec.as_object().into_iter().flatten().filter(|(key, v)| *key != "name" && !v.is_null());
     html! {
         section.card {
             h2 { (fact("title")) }
@@ -174,7 +175,8 @@ fn card(item: Option<&Item>, spec: &Value, kind: &str) -> Markup {
 
 /// Where rows and evidence lie, and by what they were made.
 fn evidence(published: &Published) -> Markup {
-    let place = format!("../../../../../benchmarks/results/{}/{}", published.submitter, published.called());
+    let place =
+        format!("../../../../../benchmarks/results/{}/{}", published.submitter, published.called());
     let rows = &published.results.rows;
     let machine = distinct(rows, |row| row.machine.clone());
     html! {

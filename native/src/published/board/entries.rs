@@ -254,11 +254,10 @@ pub(super) fn synthetic(count: usize) -> Vec<Ranked> {
             Estimate { value, interval, n: 548, seeds: vec![0, 1, 2], gallery: None }
         };
         let (value, clean, utility) = (estimate(), estimate(), estimate());
-        let defended = i % 3 != 0;
+        let defended = !i.is_multiple_of(3);
         let named = |name: String| serde_json::json!({ "name": name });
         let attack = format!("synthetic-attack-{}", i % 37);
-        let defense =
-            if defended { format!("synthetic-defense-{i}") } else { "none".to_owned() };
+        let defense = if defended { format!("synthetic-defense-{i}") } else { "none".to_owned() };
         Ranked {
             lane: &LANES[usize::from(defended)],
             submitter: "synthetic".to_owned(),

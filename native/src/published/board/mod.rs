@@ -48,7 +48,7 @@ pub(super) fn files(
         all.extend(entries::of(published, lines, &cards)?);
     }
     ranks::rank(&mut all);
-    let mut files = with_assets(&all, page::Source::of(published));
+    let mut files = with_assets(&all, &page::Source::of(published));
     let mut pages: BTreeMap<&str, Vec<&Ranked>> = BTreeMap::new();
     for entry in &all {
         pages.entry(&entry.page).or_default().push(entry);
@@ -66,14 +66,14 @@ pub(super) fn files(
 pub(super) fn synthetic(count: usize) -> BTreeMap<String, String> {
     let mut all = entries::synthetic(count);
     ranks::rank(&mut all);
-    with_assets(&all, page::Source::synthetic())
+    with_assets(&all, &page::Source::synthetic())
 }
 
-fn with_assets(all: &[Ranked], source: page::Source) -> BTreeMap<String, String> {
+fn with_assets(all: &[Ranked], source: &page::Source) -> BTreeMap<String, String> {
     let mut files: BTreeMap<String, String> =
         ASSETS.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     files.insert("style.css".to_owned(), style().to_owned());
-    files.insert("index.html".to_owned(), page::index(all, &source).into_string() + "\n");
+    files.insert("index.html".to_owned(), page::index(all, source).into_string() + "\n");
     files.insert("leaderboard.json".to_owned(), exports::json(all));
     files.insert("entries.csv".to_owned(), exports::csv(all));
     files

@@ -135,7 +135,9 @@ fn row(e: &Ranked) -> Markup {
         html! { td class=(class(key, shown)) data-label=(label) { (text) } }
     };
     let year = e.year.map_or_else(|| "–".to_owned(), |year| year.to_string());
-    let change = e.change().map_or_else(|| "–".to_owned(), |change| format!("{change:+.2}").replace('-', "−"));
+    let change = e
+        .change()
+        .map_or_else(|| "–".to_owned(), |change| format!("{change:+.2}").replace('-', "−"));
     let seconds = e.seconds.map_or_else(|| "–".to_owned(), |s| format!("{s:.1}"));
     html! {
         tr class=(if e.older.is_some() { "older" } else { "" }) {

@@ -133,7 +133,8 @@ mod tests {
 
     /// Three defenses of one protocol under one attack, with the values given.
     fn entries(values: [(f64, f64); 3]) -> Vec<Ranked> {
-        let mut all: Vec<Ranked> = synthetic(60).into_iter().filter(|e| e.lane.id == "defenses").collect();
+        let mut all: Vec<Ranked> =
+            synthetic(60).into_iter().filter(|e| e.lane.id == "defenses").collect();
         all.truncate(3);
         for (e, (value, utility)) in all.iter_mut().zip(values) {
             (e.encoder, e.attack) = ("tiny-resnet".into(), "a".into());
