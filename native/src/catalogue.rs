@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use toxiclip_shared::attacks::ATTACKS;
+use toxiclip_shared::data::Splits;
 use toxiclip_shared::data::emoji::{ArtSet, DATASETS, DatasetInfo};
 use toxiclip_shared::defenses::{DEFENSES, Defense};
 use toxiclip_shared::encoders::{self, Clip, Layers};
@@ -14,6 +15,7 @@ use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::metrics::{self, Metric};
 use toxiclip_shared::registry::{Entry, Param, unknown};
 
+use crate::benchmark::{Benchmark, Form, Protocol};
 use crate::data::{BROUGHT, Brought, RETRIEVAL, RetrievalSet};
 use crate::failure::{Failure, Result};
 
@@ -287,13 +289,23 @@ pub fn benchmarks_folder() -> PathBuf {
 fn benchmarks(folder: &Path) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     let mut folders = vec![folder.to_owned()];
+    // Most benchmarks are about the same data, which are opened once.
+    let mut opened: BTreeMap<String, Splits> = BTreeMap::new();
+    let mut open = |name: &str| -> Result<Splits> {
+        if let Some(splits) = opened.get(name) {
+            return Ok(splits.clone());
+        }
+        let splits = crate::data::named(name, None)?;
+        opened.insert(name.to_owned(), splits.clone());
+        Ok(splits)
+    };
     while let Some(current) = folders.pop() {
         let entries = fs::read_dir(&current).map_err(|e| Failure::io(&current, &e))?;
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.is_dir() && path != folder.join("results") {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "toml") {
-                items.push(benchmark(folder, &path)?);
+                items.push(benchmark(folder, &path, &mut open)?);
             }
         }
     }
@@ -301,7 +313,7 @@ fn benchmarks(folder: &Path) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-fn benchmark(folder: &Path, path: &Path) -> Result<Item> {
+fn benchmark(folder: &Path, path: &Path, open: impl FnMut(&str) -> Result<Splits>) -> Result<Item> {
     let text = fs::read_to_string(path).map_err(|e| Failure::io(path, &e))?;
     let table: toml::Table =
         text.parse().map_err(|e| Failure::request(format!("{}: {e}", path.display())))?;
@@ -310,10 +322,20 @@ fn benchmark(folder: &Path, path: &Path) -> Result<Item> {
         Failure::request(format!("{}: `title` is missing; give it one line", path.display()))
     })?;
     let name = path.strip_prefix(folder).unwrap_or(path).with_extension("");
+    let mut facts = facts([("file", path.display().to_string().into())]);
+    let protocol = Benchmark::parse(path, &text, Form::Laptop, &[], &[])
+        .and_then(|benchmark| Protocol::with(&benchmark, open));
+    match protocol {
+        Ok(protocol) => facts.insert("protocol".into(), json!(protocol.digest())),
+        // Its data are somewhere else, or it is no benchmark: asking for it says why.
+        Err(why) => facts
+            .insert("protocol".into(), Value::Null)
+            .or(facts.insert("protocol_absent".into(), why.to_string().into())),
+    };
     Ok(Item {
         name: name.to_string_lossy().replace('\\', "/"),
         summary: title.to_owned(),
-        facts: facts([("file", path.display().to_string().into())]),
+        facts,
         ..Item::default()
     })
 }

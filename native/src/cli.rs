@@ -47,6 +47,7 @@ enum Command {
     Convert(cmd::convert::Args),
     Submit(cmd::submit::Args),
     Serve(Box<cmd::serve::Args>),
+    Leaderboard(cmd::leaderboard::Args),
     Bench(cmd::bench::Args),
 }
 
@@ -170,6 +171,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         Command::Convert(args) => cmd::convert::run(args, &context),
         Command::Submit(args) => cmd::submit::run(args, &context),
         Command::Serve(args) => cmd::serve::run(args),
+        Command::Leaderboard(args) => cmd::leaderboard::run(args),
         Command::Report(args) => cmd::report::run(args),
         Command::Bench(args) => cmd::bench::run(args, &context),
     }

@@ -36,6 +36,7 @@ pub mod row;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
 pub mod store;
+pub mod strict;
 pub mod table;
 pub mod timer;
 pub mod train;

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use toxiclip::published::{check, publish};
+use toxiclip::published::{Base, build, changes, check, publish};
+use toxiclip_shared::digest::Digest;
 
 #[test]
 fn what_the_repository_shows_is_fresh() {
@@ -126,6 +127,8 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
     assert_eq!(fs::read_to_string(place.path("README.md")).unwrap(), readme);
 
     let rows = "benchmarks/results/toxiclip/small/rows.jsonl";
+    let entry = "benchmarks/results/toxiclip/small/entry.json";
+    let board = "www/leaderboard/index.html";
     let without_first =
         |text: &str| text.lines().skip(1).map(|l| format!("{l}\n")).collect::<String>();
     let moved = |text: &str| text.replacen(r#""hi":0."#, r#""hi":0.9"#, 1);
@@ -151,11 +154,18 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
             "`ours` has 1 `{}` for 2 values",
         ),
         (page, &|t| t.replacen("0.", "1.", 1), "attack-single-label.html is stale"),
-        (rows, &without_first, "gives ca, and no row does"),
-        (rows, &moved, "is not what its evidence gives"),
-        (rows, &|t| t.replacen(r#""dirty":false"#, r#""dirty":true"#, 1), "2 commits"),
-        (rows, &|t| t.replace(r#""dirty":false"#, r#""dirty":true"#), "changed sources"),
+        (board, &|t| t.replacen("0.", "1.", 1), "leaderboard/index.html is stale"),
+        (rows, &without_first, "rows.jsonl is not the file that it is about"),
+        (entry, &|t| t.replace("\"toxiclip\"", "\"somebody\""), "it is about somebody/small"),
+        (entry, &|t| t.replace("\"small\"", "\"quick\""), "it is about toxiclip/quick"),
+        (entry, &|t| t.replacen('{', "{\"files\": {},", 1), "the key `files` comes twice"),
+        (entry, &|t| t.replacen("protocol\": \"", "protocol\": \"<b>", 1), "looks like HTML"),
         ("benchmarks/small.toml", &|t| t.replace("steps = 2", "steps = 3"), "0 of 3 models"),
+        (
+            "benchmarks/small.toml",
+            &|t| t.replace("[train]", "[eval]\ntemplates = ['an {}']\n[train]"),
+            "run the benchmark again, or keep it as small@",
+        ),
         (
             "benchmarks/small.toml",
             &|t| t.replace("[train]", "seed = [0, 1]\n[train]"),
@@ -165,10 +175,36 @@ fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
         let error = place.error_with(name, change);
         assert!(error.contains(says), "{says}: {error}");
     }
+    // Whoever changes rows makes `entry.json` fit, and is found out by the evidence.
+    for (change, says) in [
+        (&without_first as &dyn Fn(&str) -> String, "gives ca, and no row does"),
+        (&moved, "is not what its evidence gives"),
+        (&|t: &str| t.replacen(r#""dirty":false"#, r#""dirty":true"#, 1), "2 commits"),
+        (&|t: &str| t.replace(r#""dirty":false"#, r#""dirty":true"#), "changed sources"),
+        (
+            &|t: &str| t.replace("\"encoder\":\"tiny-resnet\"", "\"encoder\":\"rn50\""),
+            "its row names another cell",
+        ),
+        (&|t: &str| t.replacen("\"cpu\"", "\"c\u{202e}pu\"", 1), "U+202E"),
+        (&|t: &str| t.replacen("\"seed\":0", "\"seed\":0,\"seed\":0", 1), "comes twice"),
+    ] {
+        let described = fs::read_to_string(place.path(entry)).unwrap();
+        let good = fs::read_to_string(place.path(rows)).unwrap();
+        let [old, new] =
+            [&good, &change(&good)].map(|t| Digest::of_bytes(t.as_bytes()).to_string());
+        fs::write(place.path(entry), described.replace(&old, &new)).unwrap();
+        let error = place.error_with(rows, change);
+        assert!(error.contains(says), "{says}: {error}");
+        fs::write(place.path(entry), described).unwrap();
+    }
     let evidence = place.path("benchmarks/results/toxiclip/small/evidence.parquet");
     fs::rename(&evidence, place.path("aside")).unwrap();
     let error = check(place.0.path()).unwrap_err().to_string();
     assert!(error.contains("no evidence file"), "{error}");
+    fs::rename(place.path("aside"), &evidence).unwrap();
+    fs::remove_file(place.path(entry)).unwrap();
+    let error = format!("{:#}", check(place.0.path()).unwrap_err());
+    assert!(error.contains("entry.json") && error.contains("--update"), "{error}");
 }
 
 #[test]
@@ -184,4 +220,72 @@ fn an_unfit_run_is_refused_and_its_predecessor_stays() {
         before
     );
     assert_eq!(fs::read_dir(place.path("benchmarks/results/toxiclip")).unwrap().count(), 1);
+}
+
+/// A benchmark changes what its numbers mean: the older run stays, is recomputed, and is ranked by itself.
+#[test]
+fn an_older_version_stays_marked() {
+    let place = Place::new();
+    place.publish().unwrap();
+    let old = "benchmarks/results/toxiclip/small";
+    place.edit("benchmarks/small.toml", "[train]", "[eval]\ntemplates = ['an {}']\n[train]");
+    let error = format!("{:#}", check(place.0.path()).unwrap_err());
+    let kept = error.split("keep it as small@").nth(1).unwrap()[..8].to_owned();
+    fs::rename(place.path(old), place.path(&format!("{old}@{kept}"))).unwrap();
+    let said = build(place.0.path(), &place.path("benchmarks/results"), &place.path("board"));
+    let said = said.unwrap().join("\n");
+    assert!(
+        said.contains(&format!("toxiclip/small@{kept}")) && said.contains("an older version"),
+        "{said}"
+    );
+    let page = fs::read_to_string(place.path("board/index.html")).unwrap();
+    assert!(page.contains("older version") && page.contains("1 of 1"), "{page}");
+    // A name of another protocol than its own, and values that its evidence does not give, are errors as ever.
+    let wrong = place.path(&format!("{old}@01234567"));
+    fs::rename(place.path(&format!("{old}@{kept}")), &wrong).unwrap();
+    let error = format!("{:#}", check(place.0.path()).unwrap_err());
+    assert!(error.contains(&format!("its protocol is {kept}; name the folder so")), "{error}");
+}
+
+/// What a pull request is told, and what it may not do.
+#[test]
+fn changes_since_a_commit_are_a_table_and_nothing_may_be_removed() {
+    let place = Place::new();
+    let root = place.0.path();
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"];
+        let mut command = Command::new("git");
+        let done = command.arg("-C").arg(root).args(who).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "benchmarks"]);
+    git(&["commit", "--quiet", "--message", "before"]);
+    let since = |rev: Option<&str>| {
+        let base = Base::read(root, rev).map_err(|e| format!("{e:#}"))?;
+        changes(root, &base).map_err(|e| format!("{e:#}"))
+    };
+    assert!(since(None).unwrap().contains("Results are those of HEAD"));
+    place.publish().unwrap();
+    let said = since(None).unwrap();
+    assert!(said.contains("| toxiclip/small | added |"), "{said}");
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message", "after"]);
+    let rows = "benchmarks/results/toxiclip/small/rows.jsonl";
+    let value = fs::read_to_string(place.path(rows)).unwrap();
+    let value =
+        value.split("\"metric\":\"ca\",\"value\":").nth(1).unwrap().split(',').next().unwrap();
+    place.edit(rows, &format!("\"value\":{value}"), "\"value\":0.9999");
+    let said = since(Some("HEAD")).unwrap();
+    assert!(said.contains("| ca |") && said.contains("| 0.9999 |"), "{said}");
+    fs::remove_dir_all(place.path("benchmarks/results/toxiclip/small")).unwrap();
+    assert!(since(None).unwrap_err().contains("toxiclip/small is gone"));
+    git(&["checkout", "--quiet", "--", "benchmarks"]);
+    // Kept under the name of its protocol it is not gone.
+    let to = place.path("benchmarks/results/toxiclip/small@0123abcd");
+    fs::rename(place.path("benchmarks/results/toxiclip/small"), to).unwrap();
+    let said = since(None).unwrap();
+    assert!(said.contains("was toxiclip/small"), "{said}");
+    assert!(since(Some("no-such-commit")).unwrap_err().contains("give a commit that git knows"));
+    assert!(since(Some("--help")).unwrap_err().contains("give a commit"));
 }

@@ -1,4 +1,5 @@
-//! The demos in a real browser: Debian's Chromium, driven by playwright-core from npm, on a site of tiny models.
+//! The site in a real browser: Debian's Chromium, driven by playwright-core from npm; demos with tiny models, the leaderboard as
+//! it is committed and with a thousand made-up entries. axe-core looks for what shuts people out.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,16 +9,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::apt;
-use crate::step::{Outcome, command, works};
+use crate::step::{Outcome, cargo, command, works};
+use crate::test::FEATURES;
 use crate::{root, target_dir};
 
-/// Its version is part of what is tested.
-const PLAYWRIGHT: &str = "playwright-core@1.64.1";
+/// Their versions are part of what is tested.
+const PACKAGES: [(&str, &str); 2] = [("playwright-core", "1.64.1"), ("axe-core", "4.14.1")];
+/// Entries on which the leaderboard's page must stay fluid.
+const ENTRIES: &str = "1000";
 
 /// The step: tests, or says why it could not. `REQUIRE_BROWSER=1` makes the second an error.
 pub(crate) fn test() -> Result<Outcome> {
-    let ready = chromium().and_then(|chromium| Ok((chromium, playwright()?)));
-    let (chromium, playwright) = match ready {
+    let ready = chromium().and_then(|chromium| Ok((chromium, packages()?)));
+    let (chromium, packages) = match ready {
         Ok(ready) => ready,
         Err(why) if std::env::var_os("REQUIRE_BROWSER").is_some_and(|v| v == "1") => {
             return Err(why);
@@ -26,11 +30,20 @@ pub(crate) fn test() -> Result<Outcome> {
     };
     let site = crate::www::build(true)?;
     let server = Server::of(&site)?;
-    let script = root().join("xtask/browser/demo.mjs");
     let pictures = target_dir().join("browser/pictures");
-    let mut test = Command::new("node");
-    test.arg(script).arg(format!("http://127.0.0.1:{}/demo/", server.port));
-    command(test.arg(playwright).arg(chromium).arg(pictures))
+    let script = |name: &str, page: &str| {
+        let mut test = Command::new("node");
+        test.arg(root().join("xtask/browser").join(name));
+        test.arg(format!("http://127.0.0.1:{}/{page}/", server.port));
+        test.arg(&packages).arg(&chromium).arg(&pictures);
+        test
+    };
+    let synthetic = target_dir().join("browser/synthetic");
+    let mut build = cargo(&format!("run {FEATURES} --quiet --bin toxiclip -- leaderboard build"));
+    command(build.args(["--synthetic", ENTRIES, "--out"]).arg(&synthetic))?;
+    command(&mut script("demo.mjs", "demo"))?;
+    let mut leaderboard = script("leaderboard.mjs", "leaderboard");
+    command(leaderboard.arg(site.join("leaderboard")).arg(synthetic))
 }
 
 fn chromium() -> Result<PathBuf> {
@@ -40,17 +53,19 @@ fn chromium() -> Result<PathBuf> {
     find().context("no Chromium")
 }
 
-/// The folder with playwright-core, which is fetched when it is missing.
-fn playwright() -> Result<PathBuf> {
+/// The folder with what drives the browser and looks at pages; what is missing in it is fetched.
+fn packages() -> Result<PathBuf> {
     let folder = target_dir().join("browser");
     if !works(Command::new("node").arg("--version")) {
         bail!("no node; install nodejs and npm");
     }
-    if !folder.join("node_modules/playwright-core").exists() {
+    let missing = |(name, _): &&(&str, &str)| !folder.join("node_modules").join(name).exists();
+    if PACKAGES.iter().any(|package| missing(&package)) {
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix"]);
-        command(npm.arg(&folder).arg(PLAYWRIGHT)).context("npm cannot fetch playwright-core")?;
+        npm.arg(&folder).args(PACKAGES.map(|(name, version)| format!("{name}@{version}")));
+        command(&mut npm).context("npm cannot fetch what drives the browser")?;
     }
     Ok(folder)
 }

@@ -65,11 +65,15 @@ enum Task {
     Glue { module: PathBuf, out: PathBuf },
     /// Check that the program compiles for NVIDIA's GPUs; a compiler of their kernels is fetched from PyPI if there is none.
     CheckCuda,
-    /// Recompute every published row from its evidence, and compare README's tables with them.
+    /// Recompute every published row from its evidence, compare README's tables and the pages with them, and print what
+    /// changed since a commit as a table in Markdown; fails if results are gone or too large.
     CheckResults {
-        /// Bring README up to date; with a folder that `toxiclip run` wrote, or a folder of such, publish that first.
+        /// Bring README and pages up to date; with a folder that `toxiclip run` wrote, or a folder of such, publish that first.
         #[arg(long, value_name = "RUN")]
         update: Option<Option<PathBuf>>,
+        /// The commit to compare with [default: where this branch left origin/main, else HEAD].
+        #[arg(long, value_name = "REV", conflicts_with = "update")]
+        base: Option<String>,
     },
 }
 
@@ -83,7 +87,7 @@ fn main() -> anyhow::Result<()> {
         Task::Www { release } => www::run(release),
         Task::Glue { module, out } => www::glue(&module, &out),
         Task::CheckCuda => cuda::check(),
-        Task::CheckResults { update } => results::run(update),
+        Task::CheckResults { update, base } => results::run(update, base.as_deref()),
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{Outcome, Steps, cargo, command, works};
-use crate::{browser, gpu, serve, wasm};
+use crate::{browser, gpu, results, serve, wasm};
 
 /// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
 /// oracle of our own operations, `wgpu` for graphics cards, `serve`, and the task that rebuilds the data.
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
         command(&mut cargo(&format!("clippy {FEATURES} --all-targets -- -D warnings")))
     });
     steps.run("test", tests);
+    steps.run("results", results::step);
     steps.run("gpu", gpu::test);
     steps.run("serve", serve::test);
     steps.run("wasm", wasm::build);

@@ -30,6 +30,7 @@ mod choice;
 mod document;
 mod expect;
 mod finding;
+mod protocol;
 #[cfg(test)]
 mod tests;
 mod victim;
@@ -46,6 +47,7 @@ pub use choice::Choice;
 pub(crate) use choice::{brief, is_given, plain};
 pub use expect::{Expect, Measured, Verdict};
 pub use finding::{Finding, Wanted};
+pub use protocol::{Protocol, called};
 pub use victim::{StartOf, Victim};
 
 use crate::argument::Assignment;

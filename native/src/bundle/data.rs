@@ -13,7 +13,7 @@ use crate::evaluate::captions;
 ///
 /// # Errors
 /// With the first sample that is not as the data have it, or the task that lacks some.
-pub(super) fn check(
+pub(crate) fn check(
     evidence: &[Judgement],
     test: &dyn Dataset,
     utility: &dyn Dataset,

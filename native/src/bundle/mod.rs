@@ -7,30 +7,35 @@
 //! | `evidence/RUN.parquet` | what each row's value follows from |
 //! | `armed/DIGEST.json` | the drawn attacks |
 //! | `benchmark.toml` | what was asked |
+//! | `protocol.json` | what its numbers mean, where its data were at hand; its digest is in the first member |
+//! | `encoders/NAME.json` | the definitions of its encoders |
 //! | `cards.json` | papers and threat models of its attacks and defenses |
 //! | `checkpoint-DIGEST/…` | the models behind the rows, if asked for |
 //!
-//! Otherwise checkpoints are named by the digests of their weights alone.
+//! Otherwise checkpoints are named by the digests of their weights, and by a link to where they lie if there is one.
 
 mod checkpoints;
 mod data;
+mod hidden;
 mod pack;
 mod replay;
 mod unpack;
 mod verify;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toxiclip_shared::digest::Digest;
 
+use crate::failure::{Failure, Result};
 use crate::provenance::Code;
 
-pub use pack::pack;
+pub(crate) use data::check as check_samples;
+pub use hidden::{Rescore, Score, commitment, rescore};
+pub use pack::{Packing, pack};
 pub use replay::Replay;
-#[cfg(feature = "serve")]
-pub(crate) use unpack::{lay_out, unpack};
 pub use verify::{Report, verify};
 
 /// Raised when members have another meaning.
@@ -41,6 +46,10 @@ const CONTENTS: &str = "bundle.json";
 const MEMBERS: usize = 20_000;
 /// Bytes of all members at most, unpacked.
 const BYTES: u64 = 1 << 30;
+/// What the numbers mean.
+const PROTOCOL: &str = "protocol.json";
+/// The folder of the encoders' definitions.
+const ENCODERS: &str = "encoders";
 
 /// `bundle.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +64,12 @@ pub struct Contents {
     environment: Value,
     /// Digests of the weights behind the rows, ascending.
     checkpoints: Vec<Digest>,
+    /// The address below which they lie, `checkpoint-DIGEST/` each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+    /// Digest of `protocol.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    protocol: Option<Digest>,
     /// All other members.
     files: BTreeMap<String, Member>,
 }
@@ -65,6 +80,44 @@ pub struct Contents {
 struct Member {
     bytes: u64,
     sha256: Digest,
+}
+
+impl Contents {
+    /// Path of the benchmark below `benchmarks/`, without its ending.
+    pub fn benchmark(&self) -> &str {
+        &self.benchmark
+    }
+
+    /// What the numbers mean, as far as the bundle says it.
+    pub fn protocol(&self) -> Option<Digest> {
+        self.protocol
+    }
+
+    /// What the rows were made on.
+    pub fn environment(&self) -> &Value {
+        &self.environment
+    }
+
+    /// Where the checkpoints lie, if the bundle says it.
+    pub fn link(&self) -> Option<&str> {
+        self.link.as_deref()
+    }
+
+    /// Whether the program was built from changed sources.
+    pub fn dirty(&self) -> bool {
+        self.code.dirty
+    }
+}
+
+/// Lays the members of a bundle out below a folder of our own, as the run folder that it was made of.
+///
+/// # Errors
+/// If it is no bundle, or the folder cannot be written to.
+pub fn lay_out_at(bytes: &[u8], dir: &Path) -> Result<Contents> {
+    let forged = |why: String| Failure::failed(format!("the bundle {why}"));
+    let (contents, members) = unpack::unpack(bytes).map_err(forged)?;
+    unpack::lay_out(&members, dir).map_err(|e| Failure::io(dir, &e))?;
+    Ok(contents)
 }
 
 /// Whether a member may have this name: one or two plain words with a slash between.

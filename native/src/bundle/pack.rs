@@ -7,24 +7,40 @@ use std::path::Path;
 use serde_json::{Value, json};
 use toxiclip_shared::digest::Digest;
 
-use super::{BYTES, CONTENTS, Contents, FORMAT, MEMBERS, Member, checkpoints};
+use super::{BYTES, CONTENTS, Contents, ENCODERS, FORMAT, MEMBERS, Member, PROTOCOL, checkpoints};
+use crate::benchmark::{Benchmark, Form, Protocol};
 use crate::catalogue::{self, Kind};
 use crate::failure::{Failure, Result};
 use crate::machine::Machine;
 use crate::row::{self, Row};
+use crate::strict;
 
 /// Of zstd's 22 levels one in the middle: evidence, the bulk, is compressed already.
 const LEVEL: i32 = 9;
+
+/// How to pack.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Packing<'a> {
+    /// Take rows of a program that was built from changed sources.
+    pub allow_dirty: bool,
+    /// A folder with the checkpoints, which are then packed too.
+    pub weights: Option<&'a Path>,
+    /// The address below which they lie.
+    pub link: Option<&'a str>,
+    /// Where data lie that do not come with the program.
+    pub data_root: Option<&'a Path>,
+}
 
 /// The bytes of a run folder's bundle, with the checkpoints behind its rows where a folder of them is given.
 ///
 /// # Errors
 /// If rows or evidence are missing, rows are of several programs or benchmarks, or of changed sources without
 /// `allow_dirty`; if the run is too large for a bundle.
-pub fn pack(run: &Path, allow_dirty: bool, weights: Option<&Path>) -> Result<Vec<u8>> {
+pub fn pack(run: &Path, how: Packing<'_>) -> Result<Vec<u8>> {
     let kept = row::read(&run.join("rows.jsonl"));
     let rows = kept.map_err(|e| Failure::request(format!("{e:#}")))?.rows;
-    let first = one_program(run, &rows, allow_dirty)?;
+    let first = one_program(run, &rows, how.allow_dirty)?;
+    let link = how.link.map(address).transpose()?;
     let mut members = BTreeMap::new();
     let mut add = |name: String, path: &Path, remedy: &str| -> Result<()> {
         let bytes = fs::read(path).map_err(|e| Failure::absent(path, &e, remedy))?;
@@ -44,8 +60,15 @@ pub fn pack(run: &Path, allow_dirty: bool, weights: Option<&Path>) -> Result<Vec
     }
     let spec = catalogue::benchmarks_folder().join(format!("{}.toml", first.benchmark));
     add("benchmark.toml".to_owned(), &spec, "call this where the benchmark's file lies")?;
+    let benchmark = Benchmark::read(&spec, Form::Laptop, &[], &[])?;
+    let protocol = Protocol::of(&benchmark, how.data_root).ok();
+    members.extend(protocol.map(|of| (PROTOCOL.to_owned(), of.to_json().into_bytes())));
+    for encoder in &benchmark.encoders {
+        let text = format!("{:#}\n", json!(encoder.config));
+        members.insert(format!("{ENCODERS}/{}.json", encoder.name), text.into_bytes());
+    }
     members.insert("cards.json".to_owned(), format!("{:#}\n", cards(&rows)?).into_bytes());
-    if let Some(dir) = weights {
+    if let Some(dir) = how.weights {
         members.extend(checkpoints::members(&models(&rows), dir)?);
     }
     let size: u64 = members.values().map(|bytes| bytes.len() as u64).sum();
@@ -56,8 +79,22 @@ pub fn pack(run: &Path, allow_dirty: bool, weights: Option<&Path>) -> Result<Vec
             members.len()
         )));
     }
-    let contents = contents(first, &rows, &members);
+    let contents = Contents { link, ..contents(first, &rows, &members) };
     write(&contents, &members).map_err(|e| Failure::failed(format!("packing: {e}")))
+}
+
+/// An address that anybody can open.
+pub(super) fn address(link: &str) -> Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/@%+=".contains(c);
+    match link.strip_prefix("https://") {
+        Some(rest) if !rest.is_empty() && rest.chars().all(plain) && strict::text(link).is_ok() => {
+            Ok(link.trim_end_matches('/').to_owned())
+        }
+        _ => Err(Failure::request(format!(
+            "the link `{}` is no plain https:// address of a folder of checkpoints",
+            link.escape_debug()
+        ))),
+    }
 }
 
 /// The first of rows that are of one program and one benchmark.
@@ -104,6 +141,11 @@ fn contents(first: &Row, rows: &[Row], members: &BTreeMap<String, Vec<u8>>) -> C
         code: first.code.clone(),
         environment: json!(Machine::of_this_process()),
         checkpoints: models(rows).into_iter().collect(),
+        link: None,
+        protocol: members
+            .get(PROTOCOL)
+            .and_then(|json| Protocol::read(json).ok())
+            .map(|p| p.digest()),
         files: members.iter().map(|(name, bytes)| (name.clone(), member(bytes))).collect(),
     }
 }

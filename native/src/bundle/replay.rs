@@ -151,7 +151,8 @@ fn key(j: &Judgement) -> Key<'_> {
 /// A run and those of its judgements that were drawn.
 type Question<'a> = (&'a Run<'a>, Vec<&'a Judgement>);
 
-fn open(dir: &Path, weights: Digest) -> Result<Model> {
+/// The checkpoint in a folder, which must have these weights.
+pub(super) fn open(dir: &Path, weights: Digest) -> Result<Model> {
     let (model, _) = Model::load(dir, None)?;
     if model.weights.digest() != weights {
         let why = "its weights are not those that it says it has";

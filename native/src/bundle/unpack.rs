@@ -6,7 +6,9 @@ use std::path::Path;
 
 use toxiclip_shared::digest::Digest;
 
+use super::pack::address;
 use super::{BYTES, CONTENTS, Contents, FORMAT, MEMBERS, is_plain};
+use crate::strict;
 
 /// The largest window that a stream may ask for, as a power of two.
 const WINDOW: u32 = 27;
@@ -15,7 +17,7 @@ const WINDOW: u32 = 27;
 ///
 /// # Errors
 /// With the first thing that is not as it must be.
-pub(crate) fn unpack(bytes: &[u8]) -> Result<(Contents, BTreeMap<String, Vec<u8>>), String> {
+pub(super) fn unpack(bytes: &[u8]) -> Result<(Contents, BTreeMap<String, Vec<u8>>), String> {
     let mut stream = zstd::Decoder::new(bytes).map_err(|e| format!("is no bundle ({e})"))?;
     stream.window_log_max(WINDOW).map_err(|e| e.to_string())?;
     // One byte more than allowed, so that too many show.
@@ -50,10 +52,32 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<(Contents, BTreeMap<String, Vec<u8>
         return Err(format!("does not begin with {CONTENTS}"));
     }
     let contents = members.remove(CONTENTS).ok_or(format!("has no {CONTENTS}"))?;
+    strict::check(&contents).map_err(|e| format!("{CONTENTS}: {e}"))?;
     let contents: Contents =
         serde_json::from_slice(&contents).map_err(|e| format!("{CONTENTS}: {e}"))?;
     check(&contents, &members)?;
+    strictly(&contents, &members)?;
     Ok((contents, members))
+}
+
+/// No text of it can be read in two ways.
+fn strictly(contents: &Contents, members: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
+    let in_contents = |e| format!("{CONTENTS}: {e}");
+    strict::name("benchmark", &contents.benchmark).map_err(in_contents)?;
+    if let Some(link) = &contents.link {
+        address(link).map_err(|e| in_contents(e.to_string()))?;
+    }
+    for (name, bytes) in members {
+        let checked = match name.rsplit_once('.') {
+            // A tokenizer has every character as a token.
+            Some(_) if name.starts_with("checkpoint-") => Ok(()),
+            Some((_, "json")) => strict::check(bytes),
+            Some((_, "jsonl")) => strict::check_lines(bytes),
+            _ => Ok(()),
+        };
+        checked.map_err(|e| format!("{name}: {e}"))?;
+    }
+    Ok(())
 }
 
 /// Members and their table say the same.
@@ -76,7 +100,7 @@ fn check(contents: &Contents, members: &BTreeMap<String, Vec<u8>>) -> Result<(),
 }
 
 /// Puts the members below a folder of our own; their names have been checked.
-pub(crate) fn lay_out(members: &BTreeMap<String, Vec<u8>>, dir: &Path) -> std::io::Result<()> {
+pub(super) fn lay_out(members: &BTreeMap<String, Vec<u8>>, dir: &Path) -> std::io::Result<()> {
     for (name, bytes) in members {
         let path = dir.join(name);
         path.parent().map_or(Ok(()), std::fs::create_dir_all)?;

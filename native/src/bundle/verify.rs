@@ -5,12 +5,13 @@ use std::path::Path;
 
 use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::metrics::Judgement;
+use toxiclip_shared::encoders::ClipConfig;
+use toxiclip_shared::metrics::{self, Judgement};
 
 use super::replay::{Replay, replay};
 use super::unpack::{lay_out, unpack};
-use super::{Contents, data};
-use crate::benchmark::{Benchmark, Cell, Form};
+use super::{Contents, ENCODERS, PROTOCOL, data};
+use crate::benchmark::{Benchmark, Cell, Form, Protocol, called};
 use crate::catalogue;
 use crate::failure::{Failure, Result};
 use crate::manifest;
@@ -18,6 +19,7 @@ use crate::pipeline::Plan;
 use crate::published;
 use crate::report::aggregate::Results;
 use crate::row::Row;
+use crate::strict;
 
 /// What was checked, and what could not be.
 #[derive(Debug, Default)]
@@ -48,6 +50,25 @@ pub(super) struct Run<'a> {
 /// # Errors
 /// With the first reason why its numbers do not follow.
 pub fn verify(bytes: &[u8], data_root: Option<&Path>, again: Option<&Replay>) -> Result<Report> {
+    let asked = |plan: &Plan<'_>, runs: &[Run<'_>], place: (Digest, &Path), report: &mut Report| {
+        again.map_or(Ok(()), |how| replay(how, place, plan, runs, report))
+    };
+    checked(bytes, data_root, again.is_some().then_some(&asked as Then<'_>))
+}
+
+/// What needs checkpoints, once everything else has been checked: the bundle's digest and where its members lie.
+pub(super) type Then<'a> =
+    &'a dyn Fn(&Plan<'_>, &[Run<'_>], (Digest, &Path), &mut Report) -> Result<()>;
+
+/// As [`verify`], with something else than a replay at the end.
+///
+/// # Errors
+/// As [`verify`], and those of `then`; also if it cannot be asked because the data are not here.
+pub(super) fn checked(
+    bytes: &[u8],
+    data_root: Option<&Path>,
+    then: Option<Then<'_>>,
+) -> Result<Report> {
     let forged = |why: String| Failure::failed(format!("the bundle {why}"));
     let (contents, members) = unpack(bytes).map_err(forged)?;
     let place =
@@ -62,28 +83,35 @@ pub fn verify(bytes: &[u8], data_root: Option<&Path>, again: Option<&Replay>) ->
     let Some(spec) = members.get("benchmark.toml") else {
         return Err(forged("has no benchmark.toml".to_owned()));
     };
-    let benchmark = Benchmark::read(&place.path().join("benchmark.toml"), Form::Laptop, &[], &[])?;
+    let text = std::str::from_utf8(spec)
+        .map_err(|e| forged(format!("benchmark.toml is no text ({e})")))?;
+    strict::text(text).map_err(|why| forged(format!("benchmark.toml: {why}")))?;
+    // A definition that lies beside the benchmark's file comes with the bundle.
+    let spelled = place.path().join(ENCODERS).join("benchmark.toml");
+    let benchmark = Benchmark::parse(&spelled, text, Form::Laptop, &[], &[])?;
+    encoders(&benchmark, &members, &mut report).map_err(forged)?;
     let wanted = &benchmark.eval.metrics;
     published::every_value(place.path(), &results, wanted).map_err(refused)?;
     let values = results.rows.iter().filter(|row| row.value.is_some()).count();
     report.passed.push(format!("{values} values and their intervals follow from their evidence"));
-    protocol(&contents, spec, &mut report);
+    same_benchmark(&contents, spec, &mut report);
     // Data that are not here cannot be looked at; whatever else is wrong with a benchmark is no excuse.
     let absent =
         benchmark.datasets.iter().find_map(|name| crate::data::named(name, data_root).err());
     match absent {
         Some(why) => {
             report.skipped.push(format!("questions, samples and poison: {why}"));
-            if again.is_some() {
+            if then.is_some() {
                 return Err(forged(format!("cannot be replayed: {why}")));
             }
         }
         None => {
+            let protocol = Protocol::of(&benchmark, data_root)?;
+            meaning(&contents, &members, &protocol, &mut report).map_err(forged)?;
             let plan = Plan::new(&benchmark, data_root)?;
             let runs = samples(&plan, &results, place.path(), &mut report)?;
-            if let Some(how) = again {
-                let place = (Digest::of_bytes(bytes), place.path());
-                replay(how, place, &plan, &runs, &mut report)?;
+            if let Some(then) = then {
+                then(&plan, &runs, (Digest::of_bytes(bytes), place.path()), &mut report)?;
             }
         }
     }
@@ -98,6 +126,9 @@ fn rows(contents: &Contents, results: &Results, report: &mut Report) -> Result<(
     }
     for row in &results.rows {
         let id = row.run.short();
+        if let Err(why) = names(row) {
+            return forged(why);
+        }
         if row.benchmark != contents.benchmark {
             return forged(format!("run {id} is of benchmark {}", row.benchmark));
         }
@@ -128,8 +159,74 @@ fn rows(contents: &Contents, results: &Results, report: &mut Report) -> Result<(
     Ok(())
 }
 
+/// Rows name what they are about in plain words.
+fn names(row: &Row) -> std::result::Result<(), String> {
+    strict::name("dataset", &row.dataset)?;
+    strict::name("encoder", &row.encoder)?;
+    for spec in [Some(&row.attack), row.against.as_ref(), Some(&row.defense)].into_iter().flatten()
+    {
+        strict::name("attack or defense", spec["name"].as_str().unwrap_or_default())?;
+    }
+    let id = row.run.short();
+    metrics::find(&row.metric).map(drop).map_err(|e| format!("run {id}: {e}"))
+}
+
+/// The definitions that come with the bundle are those of its benchmark; older bundles have none.
+fn encoders(
+    benchmark: &Benchmark,
+    members: &BTreeMap<String, Vec<u8>>,
+    report: &mut Report,
+) -> std::result::Result<(), String> {
+    let mut told = 0;
+    for encoder in &benchmark.encoders {
+        let name = format!("{ENCODERS}/{}.json", encoder.name);
+        let Some(json) = members.get(&name) else { continue };
+        let config = serde_json::from_slice::<ClipConfig>(json);
+        if config.map_err(|e| format!("{name}: {e}"))? != encoder.config {
+            return Err(format!("has a {name} that is not its benchmark's encoder"));
+        }
+        told += 1;
+    }
+    match told == benchmark.encoders.len() {
+        true => report.passed.push(format!("{told} encoders are those of its benchmark")),
+        false => report.skipped.push("it does not define its encoders".to_owned()),
+    }
+    Ok(())
+}
+
+/// What the numbers mean is what the bundle says, and what its benchmark means here and today.
+fn meaning(
+    contents: &Contents,
+    members: &BTreeMap<String, Vec<u8>>,
+    own: &Protocol,
+    report: &mut Report,
+) -> std::result::Result<(), String> {
+    let (said, json) = match (contents.protocol, members.get(PROTOCOL)) {
+        (Some(said), Some(json)) => (said, json),
+        (None, None) => {
+            report.skipped.push("it does not say by which protocol it was measured".to_owned());
+            return Ok(());
+        }
+        _ => return Err(format!("has only one of `protocol` and {PROTOCOL}")),
+    };
+    let written = Protocol::read(json).map_err(|e| format!("has a damaged {PROTOCOL} ({e})"))?;
+    if written.digest() != said {
+        return Err(format!("is of another protocol than its {PROTOCOL}"));
+    }
+    match written.differences(own)[..] {
+        [] => report.passed.push(format!("its protocol {} is today's", called(said))),
+        ref parts => report.skipped.push(format!(
+            "its protocol {} differs from today's {} in {}: it is not ranked beside today's",
+            called(said),
+            called(own.digest()),
+            parts.join(", ")
+        )),
+    }
+    Ok(())
+}
+
 /// Whether the benchmark is the one that lies here under its name.
-fn protocol(contents: &Contents, text: &[u8], report: &mut Report) {
+fn same_benchmark(contents: &Contents, text: &[u8], report: &mut Report) {
     let name = &contents.benchmark;
     let here = catalogue::benchmarks_folder().join(format!("{name}.toml"));
     match std::fs::read(here) {
@@ -143,14 +240,23 @@ fn protocol(contents: &Contents, text: &[u8], report: &mut Report) {
 
 /// Whether a row says of itself what the benchmark asks of its cell.
 fn is_of(plan: &Plan<'_>, cell: &Cell, against: Option<usize>, row: &Row) -> bool {
-    let benchmark = plan.benchmark;
-    let victim = &benchmark.victims[cell.victim];
-    row.dataset == benchmark.datasets[cell.dataset]
-        && row.encoder == benchmark.encoders[cell.encoder].name
-        && row.attack == *benchmark.attacks[cell.attack].spec()
-        && row.against.as_ref() == against.map(|attack| benchmark.attacks[attack].spec())
-        && row.defense == *benchmark.defenses[cell.defense].spec()
-        && row.victim.as_ref() == Some(&victim.spec).filter(|_| !victim.plain())
+    let rival = against.map(|attack| plan.benchmark.attacks[attack].spec());
+    published::names_cell(plan.benchmark, cell, row) && row.against.as_ref() == rival
+}
+
+/// The attack that came out of a search: the one that its row names, and within what it may change.
+fn searched(dir: &Path, poison: Digest, drawn: &Armed) -> Result<Armed> {
+    let name = format!("armed/{}.json", poison.short());
+    let armed = manifest::armed(&dir.join(&name))?;
+    if Digest::of(&armed) != poison {
+        return Err(Failure::failed(format!("{name} is not the attack that its row names")));
+    }
+    let (changed, budget) = (armed.poison.edits.len(), drawn.poison.edits.len());
+    if changed > budget {
+        let why = format!("{name} changes {changed} pairs, its budget is {budget}");
+        return Err(Failure::failed(why));
+    }
+    Ok(armed)
 }
 
 /// Every model that the benchmark asks for is there, scored on exactly its samples, poisoned as the attack is drawn here.
@@ -209,9 +315,8 @@ fn samples<'a>(
                 true => prepared.armed.clone(),
                 // What was searched for through an encoder is in the bundle.
                 false => match row.poison.filter(|_| against.is_none()) {
-                    Some(poison) => {
-                        manifest::armed(&dir.join(format!("armed/{}.json", poison.short())))?
-                    }
+                    Some(poison) => searched(dir, poison, &prepared.armed)
+                        .map_err(|e| e.during(format!("the bundle: run {}", id.short())))?,
                     None => continue,
                 },
             };

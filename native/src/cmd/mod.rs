@@ -6,6 +6,8 @@ pub mod defend;
 pub mod doctor;
 pub mod embed;
 pub mod eval;
+pub mod hidden;
+pub mod leaderboard;
 pub mod list;
 pub mod poison;
 pub mod report;

@@ -1,13 +1,15 @@
 //! `toxiclip submit`: results as one file that others can check.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::bundle::{self, Replay, Report};
+use super::hidden;
+use crate::bundle::{self, Packing, Replay, Report};
+use crate::catalogue::benchmarks_folder;
 use crate::cli::Context;
 use crate::failure::{Failure, Result};
 use crate::files::name_of;
-use crate::output;
 use crate::store::write_atomic;
+use crate::{output, published};
 
 /// Packs a run into a bundle, checks one, or sends one to a server.
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,14 @@ pub enum What {
     Verify(Verify),
     /// Sends a bundle to a server (`toxiclip serve`), going on where an earlier try ended; prints the submission's address.
     Push(Push),
+    /// Verifies a bundle and lays it out as a folder of published results, for a pull request.
+    Unpack(Unpack),
+    /// Prints the commitment to the seed of a trigger that is revealed later.
+    Commit(hidden::Secret),
+    /// Checks that a revealed seed is the one that was committed to; exit code 1 if it is not.
+    Reveal(hidden::Reveal),
+    /// Scores the models of a bundle under the attack that a revealed seed draws; one line of JSON for each value.
+    Rescore(hidden::Score),
 }
 
 /// A finished run.
@@ -46,17 +56,31 @@ pub struct Pack {
     /// Folder of those checkpoints, at most two folders below it [default: the cache].
     #[arg(long, value_name = "DIR", requires = "with_weights")]
     pub checkpoints: Option<PathBuf>,
+    /// The https:// address below which the checkpoints lie, a folder checkpoint-DIGEST/ for each; the bundle says it.
+    #[arg(long, value_name = "URL")]
+    pub link: Option<String>,
+    /// Folder of data sets that do not come with the program; without them the bundle does not name its protocol.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
 }
 
 /// A bundle.
 #[derive(Debug, clap::Args)]
-pub struct Verify {
+pub struct Bundle {
     /// The file.
     #[arg(value_name = "BUNDLE")]
     pub bundle: PathBuf,
     /// Folder of data sets that do not come with the program.
     #[arg(long, value_name = "DIR")]
     pub data_root: Option<PathBuf>,
+}
+
+/// A bundle, and what to ask again.
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// Which.
+    #[command(flatten)]
+    pub of: Bundle,
     /// Puts so many judgements, drawn by the bundle's own hash, to their checkpoints again.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub replay: Option<u32>,
@@ -88,6 +112,23 @@ pub struct Push {
     pub wait: bool,
 }
 
+/// A bundle to be published.
+#[derive(Debug, clap::Args)]
+pub struct Unpack {
+    /// The bundle, and how to verify it.
+    #[command(flatten)]
+    pub verify: Verify,
+    /// Whose results these are: a plain name, the folder below the results.
+    #[arg(long, value_name = "NAME")]
+    pub submitter: String,
+    /// The day of the submission, such as 2026-01-31; left out it is not said.
+    #[arg(long, value_name = "DATE")]
+    pub date: Option<String>,
+    /// Folder of published results [default: benchmarks/results].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
 /// Packs, verifies or sends.
 ///
 /// # Errors
@@ -98,7 +139,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             let place = |given| checkpoints(given, context)?.ok_or_else(absent);
             let weights =
                 args.with_weights.then(|| place(args.checkpoints.as_ref())).transpose()?;
-            let bytes = bundle::pack(&args.run, args.allow_dirty, weights.as_deref())?;
+            let how = Packing {
+                allow_dirty: args.allow_dirty,
+                weights: weights.as_deref(),
+                link: args.link.as_deref(),
+                data_root: args.data_root.as_deref(),
+            };
+            let bytes = bundle::pack(&args.run, how)?;
             let out = match &args.out {
                 Some(out) => out.clone(),
                 None => format!("{}.tar.zst", name_of(&args.run)?).into(),
@@ -106,7 +153,18 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             write_atomic(&out, &bytes)?;
             output::print(&format!("{}  {} bytes", out.display(), bytes.len()))
         }
-        What::Verify(args) => verify(args, context),
+        What::Verify(args) => output::print(&lines(&verify(args, context)?.1)),
+        What::Unpack(args) => {
+            let (bytes, report) = verify(&args.verify, context)?;
+            let said = lines(&report);
+            let results = args.out.clone().unwrap_or_else(|| benchmarks_folder().join("results"));
+            let date = args.date.as_deref();
+            let place = published::accept(&bytes, report, &args.submitter, date, &results)?;
+            output::print(&format!("{said}\n{}", place.display()))
+        }
+        What::Commit(secret) => hidden::commit(secret),
+        What::Reveal(args) => hidden::reveal(args),
+        What::Rescore(args) => hidden::rescore(args, context),
         What::Push(args) => push(args),
     }
 }
@@ -134,25 +192,33 @@ fn push(_: &Push) -> Result<()> {
     Err(super::serve::absent("submit push"))
 }
 
-fn verify(args: &Verify, context: &Context) -> Result<()> {
-    let remedy = "give a file that `toxiclip submit pack` wrote";
-    let bytes =
-        std::fs::read(&args.bundle).map_err(|e| Failure::absent(&args.bundle, &e, remedy))?;
+/// The bytes of a bundle, and what was checked of them.
+fn verify(args: &Verify, context: &Context) -> Result<(Vec<u8>, Report)> {
+    let bytes = read(&args.of.bundle)?;
     let again = |draws: u32| -> Result<Replay> {
         let checkpoints = checkpoints(args.checkpoints.as_ref(), context)?;
         Ok(Replay { draws: draws as usize, checkpoints, seed: args.seed, lab: context.lab()? })
     };
     let again = args.replay.map(again).transpose()?;
-    let checked = bundle::verify(&bytes, args.data_root.as_deref(), again.as_ref());
+    let checked = bundle::verify(&bytes, args.of.data_root.as_deref(), again.as_ref());
     // Whatever is wrong with it, a bundle was looked at.
-    let Report { passed, skipped } = checked.map_err(Failure::after_work)?;
-    let lines = passed.iter().map(|line| format!("ok       {line}"));
-    let skipped = skipped.iter().map(|line| format!("SKIPPED  {line}"));
-    output::print(&lines.chain(skipped).collect::<Vec<_>>().join("\n"))
+    Ok((bytes, checked.map_err(Failure::after_work)?))
+}
+
+fn lines(report: &Report) -> String {
+    let passed = report.passed.iter().map(|line| format!("ok       {line}"));
+    let skipped = report.skipped.iter().map(|line| format!("SKIPPED  {line}"));
+    passed.chain(skipped).collect::<Vec<_>>().join("\n")
+}
+
+/// The bytes of a bundle.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
+    let remedy = "give a file that `toxiclip submit pack` wrote";
+    std::fs::read(file).map_err(|e| Failure::absent(file, &e, remedy))
 }
 
 /// Where checkpoints lie: the folder that was given, or the cache if there is one.
-fn checkpoints(given: Option<&PathBuf>, context: &Context) -> Result<Option<PathBuf>> {
+pub(super) fn checkpoints(given: Option<&PathBuf>, context: &Context) -> Result<Option<PathBuf>> {
     match given {
         None => Ok(context.cache_dir()?.filter(|dir| dir.is_dir())),
         Some(dir) => {

@@ -1,17 +1,26 @@
 //! Published results: rows with their evidence below `benchmarks/results/`, and the tables of README made of them.
 //!
-//! `benchmarks/results/SUBMITTER/NAME/` holds `rows.jsonl` and `evidence.parquet` of one run of `benchmarks/NAME.toml`.
-//! What lies under our own name is shown in README between `<!-- results:NAME -->` and `<!-- /results:NAME -->`, and a
-//! line of each benchmark with a `[finding]` between those of the name `findings`. The catalogue of attacks and defenses
-//! stands there too, as `toxiclip list` prints it; `www/catalogue/` has a page for each entry.
+//! `benchmarks/results/SUBMITTER/NAME/` holds `rows.jsonl`, `evidence.parquet` and `entry.json` of one run of
+//! `benchmarks/NAME.toml`. What lies under our own name is shown in README between `<!-- results:NAME -->` and
+//! `<!-- /results:NAME -->`, and a line of each benchmark with a `[finding]` between those of the name `findings`. The
+//! catalogue of attacks and defenses stands there too, as `toxiclip list` prints it; `www/catalogue/` has a page for each,
+//! `www/leaderboard/` ranks everybody's.
 
+mod accept;
+mod board;
+mod changes;
+mod entry;
 mod findings;
-mod leaderboard;
+mod folders;
 mod pages;
 mod readme;
+mod site;
 mod verify;
 
-pub(crate) use verify::{answered, asked, every_value};
+pub use accept::accept;
+pub use changes::{Base, changes};
+pub(crate) use folders::Published;
+pub(crate) use verify::{answered, asked, every_value, names_cell};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,46 +28,76 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use self::entry::Entry;
 use self::findings::Findings;
+use crate::benchmark::{Protocol, called};
 use crate::catalogue::Kind;
 use crate::files::write_whole;
+use crate::report::lines::lines;
 use crate::{evidence, row};
 
 /// The submitter whose results README shows.
 const OWN: &str = "toxiclip";
 const ROWS: &str = "rows.jsonl";
 
-/// Recomputes all published rows of the repository at `root` from their evidence, and compares README's tables and
-/// the pages of the catalogue with them. Returns a line for each folder and table.
+/// Recomputes all published rows of the repository at `root` from their evidence, and compares README's tables, the pages of
+/// the catalogue and the leaderboard with them. Returns a line for each folder and table.
 ///
 /// # Errors
-/// On the first row that does not follow from its evidence or is not what its benchmark asks for today; if README or a
-/// page shows something else. One line, with the remedy.
+/// On the first row that does not follow from its evidence, or of ours is not what its benchmark asks for today; if README
+/// or a page shows something else. One line, with the remedy.
 pub fn check(root: &Path) -> Result<Vec<String>> {
     let shown = shown(root)?;
     let mut said = shown.said;
     said.extend(readme::check(&read_readme(root)?, &shown.tables)?);
-    said.extend(pages::check(root, &shown.pages)?);
+    for (folder, files) in &shown.sites {
+        said.extend(site::check(root, folder, files)?);
+    }
     Ok(said)
 }
 
-/// Puts the tables of all published results into README, and writes the pages of the catalogue; changes nothing else.
+/// Puts the tables of all published results into README, and writes the pages of catalogue and leaderboard; of results
+/// without `entry.json` it writes that, and changes nothing else.
 ///
 /// # Errors
 /// As [`check`], but for README's own text; or if README cannot be written.
 pub fn splice(root: &Path) -> Result<Vec<String>> {
+    folders::describe_own(root, &folder(root))?;
     let shown = shown(root)?;
     let mut text = read_readme(root)?;
     for (name, table) in &shown.tables {
         text = readme::splice(&text, name, table);
     }
     write_whole(&root.join("README.md"), text.as_bytes())?;
-    pages::write(root, &shown.pages)?;
+    for (folder, files) in &shown.sites {
+        site::write(&root.join("www").join(folder), files)?;
+    }
     Ok(shown.said)
 }
 
+/// Writes the leaderboard of all results below `results` to `out`, in place of what is there; benchmarks are those of the
+/// repository at `root`. Returns a line for each folder.
+///
+/// # Errors
+/// On the first row that does not follow from its evidence; if `out` cannot be written to, or holds something else.
+pub fn build(root: &Path, results: &Path, out: &Path) -> Result<Vec<String>> {
+    let all = recomputed(root, results)?;
+    ensure!(!all.is_empty(), "{}: no {ROWS} below it", results.display());
+    let lined: Vec<_> = all.iter().map(|published| lines(&published.results)).collect();
+    site::replace(out, &board::files(&all, &lined)?)?;
+    Ok(all.iter().map(about).collect())
+}
+
+/// Writes a leaderboard of `count` made-up models to `out`, to see whether the page stays fluid.
+///
+/// # Errors
+/// If `out` cannot be written to, or holds something else.
+pub fn build_synthetic(count: usize, out: &Path) -> Result<()> {
+    site::replace(out, &board::synthetic(count))
+}
+
 /// Publishes a run folder, or every run folder directly below `folder`, under our name in place of its predecessor,
-/// then does as [`splice`].
+/// then does as [`splice`]. A predecessor of another protocol stays, as `NAME@PROTOCOL`.
 ///
 /// Evidence is kept without the nearest items and their scores, which pictures need and values do not.
 ///
@@ -92,10 +131,24 @@ fn publish_one(root: &Path, run: &Path) -> Result<()> {
     let name = first.benchmark.clone();
     let place = folder(root).join(OWN).join(&name);
     let next = place.with_extension("next");
-    remove(&next)?;
-    write_whole(&next.join(ROWS), &fs::read(run.join(ROWS))?)?;
+    lay_out(run, &kept.rows, &next)?;
+    let made = verify::verified(root, &name, &next).and_then(|(benchmark, _)| {
+        let protocol = Protocol::of(&benchmark, None)?.digest();
+        Entry::of(&next, OWN, &name, protocol)?.write(&next)
+    });
+    if made.is_err() {
+        remove(&next)?;
+    }
+    made?;
+    replace(&place, &next)
+}
+
+/// Rows of a run, and its evidence in one file without what values do not need, as a folder of published results.
+fn lay_out(run: &Path, rows: &[row::Row], to: &Path) -> Result<()> {
+    remove(to)?;
+    write_whole(&to.join(ROWS), &fs::read(run.join(ROWS))?)?;
     let mut all = BTreeMap::new();
-    for id in kept.rows.iter().map(|row| row.run).collect::<BTreeSet<_>>() {
+    for id in rows.iter().map(|row| row.run).collect::<BTreeSet<_>>() {
         let mut judgements = evidence::read(&run.join(format!("evidence/{id}.parquet")))?;
         for judgement in &mut judgements {
             judgement.top.clear();
@@ -103,40 +156,44 @@ fn publish_one(root: &Path, run: &Path) -> Result<()> {
         }
         all.insert(id, judgements);
     }
-    evidence::write_all(&next.join(evidence::ALL), &all)?;
-    let verified = verify::verified(root, &name, &next);
-    if verified.is_err() {
-        remove(&next)?;
+    evidence::write_all(&to.join(evidence::ALL), &all)
+}
+
+/// Puts `next` into the place of its predecessor, which stays under its protocol's name if that was another.
+fn replace(place: &Path, next: &Path) -> Result<()> {
+    let protocol = |dir: &Path| -> Option<_> {
+        let text = fs::read(dir.join(entry::FILE)).ok()?;
+        Some(serde_json::from_slice::<Entry>(&text).ok()?.protocol)
+    };
+    if let Some(old) = protocol(place).filter(|old| Some(*old) != protocol(next)) {
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let kept = place.with_file_name(format!("{name}@{}", called(old)));
+        remove(&kept)?;
+        fs::rename(place, &kept).with_context(|| kept.display().to_string())?;
     }
-    verified?;
-    remove(&place)?;
-    fs::rename(&next, &place).with_context(|| place.display().to_string())
+    remove(place)?;
+    fs::rename(next, place).with_context(|| place.display().to_string())
 }
 
 /// What people are shown of the published results.
 struct Shown {
     /// README's blocks by name.
     tables: BTreeMap<String, String>,
-    /// Pages by file name.
-    pages: BTreeMap<String, String>,
+    /// Files by name, for each folder below `www/`.
+    sites: BTreeMap<&'static str, BTreeMap<String, String>>,
     /// A line about every folder.
     said: Vec<String>,
 }
 
 fn shown(root: &Path) -> Result<Shown> {
-    let (mut tables, mut said, mut own) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let mut tables = BTreeMap::new();
     let mut findings = Findings::default();
-    for (submitter, name, dir) in published(&folder(root))? {
-        let (benchmark, results) = verify::verified(root, &name, &dir)?;
-        said.push(format!(
-            "{submitter}/{name}: {} rows follow from their evidence",
-            results.rows.len()
-        ));
-        if submitter == OWN {
-            findings.add(&benchmark, &results)?;
-            tables.insert(format!("results:{name}"), readme::block(&name, &results));
-            own.push((name, benchmark.title, results));
-        }
+    let all = recomputed(root, &folder(root))?;
+    for published in all.iter().filter(|p| p.submitter == OWN) {
+        let Some(benchmark) = &published.benchmark else { continue };
+        let name = &published.name;
+        findings.add(benchmark, &published.results)?;
+        tables.insert(format!("results:{name}"), readme::block(name, &published.results));
     }
     tables.extend(findings.block().map(|block| (findings::BLOCK.to_owned(), block)));
     for (block, kind) in
@@ -145,24 +202,26 @@ fn shown(root: &Path) -> Result<Shown> {
         tables.insert(block.to_owned(), kind.markdown()?);
     }
     let triggers = fs::read_to_string(root.join(pages::TRIGGERS)).unwrap_or_default();
-    Ok(Shown { tables, pages: pages::all(&own, &triggers)?, said })
+    let lined: Vec<_> = all.iter().map(|published| lines(&published.results)).collect();
+    let sites = BTreeMap::from([
+        (pages::FOLDER, pages::all(&all, &lined, &triggers)?),
+        (board::FOLDER, board::files(&all, &lined)?),
+    ]);
+    Ok(Shown { tables, sites, said: all.iter().map(about).collect() })
 }
 
-/// Submitter, benchmark and place of every folder with rows, sorted.
-fn published(results: &Path) -> Result<Vec<(String, String, PathBuf)>> {
-    let (mut found, mut folders) = (Vec::new(), vec![results.to_owned()]);
-    while let Some(current) = folders.pop().filter(|f| f.is_dir()) {
-        for entry in fs::read_dir(&current).with_context(|| current.display().to_string())? {
-            folders.extend(Some(entry?.path()).filter(|path| path.is_dir()));
-        }
-        let parts = current.strip_prefix(results).unwrap_or(&current).iter();
-        let parts: Vec<String> = parts.map(|part| part.to_string_lossy().into_owned()).collect();
-        if let ([submitter, name @ ..], true) = (&parts[..], current.join(ROWS).exists()) {
-            found.push((submitter.clone(), name.join("/"), current));
-        }
-    }
-    found.sort();
-    Ok(found)
+fn recomputed(root: &Path, results: &Path) -> Result<Vec<Published>> {
+    folders::all(results)?.iter().map(|folder| folders::recompute(root, folder)).collect()
+}
+
+fn about(published: &Published) -> String {
+    let (submitter, rows) = (&published.submitter, published.results.rows.len());
+    let older = published.older.as_ref().map(|why| format!("; an older version: {why}"));
+    let called = published.called();
+    format!(
+        "{submitter}/{called}: {rows} rows follow from their evidence{}",
+        older.unwrap_or_default()
+    )
 }
 
 fn folder(root: &Path) -> PathBuf {

@@ -2,49 +2,43 @@
 //! them, and the definitions of the metrics. They work from `file://`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 use toxiclip_shared::metrics;
 
-use super::{leaderboard, remove};
+use super::Published;
 use crate::catalogue::{Item, Kind};
-use crate::files::write_whole;
 use crate::report::aggregate::Results;
-use crate::report::lines::{Line, lines};
+use crate::report::lines::Line;
 use crate::report::{definition, html_table, style};
 
 const METRICS: &str = "metrics.html";
-const REMEDY: &str = "`cargo xtask check-results --update` writes it";
-
-/// Name, title and rows of a published benchmark.
-pub(super) type Own = (String, String, Results);
+/// The folder below `www/`.
+pub(super) const FOLDER: &str = "catalogue";
 
 /// Where what everyday processing leaves of every trigger is written down.
 pub(super) const TRIGGERS: &str = "docs/triggers.md";
 
-/// All pages by file name; `triggers` is the text of [`TRIGGERS`], if it is there.
-pub(super) fn all(published: &[Own], triggers: &str) -> Result<BTreeMap<String, String>> {
-    let lined: Vec<Vec<Line>> = published.iter().map(|(_, _, results)| lines(results)).collect();
+/// All pages by file name; `triggers` is the text of [`TRIGGERS`], if it is there. They show what answers today's benchmarks.
+pub(super) fn all(
+    published: &[Published],
+    lined: &[Vec<Line>],
+    triggers: &str,
+) -> Result<BTreeMap<String, String>> {
+    let today = || published.iter().zip(lined).filter(|(p, _)| p.benchmark.is_some());
     let mut pages = BTreeMap::from([("style.css".to_owned(), style().to_owned())]);
     let mut lists = Vec::new();
     for (kind, heading) in [(Kind::Attacks, "Attacks"), (Kind::Defenses, "Defenses")] {
         let items = kind.items()?;
         for item in &items {
-            let tables =
-                published.iter().zip(&lined).filter_map(|((name, title, results), all)| {
-                    let of = labels(results, kind, &item.name);
-                    let own: Vec<Line> =
-                        all.iter().filter(|l| about(l, kind, &of)).cloned().collect();
-                    (!own.is_empty() && !baseline(item)).then_some((
-                        name.as_str(),
-                        title.as_str(),
-                        own,
-                    ))
-                });
+            let tables = today().filter_map(|(published, all)| {
+                let of = labels(&published.results, kind, &item.name);
+                let own: Vec<Line> = all.iter().filter(|l| about(l, kind, &of)).cloned().collect();
+                let (name, title) = (published.name.as_str(), published.title.as_str());
+                (!own.is_empty() && !baseline(item)).then_some((name, title, own))
+            });
             let left = if kind == Kind::Attacks { survival(triggers, &item.name) } else { vec![] };
             let page = entry(kind, item, &left, &tables.collect::<Vec<_>>());
             pages.insert(file(kind, &item.name), page.into_string());
@@ -53,52 +47,11 @@ pub(super) fn all(published: &[Own], triggers: &str) -> Result<BTreeMap<String, 
     }
     let lists = html! { @for list in &lists { (list) } };
     pages.insert("index.html".into(), page("Attacks and defenses", &lists).into_string());
-    pages.extend(leaderboard::files(published, &lined));
     let all = html! { dl.facts { @for metric in metrics::all() { (definition(metric)) } } };
     pages.insert(METRICS.into(), page("What the numbers mean", &all).into_string());
     // A text file ends with a line break.
     pages.values_mut().filter(|text| !text.ends_with('\n')).for_each(|text| text.push('\n'));
     Ok(pages)
-}
-
-/// Puts the pages into their folder, in place of all that is there.
-pub(super) fn write(root: &Path, pages: &BTreeMap<String, String>) -> Result<()> {
-    let folder = folder(root);
-    remove(&folder)?;
-    for (name, text) in pages {
-        write_whole(&folder.join(name), text.as_bytes())?;
-    }
-    Ok(())
-}
-
-/// Compares the folder with the pages; a folder that is not there has none yet.
-///
-/// # Errors
-/// If a page is missing, stale, or of nothing that is registered.
-pub(super) fn check(root: &Path, pages: &BTreeMap<String, String>) -> Result<Option<String>> {
-    let folder = folder(root);
-    if !folder.exists() {
-        return Ok(None);
-    }
-    for (name, text) in pages {
-        let path = folder.join(name);
-        match fs::read_to_string(&path) {
-            Ok(there) if there == *text => {}
-            Ok(_) => bail!("www/catalogue/{name} is stale; {REMEDY}"),
-            Err(_) => bail!("www/catalogue/{name} is missing; {REMEDY}"),
-        }
-    }
-    for file in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-        let name = file?.file_name().to_string_lossy().into_owned();
-        if !pages.contains_key(&name) {
-            bail!("www/catalogue/{name} is a page of nothing; {REMEDY}");
-        }
-    }
-    Ok(Some(format!("www/catalogue: {} files are fresh", pages.len())))
-}
-
-fn folder(root: &Path) -> PathBuf {
-    root.join("www/catalogue")
 }
 
 /// The labels under which rows know an attack or defense, one for each setting of its parameters.
@@ -141,7 +94,7 @@ fn text(item: &Item, key: &str) -> String {
     }
 }
 
-pub(super) fn page(title: &str, content: &Markup) -> Markup {
+fn page(title: &str, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -156,7 +109,7 @@ pub(super) fn page(title: &str, content: &Markup) -> Markup {
                 header { h1 { (title) } }
                 nav aria-label="Pages" {
                     a href="index.html" { "All attacks and defenses" }
-                    a href=(leaderboard::FILE) { "Leaderboard" }
+                    a href="../leaderboard/index.html" { "Leaderboard" }
                     a href=(METRICS) { "What the numbers mean" }
                 }
                 main { (content) }
@@ -281,26 +234,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_entry_has_a_page_and_whatever_else_is_there_is_noticed() {
+    fn every_entry_has_a_page() {
         let triggers = "| trigger | PSNR |\n| --- | --- |\n| `badnets:variant=yellow` | 28.3 |\n";
-        let pages = all(&[], triggers).unwrap();
+        let pages = all(&[], &[], triggers).unwrap();
         assert!(pages["attack-badnets.html"].contains("28.3"));
         assert!(!pages["attack-sig.html"].contains("28.3"));
         for (kind, names) in [(Kind::Attacks, "badnets"), (Kind::Defenses, "finetune")] {
             assert!(pages["index.html"].contains(&file(kind, names)));
             assert!(pages[&file(kind, names)].contains("No published benchmark has it yet."));
         }
-        let place = tempfile::tempdir().unwrap();
-        assert!(check(place.path(), &pages).unwrap().is_none(), "nothing has been written yet");
-        write(place.path(), &pages).unwrap();
-        assert!(check(place.path(), &pages).unwrap().unwrap().contains("are fresh"));
-        let error = || check(place.path(), &pages).unwrap_err().to_string();
-        let at = |name: &str| folder(place.path()).join(name);
-        fs::write(at("attack-gone.html"), "").unwrap();
-        assert!(error().contains("attack-gone.html is a page of nothing"));
-        fs::write(at(METRICS), "old").unwrap();
-        assert!(error().contains("metrics.html is stale"));
-        fs::remove_file(at("style.css")).unwrap();
-        assert!(error().contains("missing") || error().contains("stale"));
     }
 }

@@ -2,16 +2,20 @@
 //! benchmark as it is committed today.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics;
 
-use crate::benchmark::{Benchmark, Form};
+use super::ROWS;
+use crate::benchmark::{Benchmark, Cell, Form};
+use crate::bundle::check_samples;
 use crate::pipeline::Plan;
 use crate::report::aggregate::Results;
 use crate::row::Row;
+use crate::strict;
 
 /// How far a number may lie from what evidence gives: rounding of a sum, nothing more.
 const TOLERANCE: f64 = 1e-9;
@@ -19,13 +23,106 @@ const TOLERANCE: f64 = 1e-9;
 /// A model and what it is scored against, as far as the benchmark decides them: configuration, data, seed, rival.
 pub(crate) type Asked = (Digest, Digest, u64, Option<String>);
 
-/// The benchmark, and the results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources.
+/// The benchmark, and the results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources,
+/// by today's protocol.
 ///
 /// # Errors
 /// With the first reason why not.
 pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark, Results)> {
-    let results = Results::load(&[dir], false)?;
+    let results = fit(name, dir)?;
     let place = dir.display();
+    let benchmark = benchmark(root, name)?;
+    let plan = Plan::new(&benchmark, None)?;
+    let asked = asked(&plan);
+    let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
+    ensure!(
+        found == asked,
+        "{place}: {} of {} models are those of benchmarks/{name}.toml as it is now; run it again and publish that",
+        found.intersection(&asked).count(),
+        asked.len()
+    );
+    every_value(dir, &results, &benchmark.eval.metrics)?;
+    samples(&plan, &results).with_context(|| place.to_string())?;
+    drop(plan);
+    Ok((benchmark, results))
+}
+
+/// Rows name the cells that their configurations are of, and judge exactly the samples of the data; what an attack that is
+/// searched for stamps is not known here, and its samples are not counted.
+fn samples(plan: &Plan<'_>, results: &Results) -> Result<()> {
+    let benchmark = plan.benchmark;
+    let mut by_cell: BTreeMap<Asked, Vec<&Row>> = BTreeMap::new();
+    for row in &results.rows {
+        by_cell.entry(answered(row)).or_default().push(row);
+    }
+    for cell in plan.works.iter().map(|work| &work.cell) {
+        let control = plan.attack(cell).armed.is_control();
+        let rivals = control.then(|| plan.rivals(cell)).into_iter().flatten();
+        for against in std::iter::once(None).chain(rivals.map(Some)) {
+            let rows = by_cell.get(&asked_of(plan, cell, against)).into_iter().flatten();
+            for row in rows.clone() {
+                let (id, metric) = (row.run.short(), &row.metric);
+                ensure!(
+                    names_cell(benchmark, cell, row),
+                    "run {id}, {metric}: its row names another cell than its config"
+                );
+            }
+            let prepared = plan.drawn(cell, against.unwrap_or(cell.attack));
+            let evidence = rows.clone().next().and_then(|row| results.evidence(row));
+            if let Some(evidence) = evidence.filter(|_| prepared.complete()) {
+                let set = &plan.sets[cell.dataset];
+                check_samples(evidence, &*set.test, &*set.utility, &prepared.armed)
+                    .map_err(|why| anyhow!("{}: {why}", benchmark.label(cell)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a row says of itself what the benchmark asks of its cell.
+pub(crate) fn names_cell(benchmark: &Benchmark, cell: &Cell, row: &Row) -> bool {
+    let victim = &benchmark.victims[cell.victim];
+    row.dataset == benchmark.datasets[cell.dataset]
+        && row.encoder == benchmark.encoders[cell.encoder].name
+        && row.attack == *benchmark.attacks[cell.attack].spec()
+        && row.defense == *benchmark.defenses[cell.defense].spec()
+        && row.victim.as_ref() == Some(&victim.spec).filter(|_| !victim.plain())
+}
+
+/// What identifies a cell, or its control scored against a rival.
+fn asked_of(plan: &Plan<'_>, cell: &Cell, against: Option<usize>) -> Asked {
+    let benchmark = plan.benchmark;
+    let rival = against.map(|attack| canonical_json(benchmark.attacks[attack].spec()));
+    (benchmark.config(cell), plan.data_digest(cell), cell.seed, rival)
+}
+
+/// Results that need not be those of today's benchmark: rows follow from their evidence, whatever was asked.
+///
+/// # Errors
+/// With the first row that does not follow.
+pub(super) fn recomputed(name: &str, dir: &Path) -> Result<Results> {
+    let results = fit(name, dir)?;
+    let wanted: BTreeSet<String> = results.rows.iter().map(|row| row.metric.clone()).collect();
+    every_value(dir, &results, &wanted.into_iter().collect::<Vec<_>>())?;
+    Ok(results)
+}
+
+/// A benchmark of the repository.
+///
+/// # Errors
+/// If there is none of that name, or it is damaged.
+pub(super) fn benchmark(root: &Path, name: &str) -> Result<Benchmark> {
+    let spec = root.join(format!("benchmarks/{name}.toml"));
+    Ok(Benchmark::read(&spec, Form::Laptop, &[], &[])?)
+}
+
+/// Rows of one benchmark, of one unchanged program, none of them failed, that nobody can read in two ways.
+fn fit(name: &str, dir: &Path) -> Result<Results> {
+    let place = dir.display();
+    let rows = dir.join(ROWS);
+    let text = fs::read(&rows).with_context(|| rows.display().to_string())?;
+    strict::check_lines(&text).map_err(|why| anyhow!("{}: {why}", rows.display()))?;
+    let results = Results::load(&[dir], false)?;
     if let Some(note) = results.notes.first() {
         bail!("{place}: {note}");
     }
@@ -39,32 +136,16 @@ pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark
             bail!("{place}: a cell failed ({error}); run the benchmark again");
         }
     }
-    let spec = root.join(format!("benchmarks/{name}.toml"));
-    let benchmark = Benchmark::read(&spec, Form::Laptop, &[], &[])?;
-    let asked = asked(&Plan::new(&benchmark, None)?);
-    let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
-    ensure!(
-        found == asked,
-        "{place}: {} of {} models are those of benchmarks/{name}.toml as it is now; run it again and publish that",
-        found.intersection(&asked).count(),
-        asked.len()
-    );
-    every_value(dir, &results, &benchmark.eval.metrics)?;
-    Ok((benchmark, results))
+    Ok(results)
 }
 
 /// Every model of a benchmark, controls also with each attack that they are scored against.
 pub(crate) fn asked(plan: &Plan<'_>) -> BTreeSet<Asked> {
-    let benchmark = plan.benchmark;
     let mut asked = BTreeSet::new();
     for cell in plan.works.iter().map(|work| &work.cell) {
-        let mut add = |rival: Option<usize>| {
-            let rival = rival.map(|attack| canonical_json(benchmark.attacks[attack].spec()));
-            asked.insert((benchmark.config(cell), plan.data_digest(cell), cell.seed, rival));
-        };
-        add(None);
+        asked.insert(asked_of(plan, cell, None));
         if plan.attack(cell).armed.is_control() {
-            plan.rivals(cell).for_each(|attack| add(Some(attack)));
+            asked.extend(plan.rivals(cell).map(|attack| asked_of(plan, cell, Some(attack))));
         }
     }
     asked

@@ -89,7 +89,7 @@ pub(super) fn csv_link(name: &str, csv: &str) -> Markup {
 }
 
 /// One line of CSV, quoted where needed.
-pub(super) fn csv_line(fields: &[String]) -> String {
+pub(crate) fn csv_line(fields: &[String]) -> String {
     let quoted = fields.iter().map(|f| match f.contains([',', '"', '\n']) {
         true => format!("\"{}\"", f.replace('"', "\"\"")),
         false => f.clone(),

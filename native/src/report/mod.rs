@@ -28,6 +28,8 @@ mod strips;
 mod sweep;
 mod sweep_plot;
 
+pub(crate) use figure::csv_line;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;

@@ -75,10 +75,9 @@ fn verified(task: &Task<'_>) -> Result<Verdict> {
 /// # Errors
 /// If it cannot be read, or the disk is full.
 pub(crate) fn lay_out(bundle: &[u8], into: &Path, id: &str) -> Result<String> {
-    let (_, members) = bundle::unpack(bundle).map_err(Failure::failed)?;
     let io = |e: std::io::Error| Failure::io(into, &e);
     std::fs::create_dir_all(into).map_err(io)?;
-    bundle::lay_out(&members, into).map_err(io)?;
+    bundle::lay_out_at(bundle, into)?;
     let (entries, content) = board::estimates(into)?;
     write_whole(&into.join(BOARD), entries.to_string().as_bytes())?;
     write_whole(&into.join(OWNER), id.as_bytes())?;

@@ -3,15 +3,19 @@
 
 mod bundle;
 mod forgeries;
+mod large;
 
 use std::fs;
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::process::Output;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bundle::{
     Members, honest, members, packed, place, sealed, toxiclip, verify, verify_with, with_evidence,
 };
-use forgeries::forgeries;
+use forgeries::FORGERIES;
 use toxiclip_shared::metrics::Task;
 
 #[test]
@@ -19,20 +23,43 @@ fn an_honest_bundle_passes() {
     let done = verify(honest());
     let said = String::from_utf8(done.stdout).unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    for part in
-        ["follow from their evidence", "mini as it is here", "exactly the samples", "is drawn here"]
-    {
+    for part in [
+        "follow from their evidence",
+        "mini as it is here",
+        "1 encoders are those of its benchmark",
+        "is today's",
+        "exactly the samples",
+        "is drawn here",
+    ] {
         assert!(said.contains(part), "{said}");
     }
 }
 
+/// `cargo test --release -p toxiclip --test submit every_forgery -- --nocapture` prints the table.
 #[test]
 fn every_forgery_fails_with_its_reason() {
+    honest();
+    // Each is a process of its own, most of whose time is spent on drawing the attacks again.
+    let next = AtomicUsize::new(0);
+    let said: Mutex<Vec<Option<(Output, &str)>>> = Mutex::new(vec![None; FORGERIES.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((at, (_, forge, part))) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|i| Some((i, FORGERIES.get(i)?)))
+                {
+                    let done = verify(&forge());
+                    said.lock().unwrap()[at] = Some((done, part));
+                }
+            });
+        }
+    });
     let mut wrong = Vec::new();
-    for (what, bytes, part) in forgeries() {
-        let done = verify(&bytes);
+    for ((what, ..), done) in FORGERIES.iter().zip(said.into_inner().unwrap()) {
+        let (done, part) = done.unwrap();
         let text = String::from_utf8(done.stderr).unwrap();
         let one_line = (done.status.code(), text.lines().count()) == (Some(1), 1);
+        println!("{what:<42} {}", text.trim_end());
         if !one_line || !text.contains(part) {
             wrong.push(format!("{what}: expected `{part}`: {text}"));
         }
@@ -181,4 +208,98 @@ fn what_is_not_fit_is_not_packed() {
         assert!(refused(&["other"]).contains(mark));
     }
     assert!(!place.join("other.tar.zst").exists());
+}
+
+/// A bundle becomes a folder of published results, which the check takes as it is.
+#[test]
+fn a_bundle_is_laid_out_for_a_pull_request() {
+    let place = place();
+    let (bundle, results) = (place.join("clean.tar.zst"), place.join("results"));
+    // Whoever changes the program tests it before committing: its rows are dirty then, and refused.
+    let mut all = members(honest());
+    let clean =
+        |text: &[u8]| String::from_utf8_lossy(text).replace("\"dirty\":true", "\"dirty\":false");
+    let rows = clean(&all["rows.jsonl"]);
+    all.insert("rows.jsonl".to_owned(), rows.into_bytes());
+    let mut contents: serde_json::Value = serde_json::from_slice(&all["bundle.json"]).unwrap();
+    let dirty = contents["code"]["dirty"] == true;
+    contents["code"]["dirty"] = false.into();
+    contents["link"] = "https://example.org/models".into();
+    all.insert("bundle.json".to_owned(), contents.to_string().into_bytes());
+    fs::write(&bundle, packed(&sealed(all), false)).unwrap();
+    let unpack = |file: &str, more: &[&str]| {
+        let words = ["submit", "unpack", file, "--out", "results", "--submitter"];
+        toxiclip(place, &[&words, more].concat())
+    };
+    let done = unpack("clean.tar.zst", &["somebody", "--date", "2026-01-31"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let at = results.join("somebody/mini");
+    let entry: serde_json::Value =
+        serde_json::from_slice(&fs::read(at.join("entry.json")).unwrap()).unwrap();
+    assert_eq!((&entry["submitter"], &entry["date"]), (&"somebody".into(), &"2026-01-31".into()));
+    assert_eq!(entry["checkpoints"], "https://example.org/models");
+    assert!(entry["verifications"][0]["passed"].to_string().contains("follow from their evidence"));
+    let build = ["leaderboard", "build", "--results", "results", "--out", "board"];
+    let done = toxiclip(place, &build);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let board: serde_json::Value =
+        serde_json::from_slice(&fs::read(place.join("board/leaderboard.json")).unwrap()).unwrap();
+    let entries = board["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 4, "two attacks, undefended and repaired: {entries:?}");
+    for entry in entries {
+        let page = fs::read_to_string(place.join("board").join(entry["page"].as_str().unwrap()));
+        assert!(page.unwrap().contains("somebody's run of benchmark"), "{entry}");
+    }
+    for (name, says) in
+        [("Somebody", "no plain name"), ("../up", "no plain name"), ("a/b", "no plain name")]
+    {
+        let said = String::from_utf8(unpack("clean.tar.zst", &[name]).stderr).unwrap();
+        assert!(said.contains(says) && said.lines().count() == 1, "{said}");
+    }
+    let said =
+        String::from_utf8(unpack("clean.tar.zst", &["a", "--date", "today"]).stderr).unwrap();
+    assert!(said.contains("is not like 2026-01-31"), "{said}");
+    if dirty {
+        honest();
+        let said = String::from_utf8(unpack("one.tar.zst", &["somebody"]).stderr).unwrap();
+        assert!(said.contains("changed sources"), "{said}");
+    }
+}
+
+/// A seed is committed to, revealed, and draws the trigger under which submitted models are scored.
+#[test]
+fn a_hidden_trigger_is_revealed_and_scored() {
+    let place = place();
+    honest();
+    let commit = |seed: &str| {
+        let words = ["submit", "commit", "--salt-file", "salt", "--seed", seed];
+        String::from_utf8(toxiclip(place, &words).stdout).unwrap().trim().to_owned()
+    };
+    let commitment = commit("7");
+    assert_eq!((commitment.len(), commit("7") == commitment), (64, true));
+    let reveal = |seed: &str| {
+        toxiclip(place, &["submit", "reveal", &commitment, "--salt-file", "salt", "--seed", seed])
+    };
+    assert!(reveal("7").status.success());
+    let refused = reveal("8");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is not what"));
+    let score = |seed: &str, checkpoints: &str| {
+        let words =
+            ["submit", "rescore", "one.tar.zst", "--commitment", &commitment, "--salt-file"];
+        let more = ["salt", "--seed", seed, "--checkpoints", checkpoints, "--attack"];
+        toxiclip(place, &[&words[..], &more, &["blended:target=banana"]].concat())
+    };
+    let done = score("7", "cache");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = String::from_utf8(done.stdout).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // Two attacks, with and without a repair, two seeds.
+    assert_eq!(lines.iter().filter(|line| line["metric"] == "asr").count(), 8, "{text}");
+    assert_eq!(String::from_utf8(score("7", "cache").stdout).unwrap(), text, "the same again");
+    assert_eq!(score("8", "cache").status.code(), Some(1), "another seed");
+    fs::create_dir_all(place.join("no-models")).unwrap();
+    let said = String::from_utf8(score("7", "no-models").stderr).unwrap();
+    assert!(said.contains("attacked models is at hand"), "{said}");
 }

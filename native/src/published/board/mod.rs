@@ -1,0 +1,126 @@
+//! The leaderboard, `www/leaderboard/`: a table of every published model with ranks, a page for each, and its data. It stands
+//! without a script and works from `file://`; small classic scripts add filters, sorting, the plot and exports.
+
+mod detail;
+mod entries;
+mod exports;
+mod lanes;
+mod page;
+mod ranks;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use maud::{DOCTYPE, Markup, html};
+
+use self::entries::{Cards, Ranked};
+use super::Published;
+use crate::report::aggregate::Estimate;
+use crate::report::lines::Line;
+use crate::report::style;
+
+/// The folder below `www/`.
+pub(super) const FOLDER: &str = "leaderboard";
+
+/// Files that are as they are: styles, and scripts in the order in which pages load them.
+const ASSETS: [(&str, &str); 8] = [
+    ("board.css", include_str!("board.css")),
+    ("state.js", include_str!("state.js")),
+    ("facets.js", include_str!("facets.js")),
+    ("table.js", include_str!("table.js")),
+    ("plot.js", include_str!("plot.js")),
+    ("copy.js", include_str!("copy.js")),
+    ("main.js", include_str!("main.js")),
+    ("repeat.js", include_str!("repeat.js")),
+];
+
+/// All files of the leaderboard by their path in its folder.
+///
+/// # Errors
+/// If results name what is not registered.
+pub(super) fn files(
+    published: &[Published],
+    lined: &[Vec<Line>],
+) -> Result<BTreeMap<String, String>> {
+    let cards = Cards::read()?;
+    let mut all = Vec::new();
+    for (published, lines) in published.iter().zip(lined) {
+        all.extend(entries::of(published, lines, &cards)?);
+    }
+    ranks::rank(&mut all);
+    let mut files = with_assets(&all, &page::Source::of(published));
+    let mut pages: BTreeMap<&str, Vec<&Ranked>> = BTreeMap::new();
+    for entry in &all {
+        pages.entry(&entry.page).or_default().push(entry);
+    }
+    for (place, own) in pages {
+        let from = published.iter().find(|p| detail::holds(p, place));
+        if let Some(from) = from {
+            files.insert(place.to_owned(), detail::page(from, &own, &cards).into_string() + "\n");
+        }
+    }
+    Ok(files)
+}
+
+/// A leaderboard of `count` made-up models, which says so.
+pub(super) fn synthetic(count: usize) -> BTreeMap<String, String> {
+    let mut all = entries::synthetic(count);
+    ranks::rank(&mut all);
+    with_assets(&all, &page::Source::synthetic())
+}
+
+fn with_assets(all: &[Ranked], source: &page::Source) -> BTreeMap<String, String> {
+    let mut files: BTreeMap<String, String> =
+        ASSETS.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    files.insert("style.css".to_owned(), style().to_owned());
+    files.insert("index.html".to_owned(), page::index(all, source).into_string() + "\n");
+    files.insert("leaderboard.json".to_owned(), exports::json(all));
+    files.insert("entries.csv".to_owned(), exports::csv(all));
+    files
+}
+
+/// A page `depth` folders below the leaderboard's.
+fn document(title: &str, depth: usize, scripts: &[&str], content: &Markup) -> Markup {
+    let up = "../".repeat(depth);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                // Nothing runs that does not lie beside the page, whatever a name may hold.
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · toxiclip" }
+                link rel="icon" href="data:,";
+                link rel="stylesheet" href=(format!("{up}style.css"));
+                link rel="stylesheet" href=(format!("{up}board.css"));
+                @for script in scripts { script defer src=(format!("{up}{script}")) {} }
+            }
+            body {
+                header { h1 { (title) } }
+                nav aria-label="Pages" {
+                    a href=(format!("{up}index.html")) { "Leaderboard" }
+                    a href=(format!("{up}../catalogue/index.html")) { "All attacks and defenses" }
+                    a href=(format!("{up}../catalogue/metrics.html")) { "What the numbers mean" }
+                }
+                main { (content) }
+            }
+        }
+    }
+}
+
+/// A cell with a value and its interval in small print.
+fn number(class: &str, label: &str, e: Option<&Estimate>, unit: &str) -> Markup {
+    html! {
+        td class=(format!("number {class}")) data-label=(label) {
+            @match e {
+                Some(e) => span {
+                    (format!("{:.2} ", e.value))
+                    small { (format!("[{:.2}, {:.2}]", e.interval.lo, e.interval.hi)) @if !unit.is_empty() { " " (unit) } }
+                },
+                None => "–",
+            }
+        }
+    }
+}
