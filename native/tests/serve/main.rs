@@ -1,6 +1,7 @@
 //! `toxiclip serve` from outside: a server of its own for every test, spoken to in plain HTTP.
 #![cfg(feature = "serve")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "whoever waits for a server gives up at some time")]
 
 #[path = "../submit/bundle.rs"]
 #[allow(dead_code, reason = "no test needs all of it")]
