@@ -19,3 +19,18 @@ mod queue;
 mod scopes;
 mod server;
 mod uploads;
+
+/// What bundles are of here: as little as has an attack in it, as each is verified.
+pub(crate) const SPEC: &str = r#"
+title = "mini"
+analysis = "for bundles"
+[matrix]
+dataset = ["emoji"]
+encoder = ["tiny-resnet"]
+attack = ["none", "badnets:target=banana"]
+defense = ["none"]
+seed = [0]
+[train]
+steps = 2
+batch = 64
+"#;

@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{Judgement, Task};
 
-use super::bundle::{
-    SPEC, honest, members, packed, rename_run, with_evidence, with_member, with_rows,
-};
+use super::SPEC;
+use super::bundle::{honest, members, packed, rename_run, with_evidence, with_member, with_rows};
 
 /// The bytes of a bundle, and a part of the reason why it fails.
 pub(crate) fn forgeries() -> Vec<(&'static str, Vec<u8>, &'static str)> {
