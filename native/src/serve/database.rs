@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -47,14 +48,27 @@ enum Kind {
 #[derive(Debug)]
 pub(crate) struct Write<'a> {
     /// For the statements.
-    pub(crate) tx: Transaction<'static, Any>,
+    pub(crate) tx: PoolConnection<Any>,
+    committed: bool,
     _turn: MutexGuard<'a, ()>,
 }
 
 impl Write<'_> {
     /// Makes it lasting.
-    pub(crate) async fn commit(self) -> sqlx::Result<()> {
-        self.tx.commit().await
+    pub(crate) async fn commit(mut self) -> sqlx::Result<()> {
+        self.tx.execute("COMMIT").await?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        if !self.committed {
+            // Its end takes everything back. A connection that met a full disk cannot be asked to: SQLite has rolled back
+            // by itself, and sqlx's own transactions then refuse to begin again.
+            self.tx.close_on_drop();
+        }
     }
 }
 
@@ -118,15 +132,16 @@ impl Database {
     /// Waits for the turn and begins a change.
     pub(crate) async fn write(&self) -> sqlx::Result<Write<'_>> {
         let turn = self.turn.lock().await;
-        let tx = match self.kind {
-            Kind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
+        let tx = self.pool.acquire().await?;
+        let mut write = Write { tx, committed: false, _turn: turn };
+        match self.kind {
+            Kind::Sqlite => write.tx.execute("BEGIN IMMEDIATE").await?,
             Kind::Postgres => {
-                let mut tx = self.pool.begin().await?;
-                tx.execute("LOCK TABLE submissions IN EXCLUSIVE MODE").await?;
-                tx
+                write.tx.execute("BEGIN").await?;
+                write.tx.execute("LOCK TABLE submissions IN EXCLUSIVE MODE").await?
             }
         };
-        Ok(Write { tx, _turn: turn })
+        Ok(write)
     }
 
     /// Begins reading of one moment, whatever is written meanwhile.

@@ -21,6 +21,9 @@ pub(crate) struct Resource {
     pub(crate) operations: Vec<(&'static str, Value)>,
 }
 
+/// A type and its schema.
+pub(crate) type Content = (&'static str, Value);
+
 /// What is said about one method of one path.
 #[derive(Debug, Default)]
 pub(crate) struct Operation {
@@ -33,9 +36,9 @@ pub(crate) struct Operation {
     /// Parameters besides those of the path.
     pub(crate) parameters: Vec<Value>,
     /// The body: types that it may have, each with its schema.
-    pub(crate) body: Vec<(&'static str, Value)>,
+    pub(crate) body: Vec<Content>,
     /// Good answers: status, what it means, type and schema.
-    pub(crate) good: Vec<(u16, &'static str, Option<(&'static str, Value)>)>,
+    pub(crate) good: Vec<(u16, &'static str, Option<Content>)>,
     /// Refusals besides those that every request can meet.
     pub(crate) refusals: &'static [u16],
 }

@@ -42,7 +42,7 @@ pub(crate) async fn work(app: App) {
 
 /// Verifies one bundle, if one waits.
 async fn one(app: &App) -> Result<bool> {
-    let Some(job) = take(app).await.map_err(database)? else { return Ok(false) };
+    let Some(job) = take(app).await.map_err(|e| database(&e))? else { return Ok(false) };
     let nonce = secret::<4>()?;
     let place = app.places.work(&job.id, &nonce);
     let outcome = verify(app, &job, place.clone()).await;
@@ -52,12 +52,12 @@ async fn one(app: &App) -> Result<bool> {
     };
     drop(remove(&place));
     if settled.is_err() {
-        give_back(app, &job).await.map_err(database)?;
+        give_back(app, &job).await.map_err(|e| database(&e))?;
     }
     settled.map(|()| true)
 }
 
-fn database(error: sqlx::Error) -> Failure {
+fn database(error: &sqlx::Error) -> Failure {
     Failure::failed(format!("database: {error}"))
 }
 
@@ -156,7 +156,7 @@ async fn settle(
         let laid = tokio::task::spawn_blocking(laid).await.map_err(Failure::failed)?;
         laid.map_err(|e| Failure::io(&app.places.checked(&job.id), &e))?;
     }
-    kept(app, job, refused, &record, &content).await.map_err(database)
+    kept(app, job, refused, &record, &content).await.map_err(|e| database(&e))
 }
 
 async fn kept(

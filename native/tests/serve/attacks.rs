@@ -124,7 +124,7 @@ fn hostile_bundles_are_refused_with_their_reason_and_leave_nothing() {
     // Each takes a second or so: those that attack the reader, and some that lie.
     let wanted = [
         "a value",
-        "a model left out",
+        "another poison",
         "a number that is none",
         "evidence of another kind",
         "a name that leaves",
@@ -178,7 +178,9 @@ fn a_verification_that_takes_too_much_is_ended() {
     let server = Server::start(&["--verify-memory", "64"]);
     let ada = server.submitter("ada");
     let seen = server.settled(&server.submit(&ada, "large", honest()));
-    assert!(seen["reason"].as_str().is_some_and(|r| r.contains("64 MiB of memory")), "{seen}");
+    // A library may be told that there is no more, or the process ends at once.
+    let memory = seen["reason"].as_str().is_some_and(|reason| reason.contains("memory"));
+    assert!(memory && seen["state"] == "refused", "{seen}");
     drop(server);
     let server = Server::start(&["--verify-seconds", "1"]);
     let ada = server.submitter("ada");

@@ -53,6 +53,7 @@ fn a_full_disk_is_said_and_loses_nothing() {
     assert_eq!(server.look(&first)["state"], "refused");
     let refused = server.announce(&token, "another", b"bytes");
     assert!([201, 507].contains(&refused.status), "{refused:?}");
+    drop(file);
     std::fs::remove_file(&ballast).unwrap();
     let head =
         server.send("HEAD", &format!("/api/v1/submissions/{id}/content"), &bearer(&token), &[]);

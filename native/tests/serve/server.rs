@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use toxiclip_shared::digest::Digest;
 
-use crate::bundle::SPEC;
+use crate::SPEC;
 
 /// A running server, killed when dropped.
 pub(crate) struct Server {

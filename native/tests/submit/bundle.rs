@@ -12,19 +12,7 @@ use toxiclip::evidence;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Judgement};
 
-pub(crate) const SPEC: &str = r#"
-title = "mini"
-analysis = "for bundles"
-[matrix]
-dataset = ["emoji"]
-encoder = ["tiny-resnet"]
-attack = ["none", "badnets:target=banana", "single-label:from=ewe,to=airplane"]
-defense = ["none", { name = "finetune", epochs = 1 }]
-seed = [0, 1]
-[train]
-steps = 2
-batch = 64
-"#;
+use super::SPEC;
 
 pub(crate) type Members = BTreeMap<String, Vec<u8>>;
 

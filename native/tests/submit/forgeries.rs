@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{Judgement, Task};
 
+use super::SPEC;
 use super::bundle::{
-    SPEC, honest, members, packed, rename_run, sealed, with_evidence, with_member, with_rows,
+    honest, members, packed, rename_run, sealed, with_evidence, with_member, with_rows,
 };
 
 type Forgery = (&'static str, fn() -> Vec<u8>, &'static str);

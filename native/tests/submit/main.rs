@@ -18,6 +18,21 @@ use bundle::{
 use forgeries::FORGERIES;
 use toxiclip_shared::metrics::Task;
 
+/// What the bundle is of.
+pub(crate) const SPEC: &str = r#"
+title = "mini"
+analysis = "for bundles"
+[matrix]
+dataset = ["emoji"]
+encoder = ["tiny-resnet"]
+attack = ["none", "badnets:target=banana", "single-label:from=ewe,to=airplane"]
+defense = ["none", { name = "finetune", epochs = 1 }]
+seed = [0, 1]
+[train]
+steps = 2
+batch = 64
+"#;
+
 #[test]
 fn an_honest_bundle_passes() {
     let done = verify(honest());
