@@ -2,9 +2,9 @@
 "use strict";
 board.tableOf = (changed) => {
   const { $, entries, heads, state, body } = board;
-  // More rows than anybody reads at once wait for a button, so that a keystroke stays fast.
-  const FIRST = 150;
-  let all = [], whole = false;
+  // Rows beyond the first come as they are scrolled to, so that a keystroke lays out few.
+  const FIRST = 30, MORE = 60;
+  let all = [], drawn = 0;
 
   board.shown = () => all;
   const filtered = () => {
@@ -40,14 +40,24 @@ board.tableOf = (changed) => {
     return list.sort((a, b) => (key === "rank" ? 0 : absent(a) - absent(b)) || sign * order(a, b) || byRank(a, b));
   };
 
+  const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && draw(drawn + MORE), { rootMargin: "400px" });
+  const draw = (count) => {
+    const part = all.slice(0, count);
+    if (part.length > drawn && drawn > 0) body.append(...part.slice(drawn).map((entry) => entry.tr));
+    else body.replaceChildren(...part.map((entry) => entry.tr));
+    for (const { tr } of part.slice(drawn)) tr.tabIndex = -1;
+    drawn = part.length;
+    watch.disconnect();
+    if (drawn < all.length) watch.observe(part[drawn - 1].tr);
+    $("#more-line").hidden = drawn === all.length;
+    $("#more").textContent = `Show all ${all.length}`;
+  };
+
   board.showTable = () => {
     all = sorted(filtered());
-    const part = whole ? all : all.slice(0, FIRST);
-    body.replaceChildren(...part.map((entry) => entry.tr));
-    for (const { tr } of part) tr.tabIndex = -1;
-    if (part.length) part[0].tr.tabIndex = 0;
-    $("#more-line").hidden = part.length === all.length;
-    $("#more").textContent = `Show all ${all.length}`;
+    drawn = 0;
+    draw(FIRST);
+    if (all.length) all[0].tr.tabIndex = 0;
     const key = state.sort || "rank";
     for (const th of heads) {
       const own = th.dataset.key === key;
@@ -57,9 +67,7 @@ board.tableOf = (changed) => {
     $("#question").textContent = board.questions[state.lane] ?? (state.lane === "encoders" ? "Which encoder loses what under an undefended attack?" : "Every lane at once; ranks are within each.");
   };
   board.showAll = () => {
-    if (whole || all.length <= FIRST) return;
-    whole = true;
-    board.showTable();
+    if (drawn < all.length) draw(all.length);
   };
 
   for (const th of heads) {
