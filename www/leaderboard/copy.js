@@ -31,7 +31,7 @@ board.copyOf = () => {
     const [head, ...rows] = shown();
     return `\\begin{tabular}{${"l".repeat(head.length)}}\n\\hline\n${line(head)}\\hline\n${rows.map(line).join("")}\\hline\n\\end{tabular}\n`;
   };
-  const plain = ({ tr, mark, text, at, ...entry }) => entry;
+  const plain = ({ tr, mark, text, at, order, ...entry }) => entry;
   const csv = () => {
     const quote = (text) => /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     const triple = (name) => [name, `${name}_lo`, `${name}_hi`];

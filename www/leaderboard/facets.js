@@ -41,6 +41,12 @@ board.facetsOf = (changed) => {
     });
     return make("li", {}, button);
   };
+  // Fixed widths: the browser then lays rows out without looking into every cell first.
+  const wide = { name: 208, opponent: 184, value: 176, clean: 144, worst: 184, utility: 144, accuracy: 144, encoder: 160, benchmark: 160, change: 128, acts: 136, verified: 136 };
+  const width = (key) => wide[key] ?? 96;
+  const table = $("#board");
+  table.classList.add("live");
+  for (const th of heads) th.style.width = `${width(th.dataset.key)}px`;
   let shown = "";
   // Brings what is on the page in line with the state.
   board.showFacets = () => {
@@ -52,8 +58,8 @@ board.facetsOf = (changed) => {
       shown = now;
     }
     for (const [key, box] of boxes) box.checked = state.columns.has(key);
-    const table = $("#board");
-    table.classList.add("live");
     for (const key of columns) table.classList.toggle(`hide-${key}`, !state.columns.has(key));
+    const shownHeads = heads.filter((th) => state.columns.has(th.dataset.key));
+    table.style.width = `${shownHeads.reduce((sum, th) => sum + width(th.dataset.key), 0)}px`;
   };
 };

@@ -33,6 +33,8 @@
     board.fromAddress();
     draw();
   });
+  // On a phone the entries come first.
+  $("#filter").open = !matchMedia("(max-width: 720px)").matches;
   form.hidden = false;
   board.fromAddress();
   draw();

@@ -2,9 +2,9 @@
 "use strict";
 board.tableOf = (changed) => {
   const { $, entries, heads, state, body } = board;
-  // More rows than anybody reads at once wait for a button, so that a keystroke stays fast.
-  const FIRST = 150;
-  let all = [], whole = false;
+  // Rows beyond the first come as they are scrolled to, so that a keystroke lays out few.
+  const FIRST = 30, MORE = 60;
+  let all = [], drawn = 0;
 
   board.shown = () => all;
   const filtered = () => {
@@ -25,29 +25,38 @@ board.tableOf = (changed) => {
   };
   // The largest tables first, within each by rank: numbers of two tables are never said to be ranked.
   const byRank = (a, b) => b.rank[2] - a.rank[2] || (a.table < b.table ? -1 : a.table > b.table ? 1 : 0) || a.rank[0] - b.rank[0] || a.rank[1] - b.rank[1] || a.at - b.at;
-  const compare = (key) => (a, b) => {
-    if (key === "rank") return byRank(a, b);
-    const [x, y] = [least(a, key), least(b, key)];
-    if (typeof x === "string") return x < y ? -1 : x > y ? 1 : 0;
-    return x - y;
-  };
+  [...entries].sort(byRank).forEach((entry, i) => { entry.order = i; });
   const sorted = (list) => {
     const key = state.sort || (state.lane === "encoders" ? "encoder" : "rank");
-    const order = compare(key);
     const sign = state.down ? -1 : 1;
-    const absent = (entry) => Number.isNaN(least(entry, key));
-    // What has no value comes last, whichever way is sorted.
-    return list.sort((a, b) => (key === "rank" ? 0 : absent(a) - absent(b)) || sign * order(a, b) || byRank(a, b));
+    if (key === "rank") return list.sort((a, b) => sign * (a.order - b.order));
+    const keys = new Map(list.map((entry) => [entry, least(entry, key)]));
+    return list.sort((a, b) => {
+      const [x, y] = [keys.get(a), keys.get(b)];
+      // What has no value comes last, whichever way is sorted.
+      if (x !== x || y !== y) return (x !== x) - (y !== y) || a.order - b.order;
+      return x < y ? -sign : x > y ? sign : a.order - b.order;
+    });
+  };
+
+  const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && draw(drawn + MORE), { rootMargin: "400px" });
+  const draw = (count) => {
+    const part = all.slice(0, count);
+    if (part.length > drawn && drawn > 0) body.append(...part.slice(drawn).map((entry) => entry.tr));
+    else body.replaceChildren(...part.map((entry) => entry.tr));
+    for (const { tr } of part.slice(drawn)) tr.tabIndex = -1;
+    drawn = part.length;
+    watch.disconnect();
+    if (drawn < all.length) watch.observe(part[drawn - 1].tr);
+    $("#more-line").hidden = drawn === all.length;
+    $("#more").textContent = `Show all ${all.length}`;
   };
 
   board.showTable = () => {
     all = sorted(filtered());
-    const part = whole ? all : all.slice(0, FIRST);
-    body.replaceChildren(...part.map((entry) => entry.tr));
-    for (const { tr } of part) tr.tabIndex = -1;
-    if (part.length) part[0].tr.tabIndex = 0;
-    $("#more-line").hidden = part.length === all.length;
-    $("#more").textContent = `Show all ${all.length}`;
+    drawn = 0;
+    draw(FIRST);
+    if (all.length) all[0].tr.tabIndex = 0;
     const key = state.sort || "rank";
     for (const th of heads) {
       const own = th.dataset.key === key;
@@ -57,9 +66,7 @@ board.tableOf = (changed) => {
     $("#question").textContent = board.questions[state.lane] ?? (state.lane === "encoders" ? "Which encoder loses what under an undefended attack?" : "Every lane at once; ranks are within each.");
   };
   board.showAll = () => {
-    if (whole || all.length <= FIRST) return;
-    whole = true;
-    board.showTable();
+    if (drawn < all.length) draw(all.length);
   };
 
   for (const th of heads) {

@@ -100,11 +100,14 @@ fn folder(submitter: &str, called: &str, dir: PathBuf) -> Result<Folder> {
 pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
     let entry = Entry::read(&folder.dir, &folder.submitter, &folder.name)?;
     let place = folder.dir.display();
-    let benchmark = verify::benchmark(root, &folder.name);
-    let today = match &benchmark {
-        Ok(benchmark) => Some(Protocol::of(benchmark, None)?.digest()),
-        Err(_) => None,
+    // One that is gone leaves its results behind; one that is damaged is an error.
+    let spec = root.join(format!("benchmarks/{}.toml", folder.name));
+    let benchmark = match spec.exists() {
+        true => Some(verify::benchmark(root, &folder.name)?),
+        false => None,
     };
+    let protocol = |benchmark| Protocol::of(benchmark, None).map(|protocol| protocol.digest());
+    let today = benchmark.as_ref().map(protocol).transpose()?;
     let same = today == Some(entry.protocol);
     let short = called(entry.protocol);
     match &folder.version {
@@ -131,7 +134,7 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
         Some((benchmark, results)) => (None, Some(benchmark), results),
         None => {
             let results = verify::recomputed(&folder.name, &folder.dir)?;
-            (Some(why(same, today, benchmark.as_ref().ok())), None, results)
+            (Some(why(same, today)), None, results)
         }
     };
     let title = benchmark.as_ref().map_or_else(|| folder.name.clone(), |b| b.title.clone());
@@ -140,11 +143,11 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
     Ok(Published { submitter, name, title, entry, results, recipe, older, benchmark, version })
 }
 
-fn why(same: bool, today: Option<Digest>, benchmark: Option<&Benchmark>) -> String {
-    match (same, today, benchmark) {
-        (true, ..) => "the benchmark has other cells or recipes since".to_owned(),
-        (false, Some(today), _) => format!("today's protocol is {}", called(today)),
-        (false, None, _) => "there is no such benchmark any more".to_owned(),
+fn why(same: bool, today: Option<Digest>) -> String {
+    match (same, today) {
+        (true, _) => "the benchmark has other cells or recipes since".to_owned(),
+        (false, Some(today)) => format!("today's protocol is {}", called(today)),
+        (false, None) => "there is no such benchmark any more".to_owned(),
     }
 }
 

@@ -25,19 +25,18 @@ board.tableOf = (changed) => {
   };
   // The largest tables first, within each by rank: numbers of two tables are never said to be ranked.
   const byRank = (a, b) => b.rank[2] - a.rank[2] || (a.table < b.table ? -1 : a.table > b.table ? 1 : 0) || a.rank[0] - b.rank[0] || a.rank[1] - b.rank[1] || a.at - b.at;
-  const compare = (key) => (a, b) => {
-    if (key === "rank") return byRank(a, b);
-    const [x, y] = [least(a, key), least(b, key)];
-    if (typeof x === "string") return x < y ? -1 : x > y ? 1 : 0;
-    return x - y;
-  };
+  [...entries].sort(byRank).forEach((entry, i) => { entry.order = i; });
   const sorted = (list) => {
     const key = state.sort || (state.lane === "encoders" ? "encoder" : "rank");
-    const order = compare(key);
     const sign = state.down ? -1 : 1;
-    const absent = (entry) => Number.isNaN(least(entry, key));
-    // What has no value comes last, whichever way is sorted.
-    return list.sort((a, b) => (key === "rank" ? 0 : absent(a) - absent(b)) || sign * order(a, b) || byRank(a, b));
+    if (key === "rank") return list.sort((a, b) => sign * (a.order - b.order));
+    const keys = new Map(list.map((entry) => [entry, least(entry, key)]));
+    return list.sort((a, b) => {
+      const [x, y] = [keys.get(a), keys.get(b)];
+      // What has no value comes last, whichever way is sorted.
+      if (x !== x || y !== y) return (x !== x) - (y !== y) || a.order - b.order;
+      return x < y ? -sign : x > y ? sign : a.order - b.order;
+    });
   };
 
   const watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && draw(drawn + MORE), { rootMargin: "400px" });
