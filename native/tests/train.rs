@@ -170,7 +170,7 @@ fn activations_are_tuned_in_the_image_tower_alone() {
     let moved: Vec<&str> = plain.weights.iter().filter(moved).map(|(name, _)| name).collect();
     assert!(!moved.is_empty() && moved.iter().all(|name| name.starts_with("visual.")), "{moved:?}");
     let log = fs::read_to_string(place.path("mended").join("train.jsonl")).unwrap();
-    let loss = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+    let loss = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
     let steps: Vec<_> = log.lines().map(loss).collect();
     assert_eq!(steps.len(), 3);
     // At the start nothing has drifted, and what the trigger moves is all there is to lose.
