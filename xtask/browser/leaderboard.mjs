@@ -168,8 +168,8 @@ for (const [name, options, hash] of [
   expect((await page.textContent("main")).includes("Synthetic entries."), "made-up entries do not say so");
   const measured = await page.evaluate(async () => {
     const field = document.querySelector("[name=search]");
-    // What else runs on this machine delays some of them: the fastest of five counts.
-    const fastest = (act) => Math.min(...[1, 2, 3, 4, 5].map(() => {
+    // What else runs on this machine delays some of them: the fastest of nine counts.
+    const fastest = (act) => Math.min(...[1, 2, 3, 4, 5, 6, 7, 8, 9].map(() => {
       const start = performance.now();
       act();
       // Asking for the layout makes it part of what is measured.
@@ -185,7 +185,7 @@ for (const [name, options, hash] of [
     return { times, sort: fastest(() => head.click()), entries: board.entries.length };
   });
   const slowest = Math.max(...measured.times);
-  console.log(`    ${measured.entries} entries: a keystroke takes ${slowest.toFixed(1)} ms at most (the fastest of five), sorting ${measured.sort.toFixed(1)} ms`);
+  console.log(`    ${measured.entries} entries: a keystroke takes ${slowest.toFixed(1)} ms at most (the fastest of nine), sorting ${measured.sort.toFixed(1)} ms`);
   expect(measured.entries === 1000 && slowest < 50 && measured.sort < 50, `${measured.entries} entries: a keystroke takes ${slowest} ms, sorting ${measured.sort} ms`);
   await close();
 }

@@ -92,5 +92,6 @@ fn a_hundred_rows_on_ten_thousand_samples_are_verified_in_seconds() {
         "{} MB, 102 rows, {SAMPLES} samples each: verified in {seconds:.1} s",
         bytes.len() >> 20
     );
-    assert!(seconds < 60.0, "{seconds} s");
+    // Ten seconds of work; a machine with other work may take several times as long.
+    assert!(seconds < 300.0, "{seconds} s");
 }
