@@ -17,6 +17,9 @@ use toxiclip_shared::seed::Seed;
 use crate::bundle::with_rows;
 use crate::server::{Reply, Server, bearer, exchange, upload};
 
+/// Bundles that are downloaded and compared after a kill; rows, folders and entries are looked at in all.
+const NEWEST: usize = 10;
+
 /// What the work has been told by answers that it read to their end.
 #[derive(Default)]
 struct Known {
@@ -31,10 +34,12 @@ fn kills_lose_nothing_that_was_accepted_and_show_nothing_half_done() {
     let mut server = Server::start(&["--token-rate", "1000000", "--address-rate", "1000000"]);
     let token = server.submitter("ada");
     // Kills come so often that some verifications end and some do not.
+    server.settled(&server.submit(&token, "before", &bundle(0)));
     let start = Instant::now();
-    let first = server.submit(&token, "before", &bundle(0));
-    assert_eq!(server.settled(&first)["state"], "verified");
+    let second = server.submit(&token, "also-before", &bundle(1));
+    assert_eq!(server.settled(&second)["state"], "verified");
     let most = usize::try_from(start.elapsed().as_millis()).unwrap() * 5 / 2;
+    println!("a bundle takes {:?}", start.elapsed());
     let address = Arc::new(RwLock::new(server.address.clone()));
     let known = Arc::new(Mutex::new(Known::default()));
     let over = Arc::new(AtomicBool::new(false));
@@ -80,24 +85,40 @@ fn invariants(server: &Server, known: &Known, round: u32) {
     let shown = |id: &str| entries.iter().filter(|entry| entry["submission"] == id).count();
     let whole = known.accepted.first().map(|id| shown(id));
     for id in &known.accepted {
-        assert_eq!(server.look(id)["state"], "accepted", "round {round}");
         assert_eq!(Some(shown(id)), whole, "round {round}: all entries of {id}, as of every other");
+    }
+    for id in known.accepted.iter().rev().take(NEWEST) {
+        assert_eq!(server.look(id)["state"], "accepted", "round {round}");
         let bundle = server.get(&format!("/api/v1/submissions/{id}/bundle"), "");
         assert!(bundle.status == 200 && bundle.body == known.sent[id], "round {round}");
     }
     // Also those whose acceptance nobody heard of are whole, or not shown at all.
-    let listed = server.get("/api/v1/submissions", "").json();
-    for one in listed["submissions"].as_array().unwrap() {
-        assert_eq!(one["state"], "accepted");
+    let listed = listed(server);
+    for one in &listed {
         let id = one["id"].as_str().unwrap();
-        let bundle = server.get(&format!("/api/v1/submissions/{id}/bundle"), "");
-        assert_eq!(json!(Digest::of_bytes(&bundle.body)), one["sha256"], "round {round}");
         let folder = server.data.join("accepted/ada").join(one["name"].as_str().unwrap());
         assert_eq!(fs::read_to_string(folder.join("submission")).unwrap(), id);
-        assert!(shown(id) > 0 && whole.is_none_or(|n| n == shown(id)), "round {round}");
+        assert!(one["state"] == "accepted" && shown(id) > 0, "round {round}: {one}");
+        assert!(whole.is_none_or(|n| n == shown(id)), "round {round}");
+    }
+    for one in listed.iter().rev().take(NEWEST) {
+        let path = format!("/api/v1/submissions/{}/bundle", one["id"].as_str().unwrap());
+        let bundle = server.get(&path, "");
+        assert_eq!(json!(Digest::of_bytes(&bundle.body)), one["sha256"], "round {round}");
     }
     let folders = fs::read_dir(server.data.join("accepted/ada")).map_or(0, Iterator::count);
-    assert_eq!(folders, listed["submissions"].as_array().unwrap().len(), "round {round}");
+    assert_eq!(folders, listed.len(), "round {round}");
+}
+
+/// All that is shown to everybody, page after page.
+fn listed(server: &Server) -> Vec<Value> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = server.get(&format!("/api/v1/submissions?state=accepted{after}"), "").json();
+        all.extend(page["submissions"].as_array().unwrap().iter().cloned());
+        let Some(next) = page["next"].as_str() else { return all };
+        after = format!("&after={next}");
+    }
 }
 
 struct Client {
@@ -145,7 +166,7 @@ impl Client {
 }
 
 fn work(client: &Client, known: &Mutex<Known>, over: &AtomicBool) {
-    let mut number = 0;
+    let mut number = 1;
     while !over.load(Ordering::Relaxed) {
         number += 1;
         let bytes = bundle(number);
