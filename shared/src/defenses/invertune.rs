@@ -51,7 +51,7 @@ impl Default for Invertune {
             weight: 0.5,
             steps: 200,
             batch: 64,
-            lr: 1e-4,
+            lr: 1e-5,
             wd: 1e-4,
         }
     }
