@@ -43,7 +43,7 @@ fn answers(seed: u64) -> Vec<Judgement> {
 
 /// Numbers that nobody measured, all of which follow from their evidence; the data are not at hand.
 #[test]
-fn a_hundred_rows_on_ten_thousand_samples_are_verified_in_seconds() {
+fn a_hundred_rows_on_ten_thousand_samples_are_verified() {
     let mut all = members(honest());
     let template = rows(&all)[0].clone();
     all.retain(|name, _| {
@@ -88,10 +88,9 @@ fn a_hundred_rows_on_ten_thousand_samples_are_verified_in_seconds() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(said.contains("102 values and their intervals follow"), "{said}");
     assert!(said.contains("SKIPPED  questions, samples and poison"), "{said}");
+    // For people: a machine with other work may take several times as long.
     println!(
         "{} MB, 102 rows, {SAMPLES} samples each: verified in {seconds:.1} s",
         bytes.len() >> 20
     );
-    // Ten seconds of work; a machine with other work may take several times as long.
-    assert!(seconds < 300.0, "{seconds} s");
 }
