@@ -177,7 +177,7 @@ mod tests {
             ("a template", format!("{TEXT}[eval]\ntemplates = ['a drawing of a {{}}']\n")),
             ("fewer metrics", format!("{TEXT}[eval]\nmetrics = ['ca']\n")),
             ("the split", format!("{TEXT}[eval]\nsplit = 'val'\n")),
-            ("other data", TEXT.replace("'emoji'", "'emoji-wide'")),
+            ("other data", TEXT.replace("'emoji'", "'emoji-3d'")),
             ("preprocessing", TEXT.replace("'tiny-resnet'", "'vit-b-32'")),
         ] {
             assert_ne!(plain, hash(&text), "{what}");

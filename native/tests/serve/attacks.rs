@@ -143,7 +143,7 @@ fn hostile_bundles_are_refused_with_their_reason_and_leave_nothing() {
     contents.insert_str(0, "{\"environment\":");
     let mut all = members(honest());
     all.insert("bundle.json".to_owned(), contents.into_bytes());
-    bad.push(("deep contents", packed(&all, false), "recursion limit"));
+    bad.push(("deep contents", packed(&all, false), "lists and objects in each other"));
     let sent: Vec<_> = bad
         .iter()
         .enumerate()
