@@ -7,8 +7,7 @@ use rayon::prelude::*;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::exec::Inputs;
 use toxiclip_shared::exec::cpu::contrastive::normalize;
-use toxiclip_shared::exec::cpu::{Arena, Frozen};
-use toxiclip_shared::image::{Image, Normalize, OPENAI};
+use toxiclip_shared::image::{Image, OPENAI};
 
 use crate::executor::Tower;
 use crate::failure::Result;
@@ -74,23 +73,6 @@ fn embed_batches<'a, T>(
         out.extend(finish(&embeddings, model.clip.config.embed_dim));
     }
     Ok(out)
-}
-
-/// Embeds pictures of any values (N, S, S, 3) in [0, 1] with the model's own image tower, which is packed once for many
-/// calls: (N, D).
-pub fn colours(model: &Model, tower: &Frozen<'_>, pictures: &[f32]) -> Vec<f32> {
-    let each = model.clip.config.vision_cfg.image_size.pow(2) * 3;
-    let Normalize { mean, std } = OPENAI;
-    let mut arena = Arena::default();
-    let mut out = Vec::with_capacity(pictures.len() / each * model.clip.config.embed_dim);
-    for part in pictures.chunks(BATCH * each) {
-        let channels = part.iter().enumerate();
-        let pixels: Vec<f32> = channels.map(|(i, x)| (x - mean[i % 3]) / std[i % 3]).collect();
-        let embeddings = tower.embed(Inputs::Pixels(&pixels), &mut arena);
-        out.extend(unit(&embeddings, model.clip.config.embed_dim));
-        arena.give(embeddings);
-    }
-    out
 }
 
 /// Embeds captions: (N, D).

@@ -33,6 +33,7 @@ mod push;
 pub mod pytorch;
 pub mod report;
 pub mod row;
+mod secret;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
 pub mod store;

@@ -115,7 +115,7 @@ impl Remote {
     pub(crate) fn wait(&self, place: &str) -> Result<String> {
         loop {
             let said = self.again(|| self.get(place))?;
-            let reason = said.body["reason"].as_str().unwrap_or_default();
+            let reason = said.body["reason"].as_str().unwrap_or("the server gives no reason");
             match said.body["state"].as_str() {
                 Some("uploading" | "queued" | "verifying") => sleep(PAUSE),
                 Some("refused") => return Err(Failure::failed(format!("refused: {reason}"))),
@@ -193,9 +193,15 @@ fn said(mut response: Response<Body>) -> Result<Said, ureq::Error> {
 }
 
 fn refused(said: &Said) -> Failure {
-    let word = |key: &str| said.body["error"][key].as_str().unwrap_or_default();
-    let (message, remedy) = (word("message"), word("remedy"));
-    Failure::failed(format!("the server answers {}: {message}; {remedy}", said.status))
+    let word = |key: &str| said.body["error"][key].as_str();
+    let status = said.status;
+    Failure::failed(match (word("message"), word("remedy")) {
+        (Some(message), Some(remedy)) => {
+            format!("the server answers {status}: {message}; {remedy}")
+        }
+        // A proxy, or no toxiclip at all.
+        _ => format!("the server answers {status} in a form that is not ours; look at --url"),
+    })
 }
 
 /// The file's name without its endings, as a name may be.

@@ -19,7 +19,6 @@ const TEXT: usize = 64 << 10;
 /// With the first thing that is refused, in one line.
 pub fn check(json: &[u8]) -> Result<(), String> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    // Its own limit would be met first, and in other words.
     let read = Strict { depth: 0 }.deserialize(&mut reader).and_then(|()| reader.end());
     read.map_err(|e| match token(json) {
         Some(token) if e.is_syntax() => format!("{token} is no number in JSON ({e})"),

@@ -34,6 +34,14 @@ pub const OPENAI: Normalize = Normalize {
     std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
 };
 
+impl Normalize {
+    /// Values in [0, 1], R, G, B pixel by pixel, as an encoder takes them.
+    pub fn pixels(&self, values: &[f32]) -> Vec<f32> {
+        let one = |(i, x): (usize, &f32)| (x - self.mean[i % 3]) / self.std[i % 3];
+        values.iter().enumerate().map(one).collect()
+    }
+}
+
 impl Image {
     /// Wraps `rgba` of `width · height · 4` bytes.
     ///

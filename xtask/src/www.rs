@@ -46,6 +46,11 @@ pub(crate) fn build(tiny: bool) -> Result<PathBuf> {
         }
     };
     command(export.arg(site.join("demo/data")))?;
+    if !tiny {
+        // With rows and evidence, to which the committed pages link outside of `www/`.
+        let mut board = cargo("run --release --quiet -- leaderboard build --out");
+        command(board.arg(site.join("leaderboard")))?;
+    }
     Ok(site)
 }
 

@@ -312,8 +312,9 @@ impl Benchmark {
         Digest::of(&config)
     }
 
-    /// What all cells have in common and reports must not mix.
-    pub fn protocol(&self) -> Digest {
+    /// Digest of the trainings and the evaluation that all cells have in common, which reports must not mix; what a number
+    /// means is [`Protocol`].
+    pub fn recipe(&self) -> Digest {
         Digest::of(&json!({
             "protocol": PROTOCOL,
             "init": self.init,

@@ -333,7 +333,7 @@ fn a_sweep_measures_on_validation_pictures_alone() {
     };
     assert_eq!(sets(&swept), ["emoji/train", "emoji/val", "emoji/val"]);
     assert_eq!(sets(&plain)[1..], ["emoji/test", "emoji/test"]);
-    assert_ne!(swept.protocol(), plain.protocol(), "a report never mixes the two");
+    assert_ne!(swept.recipe(), plain.recipe(), "a report never mixes the two");
     // Whoever does not ask for it has the digests of before.
     assert!(serde_json::to_value(&plain.eval).unwrap().get("split").is_none());
 }

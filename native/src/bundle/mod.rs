@@ -34,7 +34,7 @@ use crate::provenance::Code;
 
 pub(crate) use data::check as check_samples;
 pub use hidden::{Rescore, Score, commitment, rescore};
-pub use pack::{Packing, pack};
+pub use pack::{Packed, Packing, pack};
 pub use replay::Replay;
 pub use verify::{Report, verify};
 

@@ -31,12 +31,21 @@ pub struct Packing<'a> {
     pub data_root: Option<&'a Path>,
 }
 
-/// The bytes of a run folder's bundle, with the checkpoints behind its rows where a folder of them is given.
+/// A packed run.
+#[derive(Debug)]
+pub struct Packed {
+    /// The bundle.
+    pub bytes: Vec<u8>,
+    /// Why it does not say by which protocol it was measured, if it does not: its data are not here.
+    pub nameless: Option<String>,
+}
+
+/// The bundle of a run folder, with the checkpoints behind its rows where a folder of them is given.
 ///
 /// # Errors
 /// If rows or evidence are missing, rows are of several programs or benchmarks, or of changed sources without
 /// `allow_dirty`; if the run is too large for a bundle.
-pub fn pack(run: &Path, how: Packing<'_>) -> Result<Vec<u8>> {
+pub fn pack(run: &Path, how: Packing<'_>) -> Result<Packed> {
     let kept = row::read(&run.join("rows.jsonl"));
     let rows = kept.map_err(|e| Failure::request(format!("{e:#}")))?.rows;
     let first = one_program(run, &rows, how.allow_dirty)?;
@@ -61,8 +70,13 @@ pub fn pack(run: &Path, how: Packing<'_>) -> Result<Vec<u8>> {
     let spec = catalogue::benchmarks_folder().join(format!("{}.toml", first.benchmark));
     add("benchmark.toml".to_owned(), &spec, "call this where the benchmark's file lies")?;
     let benchmark = Benchmark::read(&spec, Form::Laptop, &[], &[])?;
-    let protocol = Protocol::of(&benchmark, how.data_root).ok();
-    members.extend(protocol.map(|of| (PROTOCOL.to_owned(), of.to_json().into_bytes())));
+    let absent = |name: &String| crate::data::named(name, how.data_root).err();
+    let nameless = benchmark.datasets.iter().find_map(absent).map(|why| why.to_string());
+    let protocol = match nameless {
+        None => Some(Protocol::of(&benchmark, how.data_root)?),
+        Some(_) => None,
+    };
+    members.extend(protocol.as_ref().map(|of| (PROTOCOL.to_owned(), of.to_json().into_bytes())));
     for encoder in &benchmark.encoders {
         let text = format!("{:#}\n", json!(encoder.config));
         members.insert(format!("{ENCODERS}/{}.json", encoder.name), text.into_bytes());
@@ -79,8 +93,11 @@ pub fn pack(run: &Path, how: Packing<'_>) -> Result<Vec<u8>> {
             members.len()
         )));
     }
-    let contents = Contents { link, ..contents(first, &rows, &members) };
-    write(&contents, &members).map_err(|e| Failure::failed(format!("packing: {e}")))
+    let protocol = protocol.map(|of| of.digest());
+    let contents = Contents { link, protocol, ..contents(first, &rows, &members) };
+    let bytes = write(&contents, &members);
+    let bytes = bytes.map_err(|e| Failure::failed(format!("packing: {e}")))?;
+    Ok(Packed { bytes, nameless })
 }
 
 /// An address that anybody can open.
@@ -142,10 +159,7 @@ fn contents(first: &Row, rows: &[Row], members: &BTreeMap<String, Vec<u8>>) -> C
         environment: json!(Machine::of_this_process()),
         checkpoints: models(rows).into_iter().collect(),
         link: None,
-        protocol: members
-            .get(PROTOCOL)
-            .and_then(|json| Protocol::read(json).ok())
-            .map(|p| p.digest()),
+        protocol: None,
         files: members.iter().map(|(name, bytes)| (name.clone(), member(bytes))).collect(),
     }
 }

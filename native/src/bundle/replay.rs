@@ -107,6 +107,7 @@ pub(super) fn replay(
         }
         report.skipped.push(format!("{absent} drawn judgements were not asked again: {why}"));
     }
+    report.replayed = agreed;
     let missed = (1.0 - SHARE).powi(i32::try_from(agreed).unwrap_or(i32::MAX));
     report.passed.push(format!(
         "{agreed} of {} judgements, drawn by the bundle's hash, are what their checkpoints say (cosines differ by {worst:.1e} at most); were {:.0} % forged, all of those would have been missed with probability {missed:.3}",

@@ -6,7 +6,7 @@ use std::path::Path;
 use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::ClipConfig;
-use toxiclip_shared::metrics::{self, Judgement};
+use toxiclip_shared::metrics::Judgement;
 
 use super::replay::{Replay, replay};
 use super::unpack::{lay_out, unpack};
@@ -28,6 +28,8 @@ pub struct Report {
     pub passed: Vec<String>,
     /// A line for each check that could not be made here, with the reason.
     pub skipped: Vec<String>,
+    /// Judgements that were put to their checkpoints again, and answered as before.
+    pub replayed: usize,
 }
 
 /// A run of a bundle beside what the benchmark asks in it.
@@ -126,7 +128,7 @@ fn rows(contents: &Contents, results: &Results, report: &mut Report) -> Result<(
     }
     for row in &results.rows {
         let id = row.run.short();
-        if let Err(why) = names(row) {
+        if let Err(why) = published::plain_names(row) {
             return forged(why);
         }
         if row.benchmark != contents.benchmark {
@@ -157,18 +159,6 @@ fn rows(contents: &Contents, results: &Results, report: &mut Report) -> Result<(
         )),
     }
     Ok(())
-}
-
-/// Rows name what they are about in plain words.
-fn names(row: &Row) -> std::result::Result<(), String> {
-    strict::name("dataset", &row.dataset)?;
-    strict::name("encoder", &row.encoder)?;
-    for spec in [Some(&row.attack), row.against.as_ref(), Some(&row.defense)].into_iter().flatten()
-    {
-        strict::name("attack or defense", spec["name"].as_str().unwrap_or_default())?;
-    }
-    let id = row.run.short();
-    metrics::find(&row.metric).map(drop).map_err(|e| format!("run {id}: {e}"))
 }
 
 /// The definitions that come with the bundle are those of its benchmark; older bundles have none.

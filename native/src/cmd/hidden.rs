@@ -61,10 +61,7 @@ pub struct Score {
 /// If the salt is too short, or its file cannot be read or made.
 pub fn commit(secret: &Secret) -> Result<()> {
     if !secret.salt_file.exists() {
-        let mut bytes = [0_u8; 32];
-        getrandom::fill(&mut bytes)
-            .map_err(|e| Failure::failed(format!("the system gives no random bytes: {e}")))?;
-        let salt: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let salt = crate::secret::secret::<32>()?;
         write_atomic(&secret.salt_file, format!("{salt}\n").as_bytes())?;
     }
     output::print(&made(secret)?.to_string())

@@ -25,9 +25,10 @@ pub enum What {
 #[derive(Debug, clap::Args)]
 pub struct Build {
     /// Folder of results, SUBMITTER/NAME/ each [default: benchmarks/results].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "out")]
     pub results: Option<PathBuf>,
-    /// Folder to write, in place of a leaderboard that is there [default: www/leaderboard].
+    /// Folder to write, in place of a leaderboard that is there; rows and evidence are put into it too [default:
+    /// www/leaderboard, whose pages link to benchmarks/results].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// So many made-up models instead of results, to see whether the pages stay fluid; they say so.
@@ -44,16 +45,16 @@ pub fn run(args: &Args) -> Result<()> {
     let benchmarks = benchmarks_folder();
     let root = benchmarks.join("..");
     let results = results.clone().unwrap_or_else(|| benchmarks.join("results"));
-    let out = out.clone().unwrap_or_else(|| root.join("www/leaderboard"));
-    if let Some(count) = synthetic {
-        published::build_synthetic(usize::from(*count), &out)?;
+    if let (Some(count), Some(out)) = (synthetic, out) {
+        published::build_synthetic(usize::from(*count), out)?;
         return output::print(&format!("{}: {count} synthetic entries", out.display()));
     }
     if !results.is_dir() {
         let why = "no such folder; give one of published results with --results";
         return Err(Failure::request(format!("{}: {why}", results.display())));
     }
-    let said =
-        published::build(&root, &results, &out).map_err(|e| Failure::from(e).after_work())?;
-    output::print(&format!("{}\n{}", said.join("\n"), out.join("index.html").display()))
+    let said = published::build(&root, &results, out.as_deref());
+    let said = said.map_err(|e| Failure::from(e).after_work())?;
+    let place = out.clone().unwrap_or_else(|| root.join("www/leaderboard"));
+    output::print(&format!("{}\n{}", said.join("\n"), place.join("index.html").display()))
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::hidden;
-use crate::bundle::{self, Packing, Replay, Report};
+use crate::bundle::{self, Packed, Packing, Replay, Report};
 use crate::catalogue::benchmarks_folder;
 use crate::cli::Context;
 use crate::failure::{Failure, Result};
@@ -145,7 +145,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
                 link: args.link.as_deref(),
                 data_root: args.data_root.as_deref(),
             };
-            let bytes = bundle::pack(&args.run, how)?;
+            let Packed { bytes, nameless } = bundle::pack(&args.run, how)?;
+            if let Some(why) = nameless {
+                context.progress.warn(&format!(
+                    "warning: the bundle names no protocol, so that nobody can rank it; give --data-root DIR ({why})"
+                ));
+            }
             let out = match &args.out {
                 Some(out) => out.clone(),
                 None => format!("{}.tar.zst", name_of(&args.run)?).into(),

@@ -36,7 +36,7 @@ pub(super) fn collect(
     let mut extras = ReportExtras {
         title: benchmark.title.clone(),
         analysis: benchmark.analysis.clone(),
-        protocol: Some(benchmark.protocol()),
+        protocol: Some(benchmark.recipe()),
         command: command.to_owned(),
         facts: facts(plan),
         ..ReportExtras::default()

@@ -11,6 +11,7 @@ use toxiclip_shared::data::{Dataset, Subset, Triggered};
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::encoders::LOGIT_SCALE;
 use toxiclip_shared::exec::cpu::Frozen;
+use toxiclip_shared::inversion::unit_vectors;
 use toxiclip_shared::metrics::Judgement;
 use toxiclip_shared::screen::{Deployed, Scene, Screen};
 use toxiclip_shared::seed::Seed;
@@ -213,7 +214,7 @@ impl Deployed for Live<'_> {
     fn images(&self, pictures: &[f32]) -> Shared<Vec<f32>> {
         match self.stages.lab.interrupt.requested() {
             true => Err(Error::request("stopped")),
-            false => Ok(encode::colours(self.model, &self.tower, pictures)),
+            false => Ok(unit_vectors(&self.model.clip, &self.tower, pictures)),
         }
     }
 

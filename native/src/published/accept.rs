@@ -68,7 +68,8 @@ fn verification(report: Report) -> Verification {
     let code = Code::of_this_build();
     let commit = code.commit.get(..12).unwrap_or(&code.commit);
     let by = format!("toxiclip {} at {commit}", env!("CARGO_PKG_VERSION"));
-    Verification { by, passed: report.passed, skipped: report.skipped }
+    let Report { passed, skipped, replayed } = report;
+    Verification { by, passed, skipped, replayed }
 }
 
 /// `2026-01-31`.

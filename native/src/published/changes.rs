@@ -46,9 +46,8 @@ impl Base {
         let mut files = BTreeMap::new();
         for line in tree.lines() {
             let (head, path) = line.split_once('\t').context("git ls-tree said something else")?;
-            let hash = head.rsplit(' ').next().unwrap_or_default().to_owned();
-            let path = path.strip_prefix(PLACE).unwrap_or(path).trim_start_matches('/');
-            files.insert(path.to_owned(), hash);
+            let (_, hash) = head.rsplit_once(' ').context("git ls-tree said something else")?;
+            files.insert(below(path)?, hash.to_owned());
         }
         Ok(Self { rev, files })
     }
@@ -145,7 +144,7 @@ fn means(text: &str) -> Result<BTreeMap<(String, String), f64>> {
             [Some(&row.attack), row.against.as_ref(), Some(&row.defense), row.victim.as_ref()];
         let model: Vec<String> = model.into_iter().flatten().map(called).collect();
         let model = format!("{}, {}: {}", row.dataset, row.encoder, model.join(" + "));
-        let value = row.value.unwrap_or(f64::NAN);
+        let value = row.value.context("a row has no value")?;
         all.entry((model, row.metric)).or_default().push(value);
     }
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
@@ -159,6 +158,12 @@ fn called(spec: &Value) -> String {
     if parameters > 1 { format!("{name} {:.4}", Digest::of(spec).to_string()) } else { name }
 }
 
+/// A path below the results, of one that git gives.
+fn below(path: &str) -> Result<String> {
+    let rest = path.strip_prefix(PLACE).and_then(|rest| rest.strip_prefix('/'));
+    Ok(rest.with_context(|| format!("git names {path}, which is not below {PLACE}"))?.to_owned())
+}
+
 /// Content hashes of all files, as git computes them.
 fn here(root: &Path) -> Result<BTreeMap<String, String>> {
     let listed =
@@ -169,8 +174,7 @@ fn here(root: &Path) -> Result<BTreeMap<String, String>> {
     for part in paths.chunks(200) {
         let hashes = git(root, &[&["hash-object", "--"], part].concat())?;
         for (path, hash) in part.iter().zip(hashes.lines()) {
-            let path = path.strip_prefix(PLACE).unwrap_or(path).trim_start_matches('/');
-            files.insert(path.to_owned(), hash.to_owned());
+            files.insert(below(path)?, hash.to_owned());
         }
     }
     Ok(files)

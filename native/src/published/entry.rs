@@ -55,6 +55,9 @@ pub(crate) struct Verification {
     pub(crate) passed: Vec<String>,
     /// A line for each check that could not be made, with the reason.
     pub(crate) skipped: Vec<String>,
+    /// Judgements that were put to their checkpoints again.
+    #[serde(default)]
+    pub(crate) replayed: usize,
 }
 
 impl Entry {

@@ -43,6 +43,8 @@ pub(crate) struct Published {
     pub(crate) results: Results,
     /// Training and evaluation that all its cells have in common.
     pub(crate) recipe: Digest,
+    /// Its place.
+    pub(super) dir: PathBuf,
     /// Why it is not ranked beside today's.
     pub(crate) older: Option<String>,
     /// The benchmark as it is today; `None` for those of an older version.
@@ -126,8 +128,11 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
     }
     let newest = match (same, folder.submitter == OWN) {
         (true, true) => Some(verify::verified(root, &folder.name, &folder.dir)?),
-        // Others do not have to follow when a benchmark is changed here.
-        (true, false) => verify::verified(root, &folder.name, &folder.dir).ok(),
+        // Others do not have to follow when a benchmark is changed here; what is wrong is wrong for them too.
+        (true, false) => match verify::looked_at(root, &folder.name, &folder.dir)? {
+            (benchmark, Ok(results)) => Some((benchmark, results)),
+            (_, Err(_)) => None,
+        },
         (false, _) => None,
     };
     let (older, benchmark, results) = match newest {
@@ -138,9 +143,9 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
         }
     };
     let title = benchmark.as_ref().map_or_else(|| folder.name.clone(), |b| b.title.clone());
-    let recipe = benchmark.as_ref().map_or(entry.protocol, Benchmark::protocol);
-    let Folder { submitter, name, version, .. } = folder.clone();
-    Ok(Published { submitter, name, title, entry, results, recipe, older, benchmark, version })
+    let recipe = benchmark.as_ref().map_or(entry.protocol, Benchmark::recipe);
+    let Folder { submitter, name, version, dir } = folder.clone();
+    Ok(Published { submitter, name, title, entry, results, recipe, dir, older, benchmark, version })
 }
 
 fn why(same: bool, today: Option<Digest>) -> String {

@@ -20,7 +20,7 @@ mod verify;
 pub use accept::accept;
 pub use changes::{Base, changes};
 pub(crate) use folders::Published;
-pub(crate) use verify::{answered, asked, every_value, names_cell};
+pub(crate) use verify::{answered, asked, every_value, names_cell, plain_names};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,7 +32,7 @@ use self::entry::Entry;
 use self::findings::Findings;
 use crate::benchmark::{Protocol, called};
 use crate::catalogue::Kind;
-use crate::files::write_whole;
+use crate::files::{name_of, write_whole};
 use crate::report::lines::lines;
 use crate::{evidence, row};
 
@@ -75,16 +75,30 @@ pub fn splice(root: &Path) -> Result<Vec<String>> {
     Ok(shown.said)
 }
 
-/// Writes the leaderboard of all results below `results` to `out`, in place of what is there; benchmarks are those of the
-/// repository at `root`. Returns a line for each folder.
+/// Writes the leaderboard of all results below `results` in place of what is there; benchmarks are those of the repository
+/// at `root`. In a folder `out` of its own rows and evidence lie beside the pages; without one the pages are those of
+/// `www/leaderboard`, as they are committed. Returns a line for each folder.
 ///
 /// # Errors
-/// On the first row that does not follow from its evidence; if `out` cannot be written to, or holds something else.
-pub fn build(root: &Path, results: &Path, out: &Path) -> Result<Vec<String>> {
+/// On the first row that does not follow from its evidence; if the folder cannot be written to, or holds something else.
+pub fn build(root: &Path, results: &Path, out: Option<&Path>) -> Result<Vec<String>> {
     let all = recomputed(root, results)?;
     ensure!(!all.is_empty(), "{}: no {ROWS} below it", results.display());
     let lined: Vec<_> = all.iter().map(|published| lines(&published.results)).collect();
-    site::replace(out, &board::files(&all, &lined)?)?;
+    let Some(out) = out else {
+        let place = root.join("www").join(board::FOLDER);
+        site::replace(&place, &board::files(&all, &lined, board::COMMITTED)?)?;
+        return Ok(all.iter().map(about).collect());
+    };
+    site::replace(out, &board::files(&all, &lined, board::BESIDE)?)?;
+    for published in &all {
+        let to = out.join(board::BESIDE).join(&published.submitter).join(published.called());
+        for file in [entry::FILE, ROWS, evidence::ALL] {
+            let from = published.dir.join(file);
+            let bytes = fs::read(&from).with_context(|| from.display().to_string())?;
+            write_whole(&to.join(file), &bytes)?;
+        }
+    }
     Ok(all.iter().map(about).collect())
 }
 
@@ -161,13 +175,20 @@ fn lay_out(run: &Path, rows: &[row::Row], to: &Path) -> Result<()> {
 
 /// Puts `next` into the place of its predecessor, which stays under its protocol's name if that was another.
 fn replace(place: &Path, next: &Path) -> Result<()> {
-    let protocol = |dir: &Path| -> Option<_> {
-        let text = fs::read(dir.join(entry::FILE)).ok()?;
-        Some(serde_json::from_slice::<Entry>(&text).ok()?.protocol)
+    // A damaged one is an error: its results would be taken away for good.
+    let protocol = |dir: &Path| -> Result<_> {
+        let path = dir.join(entry::FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read(&path).with_context(|| path.display().to_string())?;
+        let entry: Entry =
+            serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+        Ok(Some(entry.protocol))
     };
-    if let Some(old) = protocol(place).filter(|old| Some(*old) != protocol(next)) {
-        let name = place.file_name().unwrap_or_default().to_string_lossy();
-        let kept = place.with_file_name(format!("{name}@{}", called(old)));
+    let (before, after) = (protocol(place)?, protocol(next)?);
+    if let Some(old) = before.filter(|_| before != after) {
+        let kept = place.with_file_name(format!("{}@{}", name_of(place)?, called(old)));
         remove(&kept)?;
         fs::rename(place, &kept).with_context(|| kept.display().to_string())?;
     }
@@ -201,11 +222,14 @@ fn shown(root: &Path) -> Result<Shown> {
     {
         tables.insert(block.to_owned(), kind.markdown()?);
     }
-    let triggers = fs::read_to_string(root.join(pages::TRIGGERS)).unwrap_or_default();
+    let triggers = match fs::read_to_string(root.join(pages::TRIGGERS)) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.context(pages::TRIGGERS)?,
+    };
     let lined: Vec<_> = all.iter().map(|published| lines(&published.results)).collect();
     let sites = BTreeMap::from([
         (pages::FOLDER, pages::all(&all, &lined, &triggers)?),
-        (board::FOLDER, board::files(&all, &lined)?),
+        (board::FOLDER, board::files(&all, &lined, board::COMMITTED)?),
     ]);
     Ok(Shown { tables, sites, said: all.iter().map(about).collect() })
 }
@@ -216,12 +240,12 @@ fn recomputed(root: &Path, results: &Path) -> Result<Vec<Published>> {
 
 fn about(published: &Published) -> String {
     let (submitter, rows) = (&published.submitter, published.results.rows.len());
-    let older = published.older.as_ref().map(|why| format!("; an older version: {why}"));
-    let called = published.called();
-    format!(
-        "{submitter}/{called}: {rows} rows follow from their evidence{}",
-        older.unwrap_or_default()
-    )
+    let line =
+        format!("{submitter}/{}: {rows} rows follow from their evidence", published.called());
+    match &published.older {
+        Some(why) => format!("{line}; an older version: {why}"),
+        None => line,
+    }
 }
 
 fn folder(root: &Path) -> PathBuf {

@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sqlx::any::{AnyRow, AnyTypeInfoKind};
@@ -244,7 +245,11 @@ async fn insert(
     for name in columns {
         query = match &row[name] {
             Value::String(text) => query.bind(text.clone()),
-            Value::Number(number) => query.bind(number.as_i64().unwrap_or(0)),
+            Value::Number(number) => query.bind(
+                number
+                    .as_i64()
+                    .with_context(|| format!("{number} in {table} is no whole number"))?,
+            ),
             _ => anyhow::bail!("a value of {table} is neither text nor number"),
         };
     }

@@ -65,7 +65,7 @@ pub(crate) fn run(task: &Task<'_>) -> Result<()> {
 
 fn verified(task: &Task<'_>) -> Result<Verdict> {
     let bytes = std::fs::read(task.bundle).map_err(|e| Failure::io(task.bundle, &e))?;
-    let Report { passed, skipped } = bundle::verify(&bytes, task.data_root.as_deref(), None)?;
+    let Report { passed, skipped, .. } = bundle::verify(&bytes, task.data_root.as_deref(), None)?;
     let content = lay_out(&bytes, task.into, task.id)?;
     Ok(Verdict { refused: None, passed, skipped, content })
 }

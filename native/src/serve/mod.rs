@@ -111,7 +111,8 @@ async fn token(what: &TokenWhat, place: &Place) -> Result<()> {
     let failed = |e: sqlx::Error| Failure::failed(format!("database: {e}"));
     let said = match what {
         TokenWhat::Create { scope, submitter } => {
-            let scope = Scope::named(scope).unwrap_or(Scope::Submit);
+            let none = || Failure::request(format!("--scope {scope}: it is `submit` or `admin`"));
+            let scope = Scope::named(scope).ok_or_else(none)?;
             let submitter = submitter.clone().unwrap_or_default();
             let fits = match scope {
                 Scope::Submit => names::is_kebab(&submitter, names::SUBMITTER),

@@ -1,6 +1,4 @@
-//! Names that come from outside, and identifiers that we make.
-
-use crate::failure::{Failure, Result};
+//! Names that come from outside.
 
 /// The longest name of a submitter.
 pub(crate) const SUBMITTER: usize = 39;
@@ -18,17 +16,6 @@ pub(crate) fn is_kebab(name: &str, longest: usize) -> bool {
 /// Whether a text is so many lower-case hexadecimal digits.
 pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
-/// So many bytes of the system's generator, as hexadecimal digits: nobody can guess them, no seed repeats them.
-///
-/// # Errors
-/// If the system has none.
-pub(crate) fn secret<const BYTES: usize>() -> Result<String> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Failure::failed(format!("the system gives no random bytes: {e}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -66,9 +53,8 @@ mod tests {
     }
 
     #[test]
-    fn secrets_differ() {
-        let (one, two) = (secret::<16>().unwrap(), secret::<16>().unwrap());
-        assert!(is_hex(&one, 32) && is_hex(&two, 32) && one != two);
+    fn digits_are_counted_and_lower_case() {
+        assert!(is_hex("0f", 2) && is_hex("", 0));
         assert!(!is_hex("AB", 2) && !is_hex("a", 2) && !is_hex("g0", 2));
     }
 }

@@ -14,10 +14,10 @@ use super::audit::Actor;
 use super::check::Verdict;
 use super::clock;
 use super::log;
-use super::names::secret;
 use super::places::{move_to, remove};
 use super::submission::{self, State, Step, Submission};
 use crate::failure::{Failure, Result};
+use crate::secret::secret;
 
 /// A worker looks by itself so often, should it miss its call.
 const LOOK: Duration = Duration::from_secs(5);
@@ -126,7 +126,7 @@ fn refused(why: String) -> Verdict {
 
 fn judge(output: &Output, limit: u64) -> Result<Verdict> {
     let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or_default();
+    let last = said.lines().last().unwrap_or("a verification ended without a word");
     match output.status.code() {
         Some(0) => serde_json::from_slice(&output.stdout)
             .map_err(|e| Failure::failed(format!("a verification said no verdict: {e}"))),

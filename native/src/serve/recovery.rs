@@ -35,7 +35,7 @@ pub(crate) async fn run(server: &Server) -> Result<()> {
     folders(server).await?;
     for state in [State::Queued, State::Verified, State::Accepted] {
         for one in in_state(server, state).await.map_err(failed)? {
-            whole(server, &one).await.map_err(failed)?;
+            whole(server, &one).await?;
         }
     }
     Ok(())
@@ -101,8 +101,13 @@ async fn folders(server: &Server) -> Result<()> {
     let io = |e: io::Error| Failure::io(server.places.root(), &e);
     let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned());
     for dir in server.places.all_accepted().map_err(io)? {
-        let owner = std::fs::read_to_string(dir.join(OWNER)).unwrap_or_default();
-        match submission::get(&server.database, &owner).await.map_err(failed)? {
+        // What cannot be read now is not what is not there: only the second is swept.
+        let owner = present(std::fs::read_to_string(dir.join(OWNER))).map_err(io)?;
+        let of = match &owner {
+            Some(id) => submission::get(&server.database, id).await.map_err(failed)?,
+            None => None,
+        };
+        match of {
             Some(of) if of.state == State::Accepted => {}
             // An acceptance that was not finished, or a withdrawal that was.
             Some(of) => move_to(&dir, &server.places.checked(&of.id)).map_err(io)?,
@@ -110,7 +115,7 @@ async fn folders(server: &Server) -> Result<()> {
         }
     }
     for dir in server.places.entries("checked").map_err(io)? {
-        let id = name(&dir).unwrap_or_default();
+        let Some(id) = name(&dir) else { continue };
         match submission::get(&server.database, &id).await.map_err(failed)? {
             Some(of) if of.state == State::Accepted => {
                 move_to(&dir, &server.places.accepted(&of)).map_err(io)?;
@@ -120,23 +125,33 @@ async fn folders(server: &Server) -> Result<()> {
         }
     }
     for file in server.places.entries("bundles").map_err(io)? {
-        let id = name(&file).unwrap_or_default().trim_end_matches(".tar.zst").to_owned();
-        if submission::get(&server.database, &id).await.map_err(failed)?.is_none() {
+        let Some(name) = name(&file) else { continue };
+        let id = name.trim_end_matches(".tar.zst");
+        if submission::get(&server.database, id).await.map_err(failed)?.is_none() {
             remove(&file).map_err(io)?;
         }
     }
     Ok(())
 }
 
+/// What was found, or nothing where it is not there.
+fn present<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// What should have files and has none says so; what only lacks its laid out form is verified again.
-async fn whole(server: &Server, one: &Submission) -> sqlx::Result<()> {
+async fn whole(server: &Server, one: &Submission) -> Result<()> {
     let laid = match one.state {
         State::Queued => true,
         State::Accepted => server.places.accepted(one).is_dir(),
         _ => server.places.checked(&one.id).is_dir(),
     };
-    let size = std::fs::metadata(server.places.bundle(&one.id)).ok().map(|about| about.len());
-    let bundle = size == Some(one.bytes);
+    let file = server.places.bundle(&one.id);
+    let found = present(std::fs::metadata(&file)).map_err(|e| Failure::io(&file, &e))?;
+    let bundle = found.is_some_and(|about| about.len() == one.bytes);
     let to = match (bundle, laid) {
         (true, true) => return Ok(()),
         (true, false) => {
@@ -149,5 +164,5 @@ async fn whole(server: &Server, one: &Submission) -> sqlx::Result<()> {
         ),
     };
     log::line(format!("warning: submission {}: {}", one.id, to.2));
-    change(server, one, &to).await
+    change(server, one, &to).await.map_err(|e| Failure::failed(format!("database: {e}")))
 }

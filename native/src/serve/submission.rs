@@ -87,7 +87,12 @@ pub(crate) struct Submission {
     pub(crate) changed: i64,
     created: i64,
     reason: String,
-    record: String,
+    record: Value,
+}
+
+/// A column that holds what no program of ours writes.
+fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
 }
 
 impl Submission {
@@ -100,22 +105,20 @@ impl Submission {
             name: text(row, "name")?,
             state: State::named(&state).ok_or_else(unknown)?,
             sha256: text(row, "sha256")?,
-            bytes: u64::try_from(number(row, "bytes")?).unwrap_or(0),
+            bytes: u64::try_from(number(row, "bytes")?).map_err(damaged)?,
             changed: number(row, "changed")?,
             created: number(row, "created")?,
             reason: text(row, "reason")?,
-            record: text(row, "record")?,
+            record: match &text(row, "record")?[..] {
+                "" => Value::Null,
+                said => serde_json::from_str(said).map_err(damaged)?,
+            },
         })
     }
 
-    /// What was verified and what could not be, as its process said.
-    pub(crate) fn record(&self) -> Value {
-        serde_json::from_str(&self.record).unwrap_or(Value::Null)
-    }
-
-    /// Checks that could not be made.
+    /// Checks that could not be made, as the process that verified it said; none before.
     pub(crate) fn skipped(&self) -> Value {
-        self.record().get("skipped").cloned().unwrap_or_else(|| json!([]))
+        self.record.get("skipped").cloned().unwrap_or_else(|| json!([]))
     }
 
     /// What is shown of it.
@@ -124,7 +127,7 @@ impl Submission {
         json!({
             "id": self.id, "submitter": self.submitter, "name": self.name, "state": self.state.name(),
             "sha256": self.sha256, "bytes": self.bytes, "created": clock::text(self.created),
-            "changed": clock::text(self.changed), "reason": reason, "record": self.record(),
+            "changed": clock::text(self.changed), "reason": reason, "record": self.record,
         })
     }
 

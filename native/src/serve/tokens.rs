@@ -10,8 +10,9 @@ use toxiclip_shared::digest::Digest;
 use super::audit::{self, Actor, Change};
 use super::clock;
 use super::database::{Database, Write, number, text};
-use super::names::{is_hex, secret};
+use super::names::is_hex;
 use crate::failure::{Failure, Result};
+use crate::secret::secret;
 
 /// What every token begins with, so that scanners of leaked secrets know it.
 const PREFIX: &str = "txc_";

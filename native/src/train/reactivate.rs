@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use toxiclip_shared::activation_tuning::{
-    ActivationTuning, Halves, Inverted, Moved, normalized, suspect,
-};
+use serde_json::json;
+use toxiclip_shared::activation_tuning::{ActivationTuning, Halves, Inverted, Moved, suspect};
 use toxiclip_shared::audit::Subject;
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::exec::cpu::contrastive::normalize;
 use toxiclip_shared::exec::cpu::{Arena, backward_from, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::ParamSpec;
+use toxiclip_shared::image::OPENAI;
 use toxiclip_shared::optim::{AdamW, State, global_norm};
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
@@ -25,7 +25,11 @@ use crate::failure::Result;
 use crate::lab::Lab;
 use crate::model::Model;
 use crate::prepared::pixels;
+use crate::store::write_atomic;
 
+/// What was found before the tuning: the suspected class and by how much the patch raises its share of the pictures, the
+/// mean of the inverted mask, and how many activations are tuned.
+const FOUND: &str = "found.json";
 /// Batch normalisation as in evaluation, so that its statistics stay.
 const MODE: Mode = Mode::TrainFrozenStatistics;
 
@@ -44,7 +48,7 @@ struct Tuning<'a> {
     arena: Arena,
 }
 
-/// Tunes the image tower of `model` on the pictures of `data`. `work` keeps `train.jsonl`; `watcher` is called before the first
+/// Tunes the image tower of `model` on the pictures of `data`. `work` keeps `found.json` and `train.jsonl`; `watcher` is called before the first
 /// step and after as many as a pass over the pictures would take.
 ///
 /// # Errors
@@ -65,12 +69,6 @@ pub fn reactivate(
         let subject = subject(model, (&pictures, &classes), tick);
         suspect(&subject, how.patch, &seed.child("suspect"))
     })?;
-    let names = data.classes();
-    lab.progress.log(&format!(
-        "a universal patch drives {:.0} % more pictures to `{}`",
-        100.0 * suspected.gain,
-        names[suspected.class].name
-    ));
     let trigger = lab.watched(format!("invert {}", data.name()), |tick| {
         let towards = (suspected.class, &suspected.clean[..]);
         let subject = subject(model, (&pictures, &classes), tick);
@@ -83,6 +81,13 @@ pub fn reactivate(
     let of = |row: &usize| &pictures[row * each..(row + 1) * each];
     let clean: Vec<f32> = chosen.iter().flat_map(of).copied().collect();
     let mut tuning = Tuning::new(model, (config, how), &clean, &trigger)?;
+    let found = json!({
+        "class": data.classes()[suspected.class].name,
+        "gain": suspected.gain,
+        "mask": trigger.share(),
+        "activations": tuning.moved.count(),
+    });
+    write_atomic(&work.join(FOUND), format!("{found:#}\n").as_bytes())?;
     follow(&mut tuning, format!("reactivate {}", data.name()), (config, rows), work, lab, watcher)
 }
 
@@ -101,7 +106,7 @@ impl<'a> Tuning<'a> {
         clean: &[f32],
         trigger: &Inverted,
     ) -> Result<Self> {
-        let batch = normalized(&[clean, &trigger.apply(clean)].concat());
+        let batch = OPENAI.pixels(&[clean, &trigger.apply(clean)].concat());
         let (graph, mut arena) = (&start.clip.image, Arena::default());
         let params = params_of(graph, &start.weights);
         let pass = forward(graph, &params, Inputs::Pixels(&batch), MODE, &mut arena);

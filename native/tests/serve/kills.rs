@@ -21,7 +21,6 @@ use crate::server::{Reply, Server, bearer, exchange, upload};
 const NEWEST: usize = 10;
 
 /// What the work has been told by answers that it read to their end.
-#[derive(Default)]
 struct Known {
     /// Bundles by submission.
     sent: BTreeMap<String, Vec<u8>>,
@@ -34,14 +33,18 @@ fn kills_lose_nothing_that_was_accepted_and_show_nothing_half_done() {
     let mut server = Server::start(&["--token-rate", "1000000", "--address-rate", "1000000"]);
     let token = server.submitter("ada");
     // Kills come so often that some verifications end and some do not.
-    server.settled(&server.submit(&token, "before", &bundle(0)));
+    let before = server.submit(&token, "before", &bundle(0));
+    assert_eq!(server.settled(&before)["state"], "verified");
+    // One is accepted whatever comes, so that no round looks at nothing.
+    assert_eq!(server.accept(&before).status, 200);
     let start = Instant::now();
     let second = server.submit(&token, "also-before", &bundle(1));
     assert_eq!(server.settled(&second)["state"], "verified");
     let most = usize::try_from(start.elapsed().as_millis()).unwrap() * 5 / 2;
     println!("a bundle takes {:?}", start.elapsed());
     let address = Arc::new(RwLock::new(server.address.clone()));
-    let known = Arc::new(Mutex::new(Known::default()));
+    let sent = BTreeMap::from([(before.clone(), bundle(0))]);
+    let known = Arc::new(Mutex::new(Known { sent, accepted: vec![before] }));
     let over = Arc::new(AtomicBool::new(false));
     let worker = {
         let (address, known, over) = (Arc::clone(&address), Arc::clone(&known), Arc::clone(&over));

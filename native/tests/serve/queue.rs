@@ -3,10 +3,10 @@
 use std::fs;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bundle::honest;
-use crate::server::{Server, bearer};
+use crate::server::{Server, bearer, within};
 
 /// Processes that verify for a server, by its data folder.
 fn verifications(server: &Server) -> usize {
@@ -16,14 +16,6 @@ fn verifications(server: &Server) -> usize {
     text.lines()
         .filter(|line| line.contains("serve check") && line.contains(data.to_str().unwrap()))
         .count()
-}
-
-fn within(seconds: u64, what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while !so() {
-        assert!(Instant::now() < end, "{what}");
-        sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -278,3 +278,12 @@ fn spawn(data: &Path, db: Option<&str>, arguments: &Vec<String>) -> (Child, Stri
     let Some(address) = line.trim().strip_prefix("http://") else { panic!("{line}{}", said()) };
     (child, address.to_owned())
 }
+
+/// Waits until something is so, and fails if it is not in time.
+pub(crate) fn within(seconds: u64, what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while !so() {
+        assert!(Instant::now() < end, "{what}");
+        sleep(Duration::from_millis(20));
+    }
+}

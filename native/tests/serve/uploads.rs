@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::server::{Server, bearer, parsed, upload};
+use crate::server::{Server, bearer, parsed, upload, within};
 
 fn offset(server: &Server, token: &str, id: &str) -> usize {
     let reply =
@@ -36,10 +36,7 @@ fn an_upload_goes_on_where_it_was_cut() {
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&bytes[300_000..400_000]).unwrap();
     drop(stream);
-    let end = Instant::now() + Duration::from_secs(20);
-    while offset(&server, &token, &id) != 400_000 {
-        assert!(Instant::now() < end, "{}", offset(&server, &token, &id));
-    }
+    within(20, "what came is kept", || offset(&server, &token, &id) == 400_000);
     // The server is killed, and started again.
     server.kill();
     server.restart();
@@ -174,9 +171,9 @@ fn two_senders_of_one_upload_do_not_mix() {
         "PATCH /api/v1/submissions/{id}/content HTTP/1.1\r\nhost: x\r\n{lines}\r\ncontent-length: 10\r\n\r\n012"
     );
     stream.write_all(head.as_bytes()).unwrap();
-    while offset(&server, &token, &id) != 3 {}
+    within(20, "the first three bytes come", || offset(&server, &token, &id) == 3);
     let second = server.append(&token, &id, 3, b"3456789");
     assert_eq!((second.status, second.code()), (409, "busy".to_owned()));
     stream.write_all(b"3456789").unwrap();
-    while server.look(&id)["state"] == "uploading" {}
+    within(20, "the upload ends", || server.look(&id)["state"] != "uploading");
 }

@@ -15,16 +15,12 @@ mod trigger;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Subject;
-use crate::exec::cpu::{Arena, forward, params_of};
-use crate::exec::{Inputs, Mode};
-use crate::image::OPENAI;
+use crate::exec::cpu::Frozen;
+use crate::inversion::unit_vectors;
 
 pub use moved::{Halves, Loss, Moved};
 pub use suspect::{Suspect, suspect};
 pub use trigger::Inverted;
-
-/// Pictures of one walk without gradients; no result depends on it.
-const WALK: usize = 128;
 
 /// A tuning, as plain data beside its recipe, whose batch is the one set of pictures that it tunes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,27 +48,10 @@ pub struct Course {
     pub lr: f64,
 }
 
-/// Embeddings of a subject's pictures or of others of that size (N, S, S, 3) in [0, 1], unit vectors (N, D).
+/// Unit vectors (N, D) of pictures (N, S, S, 3) in [0, 1], by the subject's image tower.
 fn embed(subject: &Subject<'_>, pictures: &[f32]) -> Vec<f32> {
-    let graph = &subject.clip.image;
-    let params = params_of(graph, subject.weights);
-    let each = subject.clip.config.vision_cfg.image_size.pow(2) * 3;
-    let mut arena = Arena::default();
-    let mut all = Vec::new();
-    for part in pictures.chunks(WALK * each) {
-        let pixels = normalized(part);
-        let mode = Mode::TrainFrozenStatistics;
-        let pass = forward(graph, &params, Inputs::Pixels(&pixels), mode, &mut arena);
-        all.extend_from_slice(pass.embeddings());
-        pass.recycle(&mut arena);
-    }
-    crate::exec::cpu::contrastive::normalize(&all, subject.clip.config.embed_dim).0
-}
-
-/// Pixels as the tower takes them.
-pub fn normalized(pictures: &[f32]) -> Vec<f32> {
-    let channel = |(i, x): (usize, &f32)| (x - OPENAI.mean[i % 3]) / OPENAI.std[i % 3];
-    pictures.iter().enumerate().map(channel).collect()
+    let tower = Frozen::new(&subject.clip.image, subject.weights);
+    unit_vectors(subject.clip, &tower, pictures)
 }
 
 /// The class of each picture, (N): the nearest prompt, the first of equals.

@@ -15,5 +15,5 @@ mod stamp;
 pub use anomaly::anomaly_indices;
 pub use balance::Balance;
 pub(crate) use passes::Passes;
-pub use sight::Sight;
+pub use sight::{Sight, unit_vectors};
 pub use stamp::{Stamp, StampGradient};

@@ -1,10 +1,26 @@
 //! From a loss on embeddings to a gradient of pixels.
 
 use crate::encoders::Clip;
-use crate::exec::cpu::{Arena, backward, forward, params_of};
+use crate::exec::cpu::{Arena, Frozen, backward, contrastive, forward, params_of};
 use crate::exec::{Inputs, Mode};
-use crate::image::Normalize;
+use crate::image::{Normalize, OPENAI};
 use crate::weights::Weights;
+
+/// Pictures of one walk without gradients; no result depends on it.
+const WALK: usize = 128;
+
+/// Unit vectors (N, D) of pictures of any values (N, S, S, 3) in [0, 1], by the packed image tower of `clip`.
+pub fn unit_vectors(clip: &Clip, tower: &Frozen<'_>, pictures: &[f32]) -> Vec<f32> {
+    let (each, width) = (clip.config.vision_cfg.image_size.pow(2) * 3, clip.config.embed_dim);
+    let mut arena = Arena::default();
+    let mut out = Vec::with_capacity(pictures.len() / each * width);
+    for part in pictures.chunks(WALK * each) {
+        let raw = tower.embed(Inputs::Pixels(&OPENAI.pixels(part)), &mut arena);
+        out.extend(contrastive::normalize(&raw, width).0);
+        arena.give(raw);
+    }
+    out
+}
 
 /// An image tower whose weights and statistics stay, looked at through its pixels. Buffers are kept from call to call.
 pub struct Sight<'a> {
@@ -41,9 +57,7 @@ impl<'a> Sight<'a> {
         loss: impl FnOnce(&[f32]) -> (T, Vec<f32>),
     ) -> (T, Vec<f32>) {
         let Self { clip, params, normalize, arena } = self;
-        let Normalize { mean, std } = *normalize;
-        let channel = |i: usize, x: f32| (x - mean[i % 3]) / std[i % 3];
-        let pixels: Vec<f32> = pictures.iter().enumerate().map(|(i, x)| channel(i, *x)).collect();
+        let pixels = normalize.pixels(pictures);
         let mode = Mode::TrainFrozenStatistics;
         let pass = forward(&clip.image, params, Inputs::Pixels(&pixels), mode, arena);
         let (value, d_embeddings) = loss(pass.embeddings());
@@ -51,7 +65,8 @@ impl<'a> Sight<'a> {
         let Some(of_pixels) = &gradients.pixels else {
             unreachable!("the backward walk was asked for the gradient of pixels")
         };
-        let d_pictures = of_pixels.iter().enumerate().map(|(i, d)| d / std[i % 3]).collect();
+        let d_pictures =
+            of_pixels.iter().enumerate().map(|(i, d)| d / normalize.std[i % 3]).collect();
         gradients.recycle(arena);
         (value, d_pictures)
     }

@@ -18,24 +18,27 @@ const DEPTH: usize = 3;
 
 /// The address of a page: the same for as long as results of this attack and defense are published.
 pub(super) fn address(published: &Published, attack: &Value, defense: &Value) -> String {
-    let called = |spec: &Value| {
-        let name = spec["name"].as_str().unwrap_or("unknown");
-        format!("{name}-{}", called(Digest::of(spec)))
-    };
+    let called = |spec: &Value| format!("{}-{}", name(spec), called(Digest::of(spec)));
     format!("{}{}--{}.html", folder(published), called(attack), called(defense))
 }
 
-/// Whether a page is about this run.
-pub(super) fn holds(published: &Published, page: &str) -> bool {
-    page.rsplit_once('/').is_some_and(|(place, _)| format!("{place}/") == folder(published))
+/// The name of an attack or defense with parameters: rows whose specs have none were refused.
+fn name(spec: &Value) -> &str {
+    spec["name"].as_str().unwrap_or("none")
 }
 
 fn folder(published: &Published) -> String {
     format!("entry/{}/{}/", published.submitter, published.called().replace('/', "."))
 }
 
-/// The page of entries that share an attack and a defense.
-pub(super) fn page(published: &Published, own: &[&Ranked], cards: &Cards) -> Markup {
+/// The page of entries that share an attack and a defense, at least one; `evidence` is where rows lie, seen from the
+/// leaderboard's folder.
+pub(super) fn page(
+    published: &Published,
+    own: &[&Ranked],
+    cards: &Cards,
+    evidence: &str,
+) -> Markup {
     let first = own[0];
     let (attack, defense) = (&first.attack, &first.defense);
     let title = match &defense[..] {
@@ -43,7 +46,7 @@ pub(super) fn page(published: &Published, own: &[&Ranked], cards: &Cards) -> Mar
         _ => format!("{attack}, after {defense}"),
     };
     let content = html! {
-        p.finding { (sentence(own)) }
+        p.finding { (sentence(first)) }
         p {
             "From " (published.submitter) "'s run of benchmark " code { (published.name) } ": " (published.title) ". "
             "Protocol " code { (called(published.entry.protocol)) } "."
@@ -55,26 +58,22 @@ pub(super) fn page(published: &Published, own: &[&Ranked], cards: &Cards) -> Mar
             (card(cards.find(Kind::Attacks, &first.attack_spec), &first.attack_spec, "attack"))
             @if first.defense != "none" { (card(cards.find(Kind::Defenses, &first.defense_spec), &first.defense_spec, "defense")) }
         }
-        (evidence(published))
+        (sources(published, evidence))
         (repeat(published, first))
         (history(published))
     };
     document(&title, DEPTH, &["repeat.js"], &content)
 }
 
-fn sentence(own: &[&Ranked]) -> String {
-    let shares: Vec<&&Ranked> = own.iter().filter(|e| e.lane.metrics.contains(&e.metric)).collect();
-    let first = shares.first().map_or(own[0], |e| **e);
-    let clean = first.clean.as_ref().map(|c| format!(", {:.2} on the clean model", c.value));
-    format!(
-        "{} {:.2} [{:.2}, {:.2}] over {} seeds{}.",
-        first.metric,
-        first.value.value,
-        first.value.interval.lo,
-        first.value.interval.hi,
-        first.value.seeds.len(),
-        clean.unwrap_or_default()
-    )
+fn sentence(e: &Ranked) -> String {
+    let (metric, value, interval) = (e.metric, e.value.value, e.value.interval);
+    let seeds = e.value.seeds.len();
+    let said =
+        format!("{metric} {value:.2} [{:.2}, {:.2}] over {seeds} seeds", interval.lo, interval.hi);
+    match &e.clean {
+        Some(clean) => format!("{said}, {:.2} on the clean model.", clean.value),
+        None => said + ".",
+    }
 }
 
 fn standing(own: &[&Ranked]) -> Markup {
@@ -174,9 +173,9 @@ fn card(item: Option<&Item>, spec: &Value, kind: &str) -> Markup {
 }
 
 /// Where rows and evidence lie, and by what they were made.
-fn evidence(published: &Published) -> Markup {
-    let place =
-        format!("../../../../../benchmarks/results/{}/{}", published.submitter, published.called());
+fn sources(published: &Published, evidence: &str) -> Markup {
+    let up = "../".repeat(DEPTH);
+    let place = format!("{up}{evidence}/{}/{}", published.submitter, published.called());
     let rows = &published.results.rows;
     let machine = distinct(rows, |row| row.machine.clone());
     html! {
@@ -210,7 +209,6 @@ fn distinct(rows: &[Row], of: fn(&Row) -> String) -> String {
 }
 
 fn repeat(published: &Published, e: &Ranked) -> Markup {
-    let name = |spec: &Value| spec["name"].as_str().unwrap_or("none").to_owned();
     let command = format!(
         "cargo run --release -- run benchmarks/{}.toml --only attack={} --only defense={}",
         published.name,
@@ -239,7 +237,10 @@ fn history(published: &Published) -> Markup {
                         }
                     }
                 }
-                li { "Whenever this page is built: files have the digests above, every row follows from its evidence, all models that the benchmark asks for are there." }
+                li {
+                    "Whenever this page is built: files have the digests above, every row follows from its evidence"
+                    @if published.older.is_none() { ", all models that the benchmark asks for are there" } "."
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::interval::Interval;
@@ -13,7 +13,7 @@ use crate::benchmark::called;
 use crate::catalogue::{Item, Kind};
 use crate::published::Published;
 use crate::report::aggregate::{Estimate, Key};
-use crate::report::lines::{Line, UTILITY};
+use crate::report::lines::Line;
 
 /// A model in a lane.
 #[derive(Clone, Debug)]
@@ -98,6 +98,12 @@ impl Ranked {
         Some(self.utility.as_ref()?.value - self.clean_utility?)
     }
 
+    /// Whether it is of this run.
+    pub(super) fn is_of(&self, run: &Published) -> bool {
+        (&self.submitter, &self.benchmark, self.protocol, &self.older)
+            == (&run.submitter, &run.name, run.entry.protocol, &run.older)
+    }
+
     /// The protocol as people call it.
     pub(super) fn version(&self) -> String {
         called(self.protocol)
@@ -107,15 +113,20 @@ impl Ranked {
 /// The models of one published folder.
 ///
 /// # Errors
-/// If an attack or defense is not registered.
+/// If no row is of a label that its results have.
 pub(super) fn of(published: &Published, lines: &[Line], cards: &Cards) -> Result<Vec<Ranked>> {
     let mut out = Vec::new();
     let specs = specs(published);
+    let spec = |label: &String| {
+        specs
+            .get(label)
+            .cloned()
+            .with_context(|| format!("{}: no row is of {label}", published.name))
+    };
     for line in lines {
         for lane in LANES.iter().filter(|lane| lane.takes(&line.attack, &line.defense)) {
             let Some((metric, value)) = decisive(published, line, lane) else { continue };
-            let spec = |label: &String| specs.get(label).cloned().unwrap_or_default();
-            let (attack_spec, defense_spec) = (spec(&line.attack), spec(&line.defense));
+            let (attack_spec, defense_spec) = (spec(&line.attack)?, spec(&line.defense)?);
             let ranked = match lane.side {
                 Side::Attack => cards.find(Kind::Attacks, &attack_spec),
                 Side::Defense => cards.find(Kind::Defenses, &defense_spec),
@@ -233,12 +244,9 @@ fn seconds(published: &Published, line: &Line) -> Option<f64> {
 
 /// The most that was checked before the results were accepted.
 fn verified(published: &Published) -> String {
-    let passed = published.entry.verifications.iter().flat_map(|v| &v.passed);
-    let replayed = passed.filter(|line| line.contains("are what their checkpoints say"));
-    let count = replayed.filter_map(|line| line.split(' ').next()?.parse::<u64>().ok()).max();
-    match count {
-        Some(count) => format!("recomputed, {count} judgements replayed"),
-        None => "recomputed".to_owned(),
+    match published.entry.verifications.iter().map(|v| v.replayed).max() {
+        Some(count) if count > 0 => format!("recomputed, {count} judgements replayed"),
+        _ => "recomputed".to_owned(),
     }
 }
 
@@ -291,6 +299,3 @@ pub(super) fn synthetic(count: usize) -> Vec<Ranked> {
     };
     (0..count).map(made).collect()
 }
-
-/// The name of the utility axis.
-pub(super) const UTILITY_METRIC: &str = UTILITY;

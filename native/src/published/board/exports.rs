@@ -70,7 +70,7 @@ fn entry(e: &Ranked) -> Value {
     })
 }
 
-/// `entries.csv`.
+/// `entries.csv`; what an entry does not have is an empty cell.
 pub(super) fn csv(all: &[Ranked]) -> String {
     let triple = |name: &str| [name.to_owned(), format!("{name}_lo"), format!("{name}_hi")];
     let plain = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -102,7 +102,11 @@ pub(super) fn csv(all: &[Ranked]) -> String {
                 seeds.join(" "),
             ],
             vec![e.encoder.clone(), e.dataset.clone(), e.benchmark.clone(), e.submitter.clone()],
-            vec![e.version(), e.older.clone().unwrap_or_default(), e.page.clone()],
+            vec![
+                e.version(),
+                e.older.as_deref().map_or_else(String::new, str::to_owned),
+                e.page.clone(),
+            ],
         ];
         out += &csv_line(&line.concat());
     }

@@ -21,6 +21,10 @@ use crate::report::style;
 
 /// The folder below `www/`.
 pub(super) const FOLDER: &str = "leaderboard";
+/// Where rows and evidence lie, seen from there, for pages that are committed.
+pub(super) const COMMITTED: &str = "../../benchmarks/results";
+/// The same for pages that are built to stand by themselves.
+pub(super) const BESIDE: &str = "results";
 
 /// Files that are as they are: styles, and scripts in the order in which pages load them.
 const ASSETS: [(&str, &str); 8] = [
@@ -34,13 +38,14 @@ const ASSETS: [(&str, &str); 8] = [
     ("repeat.js", include_str!("repeat.js")),
 ];
 
-/// All files of the leaderboard by their path in its folder.
+/// All files of the leaderboard by their path in its folder; `evidence` is where rows lie, seen from it.
 ///
 /// # Errors
 /// If results name what is not registered.
 pub(super) fn files(
     published: &[Published],
     lined: &[Vec<Line>],
+    evidence: &str,
 ) -> Result<BTreeMap<String, String>> {
     let cards = Cards::read()?;
     let mut all = Vec::new();
@@ -49,14 +54,15 @@ pub(super) fn files(
     }
     ranks::rank(&mut all);
     let mut files = with_assets(&all, &page::Source::of(published));
-    let mut pages: BTreeMap<&str, Vec<&Ranked>> = BTreeMap::new();
-    for entry in &all {
-        pages.entry(&entry.page).or_default().push(entry);
-    }
-    for (place, own) in pages {
-        let from = published.iter().find(|p| detail::holds(p, place));
-        if let Some(from) = from {
-            files.insert(place.to_owned(), detail::page(from, &own, &cards).into_string() + "\n");
+    for published in published {
+        let mut pages: BTreeMap<&str, Vec<&Ranked>> = BTreeMap::new();
+        let mine = |e: &&Ranked| e.is_of(published);
+        for entry in all.iter().filter(mine) {
+            pages.entry(&entry.page).or_default().push(entry);
+        }
+        for (place, own) in pages {
+            let page = detail::page(published, &own, &cards, evidence);
+            files.insert(place.to_owned(), page.into_string() + "\n");
         }
     }
     Ok(files)

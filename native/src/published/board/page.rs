@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::entries::{Ranked, UTILITY_METRIC};
+use super::entries::Ranked;
 use super::lanes::LANES;
 use super::{document, exports, number};
 use crate::benchmark::called;
 use crate::published::Published;
+use crate::report::lines::UTILITY;
 
 /// Where the entries come from.
 #[derive(Debug)]
@@ -185,7 +186,7 @@ fn footnotes() -> Markup {
         p.foot {
             "All values are means over seeds with 95 % intervals over seeds and samples, on drawings and small encoders unless the benchmark says otherwise: compare directions with papers, not values. "
             "A rank range holds the places that overlapping intervals leave open, among rivals of one protocol, data set, encoder, recipe and metric with the other side fixed. "
-            "Utility is " code { (UTILITY_METRIC) } "; its change is against the clean model of the same run. "
+            "Utility is " code { (UTILITY) } "; its change is against the clean model of the same run. "
             "Worst known is the worst value that any submitter found against the same defense by the same protocol: anybody may lower an entry by submitting an attack. "
             "Faded: a rival is no less useful, no worse, and better in one of both. Definitions: "
             a href="../catalogue/metrics.html" { "what the numbers mean" } "."

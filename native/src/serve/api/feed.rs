@@ -36,10 +36,10 @@ async fn feed(State(app): State<App>) -> Answer {
 
 fn atom(url: &str, newest: &[Submission]) -> String {
     let url = escaped(url);
-    let time = |of: Option<&Submission>| of.and_then(|s| clock::text(s.changed));
-    let updated = time(newest.first()).unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned());
-    let entries: String =
-        newest.iter().map(|one| entry(&url, one, &time(Some(one)).unwrap_or_default())).collect();
+    // A feed without a time is none.
+    let time = |changed| clock::text(changed).unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned());
+    let updated = time(newest.first().map_or(0, |first| first.changed));
+    let entries: String = newest.iter().map(|one| entry(&url, one, &time(one.changed))).collect();
     format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n\
          <id>{url}{PREFIX}/feed</id>\n<title>toxiclip: accepted results</title>\n<updated>{updated}</updated>\n\

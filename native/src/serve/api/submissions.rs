@@ -9,11 +9,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use crate::secret::secret;
 use crate::serve::answer::{Answer, Refusal, json};
 use crate::serve::app::App;
 use crate::serve::body::{self, Id};
 use crate::serve::caller::Caller;
-use crate::serve::names::{NAME, SUBMITTER, is_hex, is_kebab, secret};
+use crate::serve::names::{NAME, SUBMITTER, is_hex, is_kebab};
 use crate::serve::openapi::{
     Operation, PREFIX, Resource, id_schema, kebab, object, parameter, schema,
 };
