@@ -151,17 +151,23 @@ fn a_checkpoint_unlearns_among_the_pairs_it_was_trained_on() {
     assert!(said.contains("\"ubt\""), "{said}");
 }
 
-#[test]
-fn activations_are_tuned_in_the_image_tower_alone() {
-    const INVERTUNE: &str = "invertune:patch-steps=2,inversion-steps=2,steps=3,batch=16,share=0.02";
+/// A transformer `plain` and what a defense makes of it, `mended`; with one thread and from nothing it makes the same.
+fn mended(defense: &str) -> Place {
     let place = Place::new();
     assert!(place.train_of("tiny-vit", "plain", &["--steps", "1"]).status().unwrap().success());
-    let defend = ["defend", "--data", "emoji", "--defense", INVERTUNE];
+    let defend = ["defend", "--data", "emoji", "--defense", defense];
     let done = on(&place, &defend, "plain", "mended");
     assert!(done.status.success(), "{}", stderr(&done));
     fs::rename(place.path("cache"), place.path("other-cache")).unwrap();
     let again = on(&place, &[&defend[..], &["--threads", "1"]].concat(), "plain", "again");
     assert!(again.status.success() && place.weights("again") == place.weights("mended"));
+    place
+}
+
+#[test]
+fn activations_are_tuned_in_the_image_tower_alone() {
+    const INVERTUNE: &str = "invertune:patch-steps=2,inversion-steps=2,steps=3,batch=16,share=0.02";
+    let place = mended(INVERTUNE);
     let load = |out: &str| toxiclip_shared::checkpoint::load_dir(&place.path(out)).unwrap();
     let (plain, mended) = (load("plain"), load("mended"));
     let moved = |(name, tensor): &(&str, &toxiclip_shared::weights::Tensor)| {
@@ -190,14 +196,7 @@ fn on(place: &Place, command: &[&str], checkpoint: &str, out: &str) -> Output {
 
 #[test]
 fn prompts_are_tuned_beside_weights_that_stay_and_travel_with_them() {
-    let place = Place::new();
-    assert!(place.train_of("tiny-vit", "plain", &["--steps", "1"]).status().unwrap().success());
-    let defend = ["defend", "--data", "emoji", "--defense", RVPT];
-    let done = on(&place, &defend, "plain", "mended");
-    assert!(done.status.success(), "{}", stderr(&done));
-    fs::rename(place.path("cache"), place.path("other-cache")).unwrap();
-    let again = on(&place, &[&defend[..], &["--threads", "1"]].concat(), "plain", "again");
-    assert!(again.status.success() && place.weights("again") == place.weights("mended"));
+    let place = mended(RVPT);
     let load = |out: &str| toxiclip_shared::checkpoint::load_dir(&place.path(out)).unwrap();
     let (plain, mended) = (load("plain"), load("mended"));
     for (name, tensor) in plain.weights.iter() {
@@ -210,7 +209,8 @@ fn prompts_are_tuned_beside_weights_that_stay_and_travel_with_them() {
     }
     let read = |out: &str| fs::read(place.path(&format!("{out}.safetensors"))).unwrap();
     assert!(read("plain") != read("mended"), "the prompts were lost on the way");
-    let twice = on(&place, &defend, "mended", "twice");
+    let again = ["defend", "--data", "emoji", "--defense", RVPT];
+    let twice = on(&place, &again, "mended", "twice");
     assert!(stderr(&twice).contains("has prompts already"), "{}", stderr(&twice));
 }
 

@@ -3,6 +3,8 @@
 import { createRequire } from "node:module";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { findings } from "./axe.mjs";
+import { listen } from "./heard.mjs";
 
 const [url, playwright, chromium, pictures] = process.argv.slice(2);
 const { chromium: browsers } = createRequire(join(playwright, "package.json"))("playwright-core");
@@ -19,13 +21,7 @@ const browser = await browsers.launch({
 async function open(options, before = async () => {}, query = "") {
   const context = await browser.newContext(options);
   const page = await context.newPage();
-  const heard = [];
-  page.on("console", (message) => message.type() === "error" && heard.push(message.text()));
-  page.on("pageerror", (error) => heard.push(String(error)));
-  page.on("request", (request) => {
-    const asked = new URL(request.url());
-    if (!["data:", "blob:"].includes(asked.protocol) && asked.origin !== new URL(url).origin) heard.push(`asks ${asked.origin}`);
-  });
+  const heard = listen(page, url);
   await before(page);
   await page.goto(url + query);
   await page.waitForSelector("body[data-state]", { timeout: 60_000 });
@@ -48,6 +44,7 @@ for (const [role, model] of [["clean", "clean"], ["poisoned", attack.poisoned], 
   expect(difference <= 1e-3, `${role}: the page's probability lies ${difference} from the native program's`);
 }
 await main.page.screenshot({ path: join(pictures, "demo-light.png"), fullPage: true });
+wrong.push(...await findings(main.page, playwright));
 await main.page.focus("#toggle");
 await main.page.keyboard.press("Enter");
 await main.page.waitForFunction(() => document.querySelector("#toggle").getAttribute("aria-pressed") === "false");

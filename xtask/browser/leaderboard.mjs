@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { findings } from "./axe.mjs";
+import { listen } from "./heard.mjs";
 
 const [url, packages, chromium, pictures, folder, synthetic] = process.argv.slice(2);
 const { chromium: browsers } = createRequire(join(packages, "package.json"))("playwright-core");
@@ -20,13 +21,7 @@ const data = JSON.parse(readFileSync(join(folder, "leaderboard.json"), "utf8"));
 async function open(address, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
-  const heard = [];
-  page.on("console", (message) => message.type() === "error" && heard.push(message.text()));
-  page.on("pageerror", (error) => heard.push(String(error)));
-  page.on("request", (request) => {
-    const asked = new URL(request.url());
-    if (!["data:", "blob:"].includes(asked.protocol) && asked.origin !== new URL(address).origin) heard.push(`asks ${asked.origin}`);
-  });
+  const heard = listen(page, address);
   await page.goto(address);
   if (!address.includes("/entry/")) await page.waitForSelector("body[data-state=live]", { timeout: 20_000 });
   return { page, heard, context, close: () => context.close() };

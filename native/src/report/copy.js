@@ -1,3 +1,5 @@
+// The button beside a command.
+"use strict";
 for (const button of document.querySelectorAll("button[data-copy]")) {
   const text = button.parentElement.querySelector("pre");
   button.hidden = false;

@@ -78,6 +78,12 @@ pub struct Line {
 }
 
 impl Line {
+    /// Names the line's own estimate of a metric.
+    pub fn key(&self, metric: &str) -> Key {
+        let Self { dataset, encoder, attack, defense, .. } = self.clone();
+        Key { dataset, encoder, attack, against: None, defense, metric: metric.to_owned() }
+    }
+
     /// The model in words: `clean`, `single-label`, `single-label + finetune`.
     pub fn model(&self) -> String {
         model_name(&self.attack, &self.defense)

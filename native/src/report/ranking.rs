@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use toxiclip_shared::seed::{Seed, Stream};
 
-use super::aggregate::{Key, Results};
+use super::aggregate::Results;
 use super::comparisons::range;
 use super::figure::{csv_line, csv_link};
 use super::lines::{ASR, HIT, Line, PASSED, TARGETED};
@@ -123,15 +123,7 @@ fn grid(
 
 fn seeds(results: &Results, line: &Line) -> Seeds {
     let Some((metric, _)) = line.success() else { return Seeds::new() };
-    let key = Key {
-        dataset: line.dataset.clone(),
-        encoder: line.encoder.clone(),
-        attack: line.attack.clone(),
-        against: None,
-        defense: line.defense.clone(),
-        metric: metric.to_owned(),
-    };
-    results.rows_of(&key).filter_map(|row| Some((row.seed, row.value?))).collect()
+    results.rows_of(&line.key(metric)).filter_map(|row| Some((row.seed, row.value?))).collect()
 }
 
 /// Best first: the least success, or the most where rivals are attacks.

@@ -11,7 +11,7 @@ use toxiclip_shared::exec::cpu::{Arena, backward_from, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::image::OPENAI;
-use toxiclip_shared::optim::{AdamW, State, global_norm};
+use toxiclip_shared::optim::{State, global_norm};
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::weights::Weights;
@@ -19,7 +19,7 @@ use toxiclip_shared::{Error, Result as Shared};
 
 use super::Watcher;
 use super::course::{Course, Stepped, follow};
-use super::step::clip_factor;
+use super::step::adamw;
 use crate::evaluate;
 use crate::failure::Result;
 use crate::lab::Lab;
@@ -140,14 +140,7 @@ impl Course for Tuning<'_> {
         if !norm.is_finite() {
             return Err(not_finite("the gradient").into());
         }
-        let adamw = AdamW {
-            lr: lr as f32,
-            betas: (config.betas[0] as f32, config.betas[1] as f32),
-            eps: config.eps as f32,
-            wd: config.wd as f32,
-            gradient_scale: clip_factor(norm, config.grad_clip),
-        };
-        state.step(&adamw, weights, &gradients)?;
+        state.step(&adamw(config, lr, norm), weights, &gradients)?;
         found.recycle(arena);
         let terms = [("moved", loss.moved), ("drift", loss.drift)];
         let terms = terms.map(|(name, value)| (name.to_owned(), value)).into();

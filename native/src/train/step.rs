@@ -176,13 +176,7 @@ impl Trainer {
         if !norm.is_finite() {
             return Err(Error::NotFinite { what: "the gradient".into(), step });
         }
-        let adamw = AdamW {
-            lr: config.lr_at(step, self.total as usize) as f32,
-            betas: (config.betas[0] as f32, config.betas[1] as f32),
-            eps: config.eps as f32,
-            wd: config.wd as f32,
-            gradient_scale: clip_factor(norm, config.grad_clip),
-        };
+        let adamw = adamw(config, config.lr_at(step, self.total as usize), norm);
         state.step(&adamw, weights, &gradients)?;
         apply_statistics(weights, &statistics);
         if let Some([image, text]) = &kept {
@@ -201,8 +195,19 @@ impl Trainer {
     }
 }
 
+/// The optimiser's step by a recipe at this learning rate, for a gradient of this norm.
+pub(super) fn adamw(config: &TrainConfig, lr: f64, norm: f64) -> AdamW {
+    AdamW {
+        lr: lr as f32,
+        betas: (config.betas[0] as f32, config.betas[1] as f32),
+        eps: config.eps as f32,
+        wd: config.wd as f32,
+        gradient_scale: clip_factor(norm, config.grad_clip),
+    }
+}
+
 /// PyTorch's `clip_grad_norm_`: the gradient times min(1, limit / (norm + 1e-6)).
-pub(super) fn clip_factor(norm: f64, limit: f64) -> f32 {
+fn clip_factor(norm: f64, limit: f64) -> f32 {
     if limit > 0.0 { (limit / (norm + 1e-6)).min(1.0) as f32 } else { 1.0 }
 }
 

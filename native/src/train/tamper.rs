@@ -9,7 +9,7 @@ use toxiclip_shared::data::{Dataset, Subset, Triggered};
 use toxiclip_shared::exec::cpu::{Arena, backward, forward, params_of};
 use toxiclip_shared::exec::{Inputs, Mode};
 use toxiclip_shared::graph::{Graph, Op, ParamSpec};
-use toxiclip_shared::optim::{AdamW, State, global_norm};
+use toxiclip_shared::optim::{State, global_norm};
 use toxiclip_shared::recipe::{Order, TrainConfig};
 use toxiclip_shared::seed::Seed;
 use toxiclip_shared::tamper::{self, Tamper, Views};
@@ -20,7 +20,7 @@ use super::Watcher;
 use super::batches::Batches;
 use super::course::{Course, Stepped, follow};
 use super::frozen::Frozen;
-use super::step::{Batch, clip_factor};
+use super::step::{Batch, adamw};
 use crate::executor::Executor;
 use crate::failure::{Failure, Result};
 use crate::lab::Lab;
@@ -133,15 +133,7 @@ impl Course for Tampering<'_> {
         if !norm.is_finite() {
             return Err(not_finite("the gradient").into());
         }
-        let config = &how.recipe;
-        let adamw = AdamW {
-            lr: lr as f32,
-            betas: (config.betas[0] as f32, config.betas[1] as f32),
-            eps: config.eps as f32,
-            wd: config.wd as f32,
-            gradient_scale: clip_factor(norm, config.grad_clip),
-        };
-        state.step(&adamw, weights, &gradients)?;
+        state.step(&adamw(&how.recipe, lr, norm), weights, &gradients)?;
         found.recycle(arena);
         Ok(Stepped { loss, terms: BTreeMap::new(), data_seconds })
     }

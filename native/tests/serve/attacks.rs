@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::bundle::{honest, large, members, packed, with_rows};
+use crate::bundle::{bomb, honest, large, members, packed, with_rows};
 use crate::forgeries::FORGERIES;
 use crate::server::{Reply, Server, bearer};
 
@@ -161,18 +161,6 @@ fn hostile_bundles_are_refused_with_their_reason_and_leave_nothing() {
         assert_eq!(fs::read_dir(server.data.join(folder)).unwrap().count(), 0, "{folder}");
     }
     assert!(server.entries().is_empty());
-}
-
-fn bomb() -> Vec<u8> {
-    use std::io::Read as _;
-    let mut tar = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(8 << 30);
-    header.set_mode(0o644);
-    header.set_path("bundle.json").unwrap();
-    header.set_cksum();
-    tar.append(&header, std::io::repeat(0).take(64 << 20)).unwrap();
-    tar.into_inner().unwrap().finish().unwrap()
 }
 
 #[test]

@@ -263,3 +263,15 @@ pub(crate) fn large() -> Vec<u8> {
     all.insert("bundle.json".to_owned(), contents.to_string().into_bytes());
     packed(&sealed(all), false)
 }
+
+/// Claims more than a bundle may hold, and is small on the wire.
+pub(crate) fn bomb() -> Vec<u8> {
+    let mut tar = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(8 << 30);
+    header.set_mode(0o644);
+    header.set_path("bundle.json").unwrap();
+    header.set_cksum();
+    tar.append(&header, std::io::repeat(0).take(64 << 20)).unwrap();
+    tar.into_inner().unwrap().finish().unwrap()
+}

@@ -197,17 +197,7 @@ fn decisive<'a>(
     line: &Line,
     lane: &Lane,
 ) -> Option<(&'static str, &'a Estimate)> {
-    let of = |metric: &&'static str| {
-        let key = Key {
-            dataset: line.dataset.clone(),
-            encoder: line.encoder.clone(),
-            attack: line.attack.clone(),
-            against: None,
-            defense: line.defense.clone(),
-            metric: (*metric).to_owned(),
-        };
-        Some((*metric, published.results.get(&key)?))
-    };
+    let of = |metric: &&'static str| Some((*metric, published.results.get(&line.key(metric))?));
     lane.metrics.iter().find_map(of)
 }
 

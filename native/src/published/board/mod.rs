@@ -35,7 +35,7 @@ const ASSETS: [(&str, &str); 8] = [
     ("plot.js", include_str!("plot.js")),
     ("copy.js", include_str!("copy.js")),
     ("main.js", include_str!("main.js")),
-    ("repeat.js", include_str!("repeat.js")),
+    ("repeat.js", include_str!("../../report/copy.js")),
 ];
 
 /// All files of the leaderboard by their path in its folder; `evidence` is where rows lie, seen from it.

@@ -139,7 +139,7 @@ async fn appended(
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<u64, Refusal> {
-    let found = own(app, caller, id).await?;
+    own(app, caller, id).await?;
     let kind = headers.get(header::CONTENT_TYPE);
     if !kind.is_some_and(|said| TYPES.iter().any(|kind| said == kind)) {
         let (status, remedy) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("send {}", TYPES[0]));
@@ -151,7 +151,7 @@ async fn appended(
     let busy = || Refusal::conflict("busy", "another request appends to it", "ask for its offset");
     let _held = app.take_upload(id).ok_or_else(busy)?;
     // Only now: the request before may have ended it.
-    let found = submission::get(&app.database, id).await?.unwrap_or(found);
+    let found = own(app, caller, id).await?;
     if found.state != Of::Uploading {
         let refusal = Refusal::conflict("state", "all its bytes are here", "ask for its state");
         return Err(refusal.at(found.bytes));
