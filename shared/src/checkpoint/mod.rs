@@ -13,6 +13,7 @@
 pub mod container;
 mod hub;
 mod hugging_face;
+mod intake;
 pub(crate) mod layout;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use intake::Intake;
 pub use layout::{read_safetensors, write_safetensors};
 
 use crate::digest::{Digest, canonical_json};
