@@ -14,40 +14,20 @@ pub struct Intake(checkpoint::Intake, Option<Tokenizer>);
 
 #[wasm_bindgen]
 impl Intake {
-    /// Reads the definition, by the name of its file.
+    /// Reads the definition, by the name of its file, and transformers' `preprocessor_config.json`, if there is one.
     ///
     /// # Errors
-    /// If it is malformed, unknown, or too large for a browser.
+    /// If they are malformed, unknown, or the model is too large for a browser.
     #[wasm_bindgen(constructor)]
-    pub fn new(name: &str, definition: &str) -> Result<Self, String> {
-        let intake = checkpoint::Intake::new(name, definition).map_err(|e| e.to_string())?;
-        Ok(Self(intake, None))
+    pub fn new(name: &str, definition: &str, pictures: Option<String>) -> Result<Self, String> {
+        let intake = checkpoint::Intake::new(name, definition, pictures.as_deref());
+        intake.map(|intake| Self(intake, None)).map_err(|e| e.to_string())
     }
 
-    /// The definition, as JSON.
-    ///
-    /// # Errors
-    /// None that a definition which was read could cause.
-    pub fn config(&self) -> Result<String, String> {
-        serde_json::to_string(self.0.config()).map_err(|e| e.to_string())
-    }
-
-    /// Bytes of all weights in memory.
-    pub fn bytes(&self) -> f64 {
-        self.0.bytes() as f64
-    }
-
-    /// Bytes of the largest tensor of the image tower.
-    pub fn largest(&self) -> f64 {
-        self.0.largest() as f64
-    }
-
-    /// Reads transformers' `preprocessor_config.json`.
-    ///
-    /// # Errors
-    /// If pictures are to be prepared in another way than ours.
-    pub fn preprocessing(&self, text: &[u8]) -> Result<(), String> {
-        self.0.preprocessing(text, "preprocessor_config.json").map_err(|e| e.to_string())
+    /// The definition, the bytes of all weights and those of the largest tensor of the image tower, as JSON.
+    pub fn about(&self) -> String {
+        let (config, bytes, largest) = (self.0.config(), self.0.bytes(), self.0.largest());
+        serde_json::json!({ "config": config, "bytes": bytes, "largest": largest }).to_string()
     }
 
     /// Reads `tokenizer.json`, or takes CLIP's own vocabulary where there is none; the number of its tokens.

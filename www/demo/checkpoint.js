@@ -57,12 +57,12 @@ async function small(file) {
 }
 
 function size(intake) {
-  const most = intake.largest();
+  const { bytes: all, largest: most } = JSON.parse(intake.about());
   const card = most > BINDING
     ? `the largest tensor of its image tower has ${megabytes(most)}, more than WebGPU binds (${megabytes(BINDING)}): WebAssembly is used`
     : `the largest tensor of its image tower has ${megabytes(most)} of the ${megabytes(BINDING)} that WebGPU binds`;
   const memory = navigator.deviceMemory ? ` This machine says that it has ${navigator.deviceMemory} GB or more.` : "";
-  return [null, `${megabytes(intake.bytes())} in memory; ${card}.${memory}`];
+  return [null, `${megabytes(all)} in memory; ${card}.${memory}`];
 }
 
 /** The header alone: names, shapes and types of all tensors. */
@@ -87,10 +87,10 @@ export async function read(files) {
   $("checks").replaceChildren();
   const { definition, weights: file } = await checked("Files", () => found(files));
   const intake = await checked("Definition", async () => {
-    const made = new Intake(definition.name, new TextDecoder().decode(await small(definition)));
-    const preprocessor = files.get("preprocessor_config.json");
-    if (preprocessor && definition.name === "config.json") made.preprocessing(await small(preprocessor));
-    const { embed_dim: dim, vision_cfg: vision } = JSON.parse(made.config());
+    const preprocessor = definition.name === "config.json" && files.get("preprocessor_config.json");
+    const [own, pictures] = await Promise.all([definition, preprocessor].map(async (file) => file ? new TextDecoder().decode(await small(file)) : undefined));
+    const made = new Intake(definition.name, own, pictures);
+    const { embed_dim: dim, vision_cfg: vision } = JSON.parse(made.about()).config;
     return [made, `pictures of ${vision.image_size} px, embeddings of ${dim} numbers`];
   });
   try {

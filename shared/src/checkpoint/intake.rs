@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::container::{self, Entry, View};
-use super::{CONFIG, HF_CONFIG, Loaded, hub, hugging_face, layout, provenance};
+use super::{CONFIG, HF_CONFIG, Loaded, PREPROCESSING, hub, hugging_face, layout, provenance};
 use crate::encoders::{Clip, ClipConfig, Layers};
 use crate::graph::ParamSpec;
 use crate::weights::Weights;
@@ -40,11 +40,15 @@ struct Wanted {
 }
 
 impl Intake {
-    /// Reads the definition: open_clip's, or transformers' where the file has the name that it gives them.
+    /// Reads the definition: open_clip's, or transformers' where the file has the name that it gives them; `pictures` is its
+    /// `preprocessor_config.json`, which says how they are prepared.
     ///
     /// # Errors
-    /// If it is malformed, or no encoder that is known here.
-    pub fn new(name: &str, definition: &str) -> Result<Self> {
+    /// If it is malformed, no encoder that is known here or one that is too large, or pictures are prepared in another way.
+    pub fn new(name: &str, definition: &str, pictures: Option<&str>) -> Result<Self> {
+        if let Some(text) = pictures {
+            hugging_face::check_preprocessing(text.as_bytes(), PREPROCESSING)?;
+        }
         let hugging_face = name == HF_CONFIG;
         let config = match hugging_face {
             true => hugging_face::model_config(definition, name)?,
@@ -80,14 +84,6 @@ impl Intake {
     /// Bytes of the largest tensor of the image tower, which a graphics card would have to bind.
     pub fn largest(&self) -> u64 {
         self.clip.image.params().iter().map(bytes).max().unwrap_or_default()
-    }
-
-    /// Reads how pictures are to be prepared, where transformers says it in a file of its own.
-    ///
-    /// # Errors
-    /// If it is another way than ours.
-    pub fn preprocessing(&self, text: &[u8], name: &str) -> Result<()> {
-        hugging_face::check_preprocessing(text, name)
     }
 
     /// Reads the header of the weights, a file called `name` of `length` bytes; `head` are its first ones, as many as

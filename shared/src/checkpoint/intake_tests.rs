@@ -20,7 +20,7 @@ fn definition(clip: &Clip) -> String {
 }
 
 fn headed(clip: &Clip, file: &[u8]) -> Result<Intake> {
-    let mut intake = Intake::new(CONFIG, &definition(clip))?;
+    let mut intake = Intake::new(CONFIG, &definition(clip), None)?;
     let end = head_end(file, file.len() as u64).map_err(|why| Error::input("w", why))? as usize;
     intake.head(&file[..end], file.len() as u64, "w")?;
     Ok(intake)
@@ -79,7 +79,7 @@ fn transformers_layout_comes_in_pieces_too() {
         named.insert(theirs.name.clone(), weights.get(&ours.name).unwrap().clone());
     }
     let file = container::write(&layout::blobs(&theirs, &named, Blob::f32), &BTreeMap::new());
-    let mut intake = Intake::new(HF_CONFIG, &config).unwrap();
+    let mut intake = Intake::new(HF_CONFIG, &config, None).unwrap();
     intake.head(&file, file.len() as u64, "model.safetensors").unwrap();
     let loaded = filled(intake, &file).unwrap().finish(None).unwrap();
     assert_eq!(loaded.weights, layout::read(&file, &clip, "x", hugging_face::stored).unwrap());
@@ -117,7 +117,7 @@ fn cut_files_and_numbers_that_are_none_are_refused() {
     let mut intake = headed(&clip, &file).unwrap();
     assert!(intake.give(vec![0]).unwrap_err().to_string().contains("has changed"));
     assert!(intake.finish(None).unwrap_err().to_string().contains("not all"));
-    let mut unread = Intake::new(CONFIG, &definition(&clip)).unwrap();
+    let mut unread = Intake::new(CONFIG, &definition(&clip), None).unwrap();
     assert!(unread.wanted().is_none() && unread.give(vec![]).is_err());
 }
 
@@ -136,10 +136,12 @@ fn what_no_browser_holds_is_refused_by_its_definition() {
         (large(1 << 20, 200), "MiB in memory"),
         ("{".to_owned(), "EOF"),
     ] {
-        let line = Intake::new(CONFIG, &definition).unwrap_err().to_string();
+        let line = Intake::new(CONFIG, &definition, None).unwrap_err().to_string();
         assert!(line.starts_with(CONFIG) && line.contains(said) && !line.contains('\n'), "{line}");
     }
-    let open_clips = Intake::new(CONFIG, &large(512, 12)).unwrap();
+    let squashed = Intake::new(CONFIG, &large(512, 12), Some(r#"{"resample":2}"#));
+    assert!(squashed.unwrap_err().to_string().starts_with("preprocessor_config.json: /resample"));
+    let open_clips = Intake::new(CONFIG, &large(512, 12), None).unwrap();
     assert_eq!(open_clips.bytes(), 4 * 151_277_313, "ViT-B/32 fits");
 }
 

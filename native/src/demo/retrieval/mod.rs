@@ -134,7 +134,8 @@ fn class(data: &dyn Dataset, row: usize) -> String {
 }
 
 fn gallery(test: &dyn Dataset) -> Vec<Picture> {
-    let picture = |row: usize| Picture { id: test.examples()[row].id.0.clone(), class: class(test, row) };
+    let picture =
+        |row: usize| Picture { id: test.examples()[row].id.0.clone(), class: class(test, row) };
     (0..test.examples().len()).map(picture).collect()
 }
 
