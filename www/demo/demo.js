@@ -2,7 +2,7 @@
 // file only shows.
 import * as backend from "./backend.js";
 import { show } from "./bars.js";
-import { $, TOLERANCE, element, fail, fetched, interval, latest, meter, percent, reason } from "./page.js";
+import { $, TOLERANCE, element, fail, fetched, interval, latest, manifest, meter, percent, reason } from "./page.js";
 import { decoded, draw, offered, sample, samples } from "./picture.js";
 import init, { Classifier } from "./pkg/toxiclip_wasm.js";
 import { controls, stamped } from "./trigger.js";
@@ -138,7 +138,7 @@ async function check(id, model) {
 }
 
 async function start() {
-  state.manifest = await (await fetch("data/demo.json")).json();
+  state.manifest = await manifest("data/demo.json");
   for (const { name, target } of state.manifest.attacks) $("attack").append(element("option", { value: name }, `${name} → ${target}`));
   $("attack").addEventListener("change", () => choose($("attack").value));
   samples(state.manifest.samples, (at) => pick(sample(state.manifest.samples[at])));

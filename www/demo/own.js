@@ -3,7 +3,7 @@
 import * as backend from "./backend.js";
 import { show } from "./bars.js";
 import { Refused, listed, read } from "./checkpoint.js";
-import { $, TOLERANCE, breath, digest, element, fail, latest, meter, percent, reason } from "./page.js";
+import { $, TOLERANCE, breath, digest, element, fail, latest, manifest, meter, percent, reason } from "./page.js";
 import { decoded, draw, offered, sample, samples } from "./picture.js";
 import init, { labels } from "./pkg/toxiclip_wasm.js";
 import { controls, stamped } from "./trigger.js";
@@ -166,7 +166,7 @@ function choose(name) {
 }
 
 async function start() {
-  state.manifest = await (await fetch("data/demo.json")).json();
+  state.manifest = await manifest("data/demo.json");
   const { attacks, samples: pictures } = state.manifest;
   for (const { name, summary } of attacks) $("attack").append(element("option", { value: name, title: summary }, name));
   $("attack").addEventListener("change", () => choose($("attack").value));

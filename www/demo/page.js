@@ -46,6 +46,13 @@ export function meter(total, what = "Loading") {
   };
 }
 
+/** What a page knows before it has loaded a model. */
+export async function manifest(file) {
+  const response = await fetch(file);
+  if (!response.ok) throw new Error(`${file}: the server says ${response.status}`);
+  return response.json();
+}
+
 /** The bytes of a published file; what is broken is asked for once more, and never used. `progress` hears of each part. */
 export async function fetched(folder, { file, bytes, sha256 }, progress = () => {}) {
   for (let attempt = 0; ; attempt += 1) {

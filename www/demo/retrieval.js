@@ -1,6 +1,6 @@
 // Poisoned retrieval. Texts are embedded and pictures ranked by the code that the native program runs, in WebAssembly; this file
 // only shows.
-import { $, TOLERANCE, element, fail, fetched, interval, latest, meter, reason } from "./page.js";
+import { $, TOLERANCE, element, fail, fetched, interval, latest, manifest, meter, reason } from "./page.js";
 import init, { Retriever, rank, top } from "./pkg/toxiclip_wasm.js";
 
 const DATA = "data/retrieval";
@@ -161,7 +161,7 @@ function choose(at) {
 }
 
 async function start() {
-  state.manifest = await (await fetch(`${DATA}/retrieval.json`)).json();
+  state.manifest = await manifest(`${DATA}/retrieval.json`);
   for (const [at, { attack, words }] of state.manifest.goals.entries()) $("goal").append(element("option", { value: at }, `${attack}: ${words}`));
   $("credits").textContent = `Drawings: ${state.manifest.credits.join(" · ")}.`;
   const ask = (text) => { state.text = text; update(); };

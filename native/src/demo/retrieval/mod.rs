@@ -33,6 +33,7 @@ use crate::evaluate::{self, Caption, Embeddings, captions};
 use crate::export::png;
 use crate::failure::{Failure, Result};
 use crate::model::Model;
+use crate::pipeline::origin::Origin;
 use crate::pipeline::{Plan, Stages};
 use crate::store::write_atomic;
 
@@ -74,23 +75,9 @@ pub fn export_retrieval(plan: &Plan<'_>, stages: &Stages, out: &Path) -> Result<
     let test = &*plan.sets[0].test;
     let (mut lines, mut models) = (Lines::new(), Vec::new());
     let mut vocabulary: Option<String> = None;
-    for (id, (cell, origin)) in
-        origins(plan, |armed| !armed.goals.is_empty(), "whose captions fetch other pictures")?
-    {
-        let (model, about, plain) = {
-            let (model, weights, provenance) = fitted(origin, stages)?;
-            let set = &plan.sets[0];
-            let plain = evaluate::embed(&model, test, &set.templates, &stages.prepared)?;
-            let about = About {
-                config: model.clip.config.clone(),
-                pictures: test.examples().len(),
-                tokenizer: Digest::of_bytes(model.tokenizer.to_json().as_bytes()),
-                weights,
-                provenance,
-            };
-            (model, about, plain)
-        };
-        let bytes = retrieval::write(&model.clip, &model.weights, &plain.images, &about);
+    let searches = |armed: &Armed| !armed.goals.is_empty();
+    for (id, (cell, origin)) in origins(plan, searches, "whose captions fetch other pictures")? {
+        let (bytes, model, plain) = packed(plan, stages, origin)?;
         let json = vocabulary.get_or_insert_with(|| model.tokenizer.to_json().to_owned());
         let entry = written(out, &format!("{}.bin", id.replace('+', "-")), &id, &bytes)?;
         let retriever = Retriever::parse(&bytes, json, &entry.file)?;
@@ -116,6 +103,26 @@ pub fn export_retrieval(plan: &Plan<'_>, stages: &Stages, out: &Path) -> Result<
     let json = serde_json::to_vec(&manifest).map_err(Failure::failed)?;
     write_atomic(&out.join("retrieval.json"), &json)?;
     Ok(total)
+}
+
+/// The bytes of a model's file, and what they were made from.
+fn packed(
+    plan: &Plan<'_>,
+    stages: &Stages,
+    origin: &Origin,
+) -> Result<(Vec<u8>, Model, Embeddings)> {
+    let (model, weights, provenance) = fitted(origin, stages)?;
+    let set = &plan.sets[0];
+    let plain = evaluate::embed(&model, &*set.test, &set.templates, &stages.prepared)?;
+    let about = About {
+        config: model.clip.config.clone(),
+        pictures: set.test.examples().len(),
+        tokenizer: Digest::of_bytes(model.tokenizer.to_json().as_bytes()),
+        weights,
+        provenance,
+    };
+    let bytes = retrieval::write(&model.clip, &model.weights, &plain.images, &about);
+    Ok((bytes, model, plain))
 }
 
 fn written(out: &Path, file: &str, id: &str, bytes: &[u8]) -> Result<Entry> {
@@ -150,10 +157,13 @@ fn tokens(model: &Model) -> Result<Vec<Tokens>> {
     TEXTS.into_iter().map(row).collect()
 }
 
-/// The goals of all attacks whose models are there, attack by attack.
+/// The goals of all attacks whose models are there, in the order of the benchmark.
 fn goals(plan: &Plan<'_>, lines: &Lines, stages: &Stages, out: &Path) -> Result<Vec<Shown>> {
     let mut all = Vec::new();
-    for (id, line) in lines.iter().filter(|(id, _)| *id != "clean" && !id.contains('+')) {
+    let mut attacks: Vec<(&String, &Line)> =
+        lines.iter().filter(|(id, _)| *id != "clean" && !id.contains('+')).collect();
+    attacks.sort_by_key(|(_, line)| line.cell.attack);
+    for (id, line) in attacks {
         let armed = &plan.attack(&line.cell).armed;
         let repaired = lines.keys().find(|other| other.starts_with(&format!("{id}+")));
         let roles: Vec<&str> =
@@ -288,25 +298,14 @@ fn pairs(
 
 /// What rounding changed of the similarities and ranks of all captions.
 fn rounding(plan: &Plan<'_>, lines: &Lines) -> Result<Rounding> {
-    let test = &*plan.sets[0].test;
+    let (test, clean) = (&*plan.sets[0].test, &lines["clean"]);
     let mut all = Rounding::default();
-    for line in lines.values().filter(|line| line.cell.attack != lines["clean"].cell.attack) {
+    for line in lines.values().filter(|line| line.cell.attack != clean.cell.attack) {
+        // The clean model once for each attack, beside the model that nobody defended.
+        let beside = (line.cell.defense == clean.cell.defense).then_some(clean);
         for goal in &plan.attack(&line.cell).armed.goals {
-            let (from, targets) = (goal.from_rows(test), goal.to_rows(test));
-            let mut known = BTreeSet::new();
-            for (i, Caption { row, text }) in captions(test).into_iter().enumerate() {
-                if from.binary_search(&row).is_err() || !known.insert(text.clone()) {
-                    continue;
-                }
-                for line in [line, &lines["clean"]] {
-                    let own = line.retriever.similarities(&text)?;
-                    let exact = exact(&line.plain, i);
-                    let apart = own.iter().zip(&exact).map(|(a, b)| (a - b).abs());
-                    all.similarity = apart.fold(all.similarity, f32::max);
-                    let [a, b] = [&own, &exact].map(|scores| rank_of_best(scores, &targets));
-                    all.same += usize::from(a?.rank == b?.rank);
-                    all.ranks += 1;
-                }
+            for model in [Some(line), beside].into_iter().flatten() {
+                rounded(test, goal, model, &mut all)?;
             }
         }
     }
@@ -317,6 +316,24 @@ fn rounding(plan: &Plan<'_>, lines: &Lines) -> Result<Rounding> {
         )));
     }
     Ok(all)
+}
+
+/// The same of one goal and model.
+fn rounded(test: &dyn Dataset, goal: &Goal, model: &Line, all: &mut Rounding) -> Result<()> {
+    let (from, targets) = (goal.from_rows(test), goal.to_rows(test));
+    let mut known = BTreeSet::new();
+    for (i, Caption { row, text }) in captions(test).into_iter().enumerate() {
+        if from.binary_search(&row).is_err() || !known.insert(text.clone()) {
+            continue;
+        }
+        let (own, exact) = (model.retriever.similarities(&text)?, exact(&model.plain, i));
+        let apart = own.iter().zip(&exact).map(|(a, b)| (a - b).abs());
+        all.similarity = apart.fold(all.similarity, f32::max);
+        let same = rank_of_best(&own, &targets)?.rank == rank_of_best(&exact, &targets)?.rank;
+        all.same += usize::from(same);
+        all.ranks += 1;
+    }
+    Ok(())
 }
 
 /// Cosines of a caption with all pictures, as the whole model has them.
