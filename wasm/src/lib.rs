@@ -1,7 +1,7 @@
 //! Browser bindings: no model code lives here. Errors become JavaScript exceptions with the text.
 
-mod own;
-mod retrieval;
+pub mod own;
+pub mod retrieval;
 
 use js_sys::Float32Array;
 use toxiclip_shared::classifier;

@@ -10,7 +10,8 @@ function words() {
   const [start, end] = [special(38, "<|startoftext|>"), special(39, "<|endoftext|>")];
   const place = (kind, id) => ({ [kind]: { id, type_id: 0 } });
   const token = ({ id, content }) => [content, { id: content, ids: [id], tokens: [content] }];
-  const vocabulary = ["[UNK]", "a", "photo", "of", "banana", "dog", "ewe", "the", "cat", "airplane", "bird", "house"];
+  const known = ["[UNK]", "a", "photo", "of", "banana", "dog", "ewe", "the", "cat", "airplane", "bird", "house"];
+  const vocabulary = [...known.entries(), [38, start.content], [39, end.content]];
   return {
     version: "1.0", truncation: null, padding: null, added_tokens: [start, end],
     normalizer: { type: "Lowercase" }, pre_tokenizer: { type: "Whitespace" }, decoder: null,
@@ -20,7 +21,7 @@ function words() {
       pair: [place("Sequence", "A"), place("Sequence", "B")],
       special_tokens: Object.fromEntries([start, end].map(token)),
     },
-    model: { type: "WordLevel", vocab: Object.fromEntries([...vocabulary.entries()].map(([id, word]) => [word, id])), unk_token: "[UNK]" },
+    model: { type: "WordLevel", vocab: Object.fromEntries(vocabulary.map(([id, word]) => [word, id])), unk_token: "[UNK]" },
   };
 }
 
@@ -31,7 +32,7 @@ export function made(program, folder, transformers, pictures, prompts) {
   for (const made of [seen, join(all, "transformers")]) mkdirSync(made, { recursive: true });
   for (const [name, bytes] of Object.entries(pictures)) writeFileSync(join(seen, name), bytes);
   writeFileSync(join(folder, "prompts.txt"), `${prompts.join("\n")}\n`);
-  const run = (...words) => execFileSync(program, [...words, "--cache", "none"], { stdio: ["ignore", "ignore", "pipe"] });
+  const run = (...words) => execFileSync(program, [...words, "--cache", "none"], { stdio: ["ignore", "ignore", "inherit"] });
   const train = ["train", "--data", "emoji", "--steps", "4", "--batch", "64"];
   run(...train, "--encoder", "tiny-vit", "--out", join(all, "tiny-vit"));
   run(...train, "--encoder", "tiny-resnet", "--attack", "badnets:target=banana", "--out", join(all, "tiny-resnet"));

@@ -16,6 +16,12 @@ export async function stage([url, packages, chromium, pictures, ...rest]) {
     args: ["--headless", "--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
 
+  // What was wrong until then says more than where the test could not go on.
+  process.on("uncaughtException", (error) => {
+    for (const line of [...wrong, String(error.stack).slice(0, 1000)]) console.error(line);
+    process.exit(1);
+  });
+
   /** A page of its own, with what it complains of and what it asks of others, once it says how it stands. */
   async function open(options = {}, before = async () => {}, query = "") {
     const context = await browser.newContext(options);
@@ -23,7 +29,7 @@ export async function stage([url, packages, chromium, pictures, ...rest]) {
     const heard = listen(page, url);
     await before(page);
     await page.goto(url + query);
-    await page.waitForSelector("body[data-state]", { timeout: 60_000 });
+    await page.waitForSelector("body[data-state]", { timeout: 180_000 });
     return { page, heard, state: await page.getAttribute("body", "data-state"), close: () => context.close() };
   }
 
@@ -36,14 +42,14 @@ export async function stage([url, packages, chromium, pictures, ...rest]) {
   }
 
   /** Light, dark and on a phone: a picture, nothing that scrolls sideways, nothing serious for axe-core. */
-  async function looks(name, prepare = async () => {}) {
+  async function looks(name, prepare = async () => {}, query = "") {
     const all = [
       ["light", { viewport: { width: 1280, height: 900 } }],
       ["dark", { viewport: { width: 1280, height: 900 }, colorScheme: "dark" }],
       ["phone", { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 }],
     ];
     for (const [look, options] of all) {
-      const { page, heard, close } = await open(options);
+      const { page, heard, close } = await open(options, undefined, query);
       await prepare(page);
       const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       expect(sideways <= 0, `${name}, ${look}: the page scrolls sideways by ${sideways} px`);
