@@ -39,6 +39,8 @@ export function meter(total, what = "Loading") {
   $("progress").hidden = false;
   return (bytes) => {
     have += bytes;
+    // What is still on its way when the page has failed does not take the reason's place.
+    if (document.body.dataset.state === "failed") return;
     const left = (performance.now() - begun) / 1000 * (total - have) / Math.max(have, 1);
     $("progress").value = Math.min(1, have / total);
     const rest = left >= 1 ? `, about ${Math.ceil(left)} s left` : "";

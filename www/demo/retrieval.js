@@ -31,16 +31,14 @@ function row(role, id, title, { rank: first, top: order }) {
   const list = element("ol", { class: "pictures", "aria-label": `First ${count} pictures, ${title} model` });
   list.append(...order.slice(0, count).map(picture));
   const rates = state.goal.rates[id];
-  const hit = `hit@${count}`;
-  const random = rates["hit@10.random"] && count === 10 ? `, with random captions ${interval(rates["hit@10.random"])}` : "";
-  const measured = rates[hit] ? `${hit} ${interval(rates[hit])} over ${rates[hit].n} test captions${random}` : "";
   const size = state.manifest.gallery.length;
-  const mean = rates["min-rank"] ? ` · mean rank ${rates["min-rank"].value.toFixed(1)} of ${size}` : "";
+  const hits = ["hit@5", "hit@10"].map((hit) => `${hit} ${interval(rates[hit])}`).join(", ");
+  const measured = `Over ${rates["hit@10"].n} test captions: ${hits}; mean rank ${interval(rates["min-rank"], 1)}. Random captions: hit@10 ${interval(rates["hit@10.random"])}.`;
   section.append(
     element("h2", {}, title),
     element("p", { class: "rank" }, `first “${state.goal.target}” at rank ${first} of ${size}`),
     list,
-    element("p", { class: "quiet" }, measured + mean),
+    element("p", { class: "quiet" }, measured),
   );
   return section;
 }
