@@ -77,12 +77,15 @@ pub(super) fn changed(plan: &Plan<'_>, cell: &Cell, attack: usize) -> Result<Cha
 pub(super) fn held(plan: &Plan<'_>, cell: &Cell, fits: &[&Arc<Fit>]) -> Result<u64> {
     let (clean, seed) = (&*plan.attack(cell).clean, Seed::new(cell.seed));
     let beside = match &plan.defenses[cell.defense] {
-        Defense::Probe(probe) => probe.rows(clean, &seed)?,
-        Defense::Audit(audit) => audit.rows(clean, &seed)?,
-        Defense::Screen(screen) => screen.held(clean, &seed)?,
-        _ => Vec::new(),
+        Defense::Probe(probe) => probe.rows(clean, &seed)?.len(),
+        Defense::Audit(audit) => audit.rows(clean, &seed)?.len(),
+        Defense::Screen(screen) => {
+            let held = screen.held(clean, &seed)?;
+            held.references.len() + held.calibration.len()
+        }
+        _ => 0,
     };
-    Ok(beside.len() as u64 + fits.iter().map(|fit| trusted(fit)).sum::<u64>())
+    Ok(beside as u64 + fits.iter().map(|fit| trusted(fit)).sum::<u64>())
 }
 
 /// Clean pairs that one training asks for.
