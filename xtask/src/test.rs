@@ -11,9 +11,9 @@ pub(crate) const FEATURES: &str =
     "--release --workspace --features toxiclip/candle,toxiclip/serve,toxiclip/wgpu,xtask/data";
 
 /// What is neither a step's own nor [`SHARED`].
-const ELSEWHERE: &str = "not (test(wgpu) or (package(toxiclip) and binary(/^(serve|submit)$/)))";
+const ELSEWHERE: &str = "not (test(wgpu) or (package(toxiclip) and binary(/^(eval|serve|submit)$/)))";
 /// Tests that share the run they look at: in a process each they would all repeat it.
-const SHARED: &str = "--test submit";
+const SHARED: &str = "--test eval --test submit";
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
@@ -37,6 +37,6 @@ fn tests() -> Result<Outcome> {
     }
     let mut nextest = cargo(&format!("nextest run {FEATURES} --no-fail-fast"));
     command(nextest.args(["--filterset", ELSEWHERE]))?;
-    command(&mut cargo(&format!("test {FEATURES} {SHARED}")))?;
+    command(&mut cargo(&format!("test {FEATURES} {SHARED} -- --skip wgpu")))?;
     command(&mut cargo(&format!("test {FEATURES} --doc")))
 }
