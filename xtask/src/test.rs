@@ -11,7 +11,8 @@ pub(crate) const FEATURES: &str =
     "--release --workspace --features toxiclip/candle,toxiclip/serve,toxiclip/wgpu,xtask/data";
 
 /// What is neither a step's own nor [`SHARED`].
-const ELSEWHERE: &str = "not (test(wgpu) or (package(toxiclip) and binary(/^(eval|serve|submit)$/)))";
+const ELSEWHERE: &str =
+    "not (test(wgpu) or (package(toxiclip) and binary(/^(eval|serve|submit)$/)))";
 /// Tests that share the run they look at: in a process each they would all repeat it.
 const SHARED: &str = "--test eval --test submit";
 

@@ -2,6 +2,7 @@
 //! defense asks for.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use toxiclip_shared::defenses::Defense;
@@ -52,8 +53,8 @@ impl Known {
             let (attack, defense) = (work.cell.attack, work.cell.defense);
             let specs = [benchmark.attacks[attack].spec(), benchmark.defenses[defense].spec()];
             let key: (String, String) = specs.map(canonical_json).into();
-            if !known.held.contains_key(&key) {
-                known.held.insert(key, held(plan, &work.cell, &work.model.lineage())?);
+            if let Entry::Vacant(entry) = known.held.entry(key) {
+                entry.insert(held(plan, &work.cell, &work.model.lineage())?);
             }
         }
         Ok(known)
