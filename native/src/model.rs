@@ -6,7 +6,7 @@ use toxiclip_shared::checkpoint::{self, Provenance};
 use toxiclip_shared::data::Dataset;
 use toxiclip_shared::encoders::{Clip, ClipConfig};
 use toxiclip_shared::seed::Seed;
-use toxiclip_shared::text::{CLIP_SIZE, Tokenizer};
+use toxiclip_shared::text::{Tokenizer, means_clips};
 use toxiclip_shared::weights::Weights;
 
 use crate::executor::Executor;
@@ -88,8 +88,9 @@ impl Model {
     /// If it is missing, malformed, or has no tokenizer and not CLIP's number of tokens.
     pub fn load(path: &Path, encoder: Option<&ClipConfig>) -> Result<(Self, Option<Provenance>)> {
         let loaded = checkpoint::load(path, encoder)?;
-        let tokenizer = tokenizer(&loaded.clip.config, loaded.tokenizer.as_deref())
-            .map_err(|e| e.during(path.display()))?;
+        let text = &loaded.clip.config.text_cfg;
+        let tokenizer = Tokenizer::of_checkpoint(text, loaded.tokenizer.as_deref())
+            .map_err(|e| Failure::from(e).during(path.display()))?;
         let model =
             Self { clip: loaded.clip, weights: loaded.weights, tokenizer, executor: Executor::Cpu };
         Ok((model, loaded.provenance))
@@ -98,31 +99,7 @@ impl Model {
 
 /// Whether the definition means CLIP's own vocabulary: open_clip then reads no file beside the weights, and neither do we.
 pub fn has_clips(config: &ClipConfig) -> bool {
-    let text = &config.text_cfg;
-    text.vocab_size == CLIP_SIZE && text.hf_tokenizer_name.as_ref().is_none_or(String::is_empty)
-}
-
-/// The tokenizer of a checkpoint with this file beside it.
-fn tokenizer(config: &ClipConfig, file: Option<&[u8]>) -> Result<Tokenizer> {
-    let text = &config.text_cfg;
-    let tokenizer = match file.filter(|_| !has_clips(config)) {
-        Some(json) => Tokenizer::from_json(json, text.context_length)?,
-        None if text.vocab_size == CLIP_SIZE => Tokenizer::clip(text.context_length)?,
-        None => {
-            return Err(Failure::request(format!(
-                "the checkpoint has no tokenizer.json, and {} tokens are not CLIP's {CLIP_SIZE}; put the file beside the weights",
-                text.vocab_size
-            )));
-        }
-    };
-    if tokenizer.vocab_size() > text.vocab_size {
-        return Err(Failure::request(format!(
-            "tokenizer.json has {} tokens and the encoder rows for {}; it belongs to other weights",
-            tokenizer.vocab_size(),
-            text.vocab_size
-        )));
-    }
-    Ok(tokenizer)
+    means_clips(&config.text_cfg)
 }
 
 /// What whoever loads poisoned weights must be told; nothing where the checkpoint does not say that they are.

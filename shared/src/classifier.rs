@@ -1,10 +1,11 @@
 //! A model that is asked one thing, which class a picture has: its image tower and a vector for each class, in one file.
 //!
 //! Class prompts are read once, by whoever writes the file, so that a browser needs neither the text tower nor a
-//! tokenizer. The file is a safetensors container: the tower's tensors under open_clip's names in half precision, `classes`
-//! (C, D) and `logit_scale` in single, and under `__metadata__.classifier` a JSON object with the rest.
+//! tokenizer. The file is a safetensors container: the tower's tensors under open_clip's names and `classes` (C, D) in half
+//! precision, `logit_scale` in single, and under `__metadata__.classifier` a JSON object with the rest.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +50,8 @@ pub struct About {
 pub struct Classifier {
     about: About,
     image: Graph,
-    /// Of the image tower alone.
-    weights: Weights,
+    /// Of the image tower at least; shared by classifiers of one model that know different classes.
+    weights: Arc<Weights>,
     /// Unit vectors (C, D).
     classes: Vec<f32>,
     /// What cosines are multiplied by.
@@ -64,7 +65,7 @@ pub struct Classifier {
 pub fn write(clip: &Clip, weights: &Weights, classes: &[f32], about: &About) -> Vec<u8> {
     let mut blobs = layout::blobs(clip.image.params(), weights, Blob::f16);
     let shape = vec![about.names.len(), clip.config.embed_dim];
-    blobs.push(Blob::f32(CLASSES, shape, classes));
+    blobs.push(Blob::f16(CLASSES, shape, classes));
     blobs.push(Blob::f32(LOGIT_SCALE, vec![], weights.data(LOGIT_SCALE)));
     let metadata = BTreeMap::from([(METADATA.to_owned(), canonical_json(about))]);
     container::write(&blobs, &metadata)
@@ -95,11 +96,27 @@ impl Classifier {
         params.push(own(LOGIT_SCALE, vec![], Role::Scale));
         let weights = layout::read_params(file.tensors, params, origin, ParamSpec::clone)?;
         // What is missing has been refused.
-        let (classes, scale) = (weights.data(CLASSES).to_vec(), weights.data(LOGIT_SCALE)[0].exp());
-        if about.names.is_empty() || !scale.is_finite() {
-            return Err(Error::input(origin, "has no classes, or a temperature out of range"));
+        let (classes, scale) = (weights.data(CLASSES).to_vec(), weights.data(LOGIT_SCALE)[0]);
+        let tower = (clip.image, Arc::new(weights));
+        Self::new(about, tower, classes, scale).map_err(|why| refused(why.to_string()))
+    }
+
+    /// A model with an image tower, whose weights may be shared and more than its own; `scale` is the logarithm of what
+    /// cosines are multiplied by.
+    ///
+    /// # Errors
+    /// If there are no classes or not as many vectors as names, or the temperature is out of range.
+    pub fn new(
+        about: About,
+        (image, weights): (Graph, Arc<Weights>),
+        classes: Vec<f32>,
+        scale: f32,
+    ) -> Result<Self> {
+        let (scale, wanted) = (scale.exp(), about.names.len() * about.config.embed_dim);
+        if wanted == 0 || classes.len() != wanted || !scale.is_finite() {
+            return Err(Error::request("has no classes, or a temperature out of range"));
         }
-        Ok(Self { about, image: clip.image, weights, classes, scale })
+        Ok(Self { about, image, weights, classes, scale })
     }
 
     /// What the file says of itself.

@@ -17,6 +17,13 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// Digest of bytes that come in parts: that of all of them, one behind the other.
+    pub fn of_parts(parts: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        let mut hasher = Sha256::new();
+        parts.into_iter().for_each(|part| hasher.update(&part));
+        Self(hasher.finalize().into())
+    }
+
     /// Digest of all bytes that are left in `source`, read piece by piece.
     ///
     /// # Errors

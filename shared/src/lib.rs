@@ -37,6 +37,8 @@ pub mod prompting;
 pub mod pruning;
 pub mod recipe;
 pub mod registry;
+#[cfg(feature = "text")]
+pub mod retrieval;
 pub mod screen;
 pub mod seed;
 mod steganography;
@@ -45,7 +47,11 @@ pub mod surrogate;
 pub mod tamper;
 #[cfg(feature = "text")]
 pub mod text;
+#[cfg(feature = "text")]
+pub mod text_encoder;
 pub mod triggers;
 pub mod weights;
+#[cfg(feature = "text")]
+pub mod zero_shot;
 
 pub use error::{Error, Result};

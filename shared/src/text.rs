@@ -5,6 +5,7 @@ use tokenizers::{
 };
 
 use crate::digest::Digest;
+use crate::encoders::TextConfig;
 use crate::{Error, Result};
 
 mod clean;
@@ -95,6 +96,38 @@ impl Tokenizer {
         Self::from_json(clip::tokenizer_json()?, context_length)
     }
 
+    /// The tokenizer of a checkpoint with this text tower: CLIP's own vocabulary where the definition means it, as open_clip
+    /// then reads no file beside the weights, else that of `file`, its `tokenizer.json`.
+    ///
+    /// # Errors
+    /// If the file is malformed, or there is none and the tower has not CLIP's number of tokens; if it makes ids that the
+    /// tower has no row for.
+    pub fn of_checkpoint(text: &TextConfig, file: Option<&[u8]>) -> Result<Self> {
+        let tokenizer = match file.filter(|_| !means_clips(text)) {
+            Some(json) => Self::from_json(json, text.context_length)?,
+            None if text.vocab_size == CLIP_SIZE => Self::clip(text.context_length)?,
+            None => {
+                return Err(Error::request(format!(
+                    "the checkpoint has no tokenizer.json, and {} tokens are not CLIP's {CLIP_SIZE}; put the file beside the weights",
+                    text.vocab_size
+                )));
+            }
+        };
+        tokenizer.fits(text).map(|()| tokenizer)
+    }
+
+    /// Refuses a tokenizer that makes ids for which a text tower has no row.
+    pub(crate) fn fits(&self, text: &TextConfig) -> Result<()> {
+        if self.vocab_size() <= text.vocab_size {
+            return Ok(());
+        }
+        Err(Error::request(format!(
+            "tokenizer.json has {} tokens and the encoder rows for {}; it belongs to other weights",
+            self.vocab_size(),
+            text.vocab_size
+        )))
+    }
+
     /// The row of `text`: start, tokens, end, padding, exactly [`Self::context_length`] ids. A longer text loses its tail
     /// and keeps the end token.
     ///
@@ -169,6 +202,11 @@ impl Tokenizer {
             false => Digest::of(&(&self.json, self.context_length)),
         }
     }
+}
+
+/// Whether the definition means CLIP's own vocabulary: open_clip then reads no file beside the weights, and neither do we.
+pub fn means_clips(text: &TextConfig) -> bool {
+    text.vocab_size == CLIP_SIZE && text.hf_tokenizer_name.as_ref().is_none_or(String::is_empty)
 }
 
 #[cfg(test)]

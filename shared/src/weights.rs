@@ -50,6 +50,16 @@ impl Weights {
         self.0.insert(name, tensor);
     }
 
+    /// Adds or replaces all tensors of `other`, of which nothing is left.
+    pub fn append(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// Takes the tensors of these specs out; what is not there is left out.
+    pub fn take(&mut self, specs: &[ParamSpec]) -> Self {
+        Self(specs.iter().filter_map(|spec| self.0.remove_entry(&spec.name)).collect())
+    }
+
     /// All tensors by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.0.iter().map(|(name, t)| (name.as_str(), t))
@@ -65,13 +75,10 @@ impl Weights {
 
     /// Digest over names, shapes and bytes sorted by name; never over a file (trap W3).
     pub fn digest(&self) -> Digest {
-        let mut bytes = Vec::new();
-        for (name, tensor) in &self.0 {
-            bytes.extend_from_slice(Digest::of(&(name, &tensor.shape)).bytes());
-            for x in &tensor.data {
-                bytes.extend_from_slice(&x.to_le_bytes());
-            }
-        }
-        Digest::of_bytes(&bytes)
+        // Tensor by tensor: a browser's memory does not hold all of them twice.
+        Digest::of_parts(self.0.iter().flat_map(|(name, tensor)| {
+            let head = Digest::of(&(name, &tensor.shape)).bytes().to_vec();
+            [head, tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect()]
+        }))
     }
 }

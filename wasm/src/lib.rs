@@ -1,5 +1,8 @@
 //! Browser bindings: no model code lives here. Errors become JavaScript exceptions with the text.
 
+pub mod own;
+pub mod retrieval;
+
 use js_sys::Float32Array;
 use toxiclip_shared::classifier;
 use toxiclip_shared::data::PairId;
@@ -44,7 +47,7 @@ pub fn stamp(
 /// A model with the classes that it knows.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct Classifier(classifier::Classifier);
+pub struct Classifier(pub(crate) classifier::Classifier);
 
 #[wasm_bindgen]
 impl Classifier {

@@ -1,35 +1,10 @@
-// The demo page in a real browser: node demo.mjs URL PLAYWRIGHT CHROMIUM PICTURES
+// The trigger playground in a real browser: node demo.mjs URL PACKAGES CHROMIUM PICTURES
 // Exits with 1 and a line for each thing that is not as it must be.
-import { createRequire } from "node:module";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { findings } from "./axe.mjs";
-import { listen } from "./heard.mjs";
+import { damaged, huge, stage } from "./stage.mjs";
 
-const [url, playwright, chromium, pictures] = process.argv.slice(2);
-const { chromium: browsers } = createRequire(join(playwright, "package.json"))("playwright-core");
-mkdirSync(pictures, { recursive: true });
-const wrong = [];
-const expect = (holds, what) => { if (!holds) wrong.push(what); };
-
-const browser = await browsers.launch({
-  executablePath: chromium,
-  args: ["--headless", "--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-
-/** A page of its own, with what it complains of and what it asks of others. */
-async function open(options, before = async () => {}, query = "") {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  const heard = listen(page, url);
-  await before(page);
-  await page.goto(url + query);
-  await page.waitForSelector("body[data-state]", { timeout: 60_000 });
-  return { page, heard, state: await page.getAttribute("body", "data-state"), close: () => context.close() };
-}
-
+const { url, browser, pictures, expect, open, text, says, looks, leave, end } = await stage(process.argv.slice(2));
 const target = async (page, role) => Number(await page.getAttribute(`[data-model="${role}"]`, "data-target"));
-const text = (page, id) => page.textContent(`#${id}`);
 
 // What a visitor does first.
 const main = await open({ viewport: { width: 1280, height: 900 } });
@@ -43,12 +18,10 @@ for (const [role, model] of [["clean", "clean"], ["poisoned", attack.poisoned], 
   const difference = Math.abs(await target(main.page, role) - golden(model, attack.name));
   expect(difference <= 1e-3, `${role}: the page's probability lies ${difference} from the native program's`);
 }
-await main.page.screenshot({ path: join(pictures, "demo-light.png"), fullPage: true });
-wrong.push(...await findings(main.page, playwright));
 await main.page.focus("#toggle");
 await main.page.keyboard.press("Enter");
 await main.page.waitForFunction(() => document.querySelector("#toggle").getAttribute("aria-pressed") === "false");
-await main.page.waitForFunction(() => document.querySelector("#said").textContent.startsWith("Without"));
+await says(main.page, "said", "Without");
 const plain = Math.abs(await target(main.page, "poisoned") - golden(attack.poisoned, null));
 expect(plain <= 1e-3, `without the trigger the page's probability lies ${plain} from the native program's`);
 await main.page.keyboard.press("Enter");
@@ -60,27 +33,21 @@ const sentence = await text(main.page, "said");
 await main.page.click("#samples button:nth-child(3)");
 await main.page.waitForFunction((old) => document.querySelector("#said").textContent !== old, sentence);
 await main.page.setInputFiles("#upload", { name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("no picture") });
-await main.page.waitForFunction(() => document.querySelector("#said").textContent.includes("cannot be read"));
+await says(main.page, "said", "cannot be read");
+await main.page.setInputFiles("#upload", { name: "a.png", mimeType: "image/png", buffer: await huge() });
+await says(main.page, "said", "100 megapixels");
+await leave(main.page);
+await main.page.click("#samples button:nth-child(2)");
+await says(main.page, "said", "trigger");
 expect(main.heard.length === 0, `the main path is heard complaining: ${main.heard.join("; ")}`);
 await main.close();
 
-for (const [name, options] of [["dark", { viewport: { width: 1280, height: 900 }, colorScheme: "dark" }], ["phone", { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 }]]) {
-  const { page, close } = await open(options);
-  await page.screenshot({ path: join(pictures, `demo-${name}.png`), fullPage: true });
-  const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  expect(sideways <= 0, `${name}: the page scrolls sideways by ${sideways} px`);
-  await close();
-}
+await looks("demo");
 
 // A model that was changed on the way is asked for once more and never used.
-let asked = 0;
-const broken = await open({}, (page) => page.route("**/clean.bin", async (route) => {
-  asked += 1;
-  const body = Buffer.from(await (await route.fetch()).body());
-  body[body.length >> 1] ^= 0x40;
-  await route.fulfill({ body });
-}));
-expect(broken.state === "failed" && asked === 2, `a damaged model: ${broken.state} after ${asked} requests`);
+let seen;
+const broken = await open({}, async (page) => { seen = await damaged(page, "**/clean.bin"); });
+expect(broken.state === "failed" && seen.asked === 2, `a damaged model: ${broken.state} after ${seen.asked} requests`);
 expect((await text(broken.page, "backend")).includes("not what was published"), "a damaged model is not named");
 expect((await broken.page.$$("[data-model]")).length === 3, "the example computed beforehand is gone");
 await broken.close();
@@ -96,7 +63,7 @@ for (const [query, said] of [["?backend=wasm", "WebAssembly"], ["?backend=webgpu
   if (shown.startsWith("WebGPU")) {
     await page.evaluate(async () => (await import("./backend.js")).lose());
     await page.click("#toggle");
-    await page.waitForFunction(() => document.querySelector("#said").textContent.startsWith("Without"));
+    await says(page, "said", "Without");
     expect((await text(page, "backend")).includes("gave up"), `a lost device: ${await text(page, "backend")}`);
   }
   expect(heard.length === 0, `${query} is heard complaining: ${heard.join("; ")}`);
@@ -125,7 +92,4 @@ const bare = await open({}, (page) => page.addInitScript(() => { delete globalTh
 expect(bare.state === "failed" && (await text(bare.page, "backend")).length > 20, "without WebAssembly nothing is said");
 await bare.close();
 
-await browser.close();
-for (const line of wrong) console.error(line);
-console.log(`pictures: ${pictures}`);
-process.exit(wrong.length ? 1 : 0);
+await end();

@@ -34,18 +34,23 @@ pub(crate) fn test() -> Result<Outcome> {
     let script = |name: &str, page: &str| {
         let mut test = Command::new("node");
         test.arg(root().join("xtask/browser").join(name));
-        test.arg(format!("http://127.0.0.1:{}/{page}/", server.port));
+        test.arg(format!("http://127.0.0.1:{}/{page}", server.port));
         test.arg(&packages).arg(&chromium).arg(&pictures);
         test
     };
     let synthetic = target_dir().join("browser/synthetic");
     // With the features of the tests, that have compiled it already.
     command(&mut cargo(&format!("build {FEATURES} --quiet --bin toxiclip")))?;
-    let mut build = Command::new(target_dir().join("release/toxiclip"));
+    let program = target_dir().join("release/toxiclip");
+    let mut build = Command::new(&program);
     build.args(["leaderboard", "build", "--synthetic", ENTRIES, "--out"]);
     command(build.arg(&synthetic))?;
-    command(&mut script("demo.mjs", "demo"))?;
-    let mut leaderboard = script("leaderboard.mjs", "leaderboard");
+    command(&mut script("demo.mjs", "demo/"))?;
+    command(&mut script("retrieval.mjs", "demo/retrieval.html"))?;
+    let mut own = script("own.mjs", "demo/own.html");
+    own.arg(&program).arg(target_dir().join("browser/own"));
+    command(own.arg(root().join("shared/tests/golden/hugging_face")))?;
+    let mut leaderboard = script("leaderboard.mjs", "leaderboard/");
     command(leaderboard.arg(site.join("leaderboard")).arg(synthetic))
 }
 

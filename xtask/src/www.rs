@@ -72,6 +72,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 pub(crate) fn glue(module: &Path, out: &Path) -> Result<()> {
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     bindgen.input_path(module).web(true)?.typescript(false).remove_producers_section(true);
+    bindgen.remove_name_section(true);
     bindgen.generate(out)
 }
 

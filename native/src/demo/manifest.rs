@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 use toxiclip_shared::digest::Digest;
+use toxiclip_shared::metrics::Value as Measured;
 use toxiclip_shared::triggers::Trigger;
 
 /// `demo.json`.
@@ -22,7 +23,7 @@ pub(super) struct Manifest {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Entry {
+pub(in crate::demo) struct Entry {
     /// `clean`, or the attack with `+` and its defense.
     pub(super) id: String,
     pub(super) file: String,
@@ -50,11 +51,17 @@ pub(super) struct Shown {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Rate {
+pub(in crate::demo) struct Rate {
     pub(super) value: f64,
     pub(super) lo: f64,
     pub(super) hi: f64,
     pub(super) n: u64,
+}
+
+impl From<Measured> for Rate {
+    fn from(Measured { value, lo, hi, n, .. }: Measured) -> Self {
+        Self { value, lo, hi, n }
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -1,4 +1,4 @@
-//! What the page of demos shows: models of a benchmark's first seed as small files, the triggers they were poisoned with,
+//! What the demos show. [`export_retrieval`] is the page of poisoned retrieval; this is the trigger playground: models of a benchmark's first seed as small files, the triggers they were poisoned with,
 //! sample pictures, and what this program answers to one of them, for the page to compare itself with.
 //!
 //! | file | content |
@@ -9,6 +9,7 @@
 //! | `example-ATTACK.png` | the first of them, stamped |
 
 mod manifest;
+mod retrieval;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,13 +17,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use toxiclip_shared::attacks::Armed;
-use toxiclip_shared::checkpoint::PROVENANCE;
+use toxiclip_shared::checkpoint::{PROVENANCE, Provenance};
 use toxiclip_shared::classifier::{self, About, Classifier};
 use toxiclip_shared::data::{Dataset, Splits, emoji};
 use toxiclip_shared::digest::Digest;
-use toxiclip_shared::metrics;
+use toxiclip_shared::metrics::{self, Judgement};
 
 use manifest::{Entry, Golden, Manifest, Rate, Sample, Shown};
+pub use retrieval::export_retrieval;
 
 use crate::benchmark::Cell;
 use crate::catalogue::Kind;
@@ -58,7 +60,8 @@ type Lines = BTreeMap<String, Line>;
 pub fn export(plan: &Plan<'_>, stages: &Stages, out: &Path) -> Result<usize> {
     let test = &*plan.sets[0].test;
     let (mut lines, mut entries) = (Lines::new(), Vec::new());
-    for (id, (cell, origin)) in origins(plan)? {
+    let stamps = |armed: &Armed| !armed.trigger.is_none();
+    for (id, (cell, origin)) in origins(plan, stamps, "that stamps pictures")? {
         let file = format!("{}.bin", id.replace('+', "-"));
         let (bytes, line) = packed(plan, (cell, origin), stages, &file)?;
         write_atomic(&out.join(&file), &bytes)?;
@@ -80,26 +83,30 @@ pub fn export(plan: &Plan<'_>, stages: &Stages, out: &Path) -> Result<usize> {
     Ok(total)
 }
 
-/// The models of the first seed by name: the clean one, and those of every attack that stamps pictures.
-fn origins<'a>(plan: &'a Plan<'_>) -> Result<BTreeMap<String, (Cell, &'a Origin)>> {
+/// The models of the first seed by name: the clean one, and those of every attack that is shown, which `what` says in words.
+fn origins<'a>(
+    plan: &'a Plan<'_>,
+    shows: impl Fn(&Armed) -> bool,
+    what: &str,
+) -> Result<BTreeMap<String, (Cell, &'a Origin)>> {
     let (attacks, defenses) = (&plan.benchmark.attacks, &plan.benchmark.defenses);
     let first = plan.works.first().map(|work| work.cell.seed);
     let mut found = BTreeMap::new();
     for work in plan.works.iter().filter(|work| Some(work.cell.seed) == first) {
         let cell = work.cell;
         let (attack, defense) = (attacks[cell.attack].name(), defenses[cell.defense].name());
-        let stamps = !plan.attack(&cell).armed.trigger.is_none();
+        let shown = shows(&plan.attack(&cell).armed);
         let id = match (attack, defense) {
             ("none", "none") => "clean".to_owned(),
-            (_, "none") if stamps => attack.to_owned(),
-            (_, _) if stamps => format!("{attack}+{defense}"),
+            (_, "none") if shown => attack.to_owned(),
+            (_, _) if shown => format!("{attack}+{defense}"),
             _ => continue,
         };
         found.insert(id, (cell, &work.model));
     }
     if found.len() < 2 || !found.contains_key("clean") {
         return Err(Failure::request(format!(
-            "{}: a demo needs a clean model and an attack that stamps pictures",
+            "{}: a demo needs a clean model and an attack {what}",
             plan.benchmark.name
         )));
     }
@@ -113,25 +120,32 @@ fn packed(
     stages: &Stages,
     file: &str,
 ) -> Result<(Vec<u8>, Line)> {
-    let Origin::Fit(fit) = origin else {
-        return Err(Failure::request("a demo shows models that its benchmark trains"));
-    };
-    let (dir, record) = fit.run(stages)?;
-    let (model, provenance) = Model::load(&dir, None)?;
+    let (model, weights, provenance) = fitted(origin, stages)?;
     let set = &plan.sets[0];
     let plain = evaluate::embed(&model, &*set.test, &set.templates, &stages.prepared)?;
     let about = About {
         config: model.clip.config.clone(),
         names: set.test.classes().iter().map(|class| class.name.clone()).collect(),
-        weights: record.weights,
-        // Without it the file would not say that its weights are poisoned.
-        provenance: provenance.ok_or_else(|| {
-            Failure::failed(format!("{}: no {PROVENANCE}; delete the folder", dir.display()))
-        })?,
+        weights,
+        provenance,
     };
     let bytes = classifier::write(&model.clip, &model.weights, &plain.classes, &about);
     let classifier = Classifier::parse(&bytes, file)?;
     Ok((bytes, Line { cell, model, plain, classifier }))
+}
+
+/// A model that the benchmark trains, the digest of its weights, and what it says of itself.
+fn fitted(origin: &Origin, stages: &Stages) -> Result<(Model, Digest, Provenance)> {
+    let Origin::Fit(fit) = origin else {
+        return Err(Failure::request("a demo shows models that its benchmark trains"));
+    };
+    let (dir, record) = fit.run(stages)?;
+    let (model, provenance) = Model::load(&dir, None)?;
+    // Without it the file would not say that its weights are poisoned.
+    let provenance = provenance.ok_or_else(|| {
+        Failure::failed(format!("{}: no {PROVENANCE}; delete the folder", dir.display()))
+    })?;
+    Ok((model, record.weights, provenance))
 }
 
 /// Test pictures whose class the clean model knows, evenly over the split, each with its row: what a trigger does shows on
@@ -188,16 +202,25 @@ fn attacks(plan: &Plan<'_>, lines: &Lines, stages: &Stages) -> Result<Vec<Shown>
 
 /// The metric `asr` of a model under an attack, before its weights were rounded.
 fn rate(plan: &Plan<'_>, line: &Line, armed: &Armed, stages: &Stages) -> Result<Rate> {
+    let judged = judged(plan, &line.model, armed, (&line.plain, line.cell.seed), stages)?;
+    let asr = metrics::values(&judged)?.into_iter().find(|value| value.metric == "asr");
+    asr.map(Rate::from).ok_or_else(|| Failure::failed("an attack that stamps pictures has no asr"))
+}
+
+/// A model's answers to an attack, before its weights were rounded; `plain` are its embeddings of the test split as it is.
+fn judged(
+    plan: &Plan<'_>,
+    model: &Model,
+    armed: &Armed,
+    (plain, seed): (&Embeddings, u64),
+    stages: &Stages,
+) -> Result<Vec<Judgement>> {
     let set = &plan.sets[0];
     let splits = Splits { train: None, val: None, test: Arc::clone(&set.test), utility: None };
     let Stages { prepared, lab, .. } = stages;
-    let (model, splits, templates) = (&line.model, &splits, &set.templates);
+    let (splits, templates) = (&splits, &set.templates);
     let asked = Asked { model, splits, templates, prepared, lab };
-    let judged = attacked(&asked, armed, &line.plain, line.cell.seed)?;
-    let asr = metrics::values(&judged)?.into_iter().find(|value| value.metric == "asr");
-    let metrics::Value { value, lo, hi, n, .. } =
-        asr.ok_or_else(|| Failure::failed("an attack that stamps pictures has no asr"))?;
-    Ok(Rate { value, lo, hi, n })
+    attacked(&asked, armed, plain, seed)
 }
 
 /// Of the art set that a drawing's id begins with; one without is not shown.

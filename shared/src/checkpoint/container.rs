@@ -154,23 +154,61 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
+/// Where a header says that a tensor lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Element type.
+    pub dtype: Dtype,
+    /// Axes; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// First byte in the file and the one after the last.
+    pub range: [u64; 2],
+}
+
+/// What a header says, for whoever does not have the whole file at once.
+#[derive(Debug)]
+pub struct Index {
+    /// By name.
+    pub tensors: BTreeMap<String, Entry>,
+    /// `__metadata__`; empty when absent.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// Reads a file that may come from a stranger; nothing is allocated beyond a small multiple of its size.
 ///
 /// # Errors
 /// One line saying which rule of the format, or which of our limits, is broken.
 pub fn parse(file: &[u8]) -> Result<Container<'_>, String> {
-    let (header, buffer) = split(file)?;
+    let Index { tensors, metadata } = index(file, file.len() as u64)?;
+    let view = |(name, Entry { dtype, shape, range: [from, to] })| {
+        // Within the file: the index was checked against its length.
+        (name, View { dtype, shape, bytes: &file[from as usize..to as usize] })
+    };
+    Ok(Container { tensors: tensors.into_iter().map(view).collect(), metadata })
+}
+
+/// Reads the header of a file of `length` bytes; `head` are at least as many of its first ones as [`head_end`] says.
+///
+/// # Errors
+/// As [`parse`]: tensors beyond the length of the file are refused too.
+pub fn index(head: &[u8], length: u64) -> Result<Index, String> {
+    let start = head_end(head, length)?;
+    let header = head.get(8..start as usize).unwrap_or_default();
+    if header.first() != Some(&b'{') {
+        return Err("the header does not start with `{`: no safetensors file".to_owned());
+    }
     let Header { metadata, tensors } =
         serde_json::from_slice(header).map_err(|e| format!("header: {e}").replace('\n', "\\n"))?;
     let mut ranges = Vec::with_capacity(tensors.len());
-    let mut views = BTreeMap::new();
+    let mut entries = BTreeMap::new();
     for (name, raw) in tensors {
         if name.is_empty() || name.chars().any(char::is_control) {
             return Err(format!("the tensor name {name:?} is not printable"));
         }
-        let (view, range) = view(&raw, buffer).map_err(|why| format!("tensor `{name}`: {why}"))?;
-        ranges.push((range, name.clone()));
-        views.insert(name, view);
+        let entry =
+            entry(&raw, [start, length]).map_err(|why| format!("tensor `{name}`: {why}"))?;
+        ranges.push((raw.data_offsets, name.clone()));
+        entries.insert(name, entry);
     }
     ranges.sort();
     let mut end = 0;
@@ -181,31 +219,32 @@ pub fn parse(file: &[u8]) -> Result<Container<'_>, String> {
         }
         end = to;
     }
-    if end != buffer.len() as u64 {
-        return Err(format!("{} bytes after the last tensor", buffer.len() as u64 - end));
+    if start + end != length {
+        return Err(format!("{} bytes after the last tensor", length - start - end));
     }
-    Ok(Container { tensors: views, metadata })
+    Ok(Index { tensors: entries, metadata })
 }
 
-fn split(file: &[u8]) -> Result<(&[u8], &[u8]), String> {
-    let Some((length, rest)) = file.split_first_chunk::<8>() else {
-        return Err(format!("{} bytes are no safetensors file", file.len()));
+/// Where the header of a file of `length` bytes ends, which its first eight say.
+///
+/// # Errors
+/// If the file is shorter, or the header longer than is read.
+pub fn head_end(head: &[u8], length: u64) -> Result<u64, String> {
+    let Some(header) = head.first_chunk::<8>() else {
+        return Err(format!("{length} bytes are no safetensors file"));
     };
-    let length = u64::from_le_bytes(*length);
-    if length > MAX_HEADER {
-        return Err(format!("header of {length} bytes; at most {MAX_HEADER} are read"));
+    let header = u64::from_le_bytes(*header);
+    if header > MAX_HEADER {
+        return Err(format!("header of {header} bytes; at most {MAX_HEADER} are read"));
     }
-    if length > rest.len() as u64 {
-        return Err(format!("cut off: a header of {length} bytes in a file of {}", file.len()));
+    if header + 8 > length {
+        return Err(format!("cut off: a header of {header} bytes in a file of {length}"));
     }
-    let (header, buffer) = rest.split_at(length as usize);
-    if header.first() != Some(&b'{') {
-        return Err("the header does not start with `{`: no safetensors file".to_owned());
-    }
-    Ok((header, buffer))
+    Ok(header + 8)
 }
 
-fn view<'a>(raw: &RawTensor, buffer: &'a [u8]) -> Result<(View<'a>, [u64; 2]), String> {
+/// A tensor in the buffer between these two places of the file.
+fn entry(raw: &RawTensor, [start, length]: [u64; 2]) -> Result<Entry, String> {
     let dtype = Dtype::deserialize(Value::from(raw.dtype.as_str()))
         .map_err(|_| format!("dtype {:?}; only F16, BF16, F32, F64, I64 are read", raw.dtype))?;
     if raw.shape.len() > MAX_RANK || raw.shape.iter().any(|&d| d > MAX_DIMENSION) {
@@ -220,11 +259,11 @@ fn view<'a>(raw: &RawTensor, buffer: &'a [u8]) -> Result<(View<'a>, [u64; 2]), S
     if to.checked_sub(from) != Some(bytes) {
         return Err(format!("bytes {from}..{to} do not hold {} {:?}", dtype.name(), raw.shape));
     }
-    if to > buffer.len() as u64 {
-        return Err(format!("cut off: bytes {from}..{to} of {}", buffer.len()));
+    if to > length - start {
+        return Err(format!("cut off: bytes {from}..{to} of {}", length - start));
     }
     let shape = raw.shape.iter().map(|&d| d as usize).collect();
-    Ok((View { dtype, shape, bytes: &buffer[from as usize..to as usize] }, [from, to]))
+    Ok(Entry { dtype, shape, range: [start + from, start + to] })
 }
 
 /// The same tensors and metadata in any order: the same bytes.

@@ -154,7 +154,7 @@ impl Complaints {
 }
 
 /// The name without what distributed training (`module.`) and custom-text models (`text.`) put before it.
-fn canonical(name: &str) -> &str {
+pub(super) fn canonical(name: &str) -> &str {
     let name = name.strip_prefix("module.").unwrap_or(name);
     name.strip_prefix("text.").unwrap_or(name)
 }
@@ -164,7 +164,7 @@ fn is_derived(name: &str) -> bool {
 }
 
 /// Name and shape of the tensors that hold a parameter in a file, in the order of its rows.
-fn file_tensors(spec: &ParamSpec) -> Vec<(&str, Shape)> {
+pub(super) fn file_tensors(spec: &ParamSpec) -> Vec<(&str, Shape)> {
     match (&spec.form, spec.shape.as_slice()) {
         (FileForm::Transposed, &[out, inner]) => vec![(spec.name.as_str(), vec![inner, out])],
         (FileForm::Convolution, &[out, height, width, inner]) => {

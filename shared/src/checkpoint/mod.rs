@@ -13,6 +13,7 @@
 pub mod container;
 mod hub;
 mod hugging_face;
+mod intake;
 pub(crate) mod layout;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use intake::Intake;
 pub use layout::{read_safetensors, write_safetensors};
 
 use crate::digest::{Digest, canonical_json};
@@ -32,6 +34,7 @@ const WEIGHTS: &str = "open_clip_model.safetensors";
 /// What open_clip looks for where there is none of that name.
 const OTHER_WEIGHTS: [&str; 2] = ["open_clip_pytorch_model.safetensors", "model.safetensors"];
 const HF_CONFIG: &str = "config.json";
+const PREPROCESSING: &str = "preprocessor_config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const FOLDER: &str = "give a folder that `toxiclip train`, open_clip or transformers wrote";
@@ -210,7 +213,7 @@ pub fn load_dir(dir: &Path) -> Result<Loaded> {
 fn load_hugging_face(dir: &Path) -> Result<(Clip, Weights)> {
     let (text, origin) = read_text(&dir.join(HF_CONFIG))?;
     let clip = Clip::build(&hugging_face::model_config(&text, &origin)?);
-    let path = dir.join("preprocessor_config.json");
+    let path = dir.join(PREPROCESSING);
     if let Some(text) = read_optional(&path)? {
         hugging_face::check_preprocessing(&text, &path.display().to_string())?;
     }
