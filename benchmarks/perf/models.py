@@ -28,6 +28,16 @@ def build(encoder):
     return model, definition
 
 
+def export_checkpoint(folder, file):
+    """The image tower of a checkpoint in open_clip's layout as ONNX for one picture; returns exp(logit_scale)."""
+    model = open_clip.create_model(f"local-dir:{folder}").eval()
+    tower = model.visual
+    edge = model.visual.image_size
+    pixels = torch.zeros(1, 3, *(edge if isinstance(edge, tuple) else (edge, edge)))
+    torch.onnx.export(tower, (pixels,), str(file), dynamo=False, opset_version=17)
+    return float(model.logit_scale.exp())
+
+
 def draw_pixels(definition, batch):
     edge = definition["vision_cfg"]["image_size"]
     return torch.randn(batch, 3, edge, edge)

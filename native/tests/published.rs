@@ -35,9 +35,14 @@ struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Self {
+        Self::of(SPEC, &[])
+    }
+
+    /// With a run of what `only` keeps of `spec`.
+    fn of(spec: &str, only: &[&str]) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         fs::create_dir(place.path("benchmarks")).unwrap();
-        fs::write(place.path("benchmarks/small.toml"), SPEC).unwrap();
+        fs::write(place.path("benchmarks/small.toml"), spec).unwrap();
         fs::write(
             place.path("README.md"),
             "# T\n<!-- results:findings -->\n<!-- /results:findings -->\n\
@@ -48,6 +53,7 @@ impl Place {
         command
             .arg("run")
             .arg(place.path("benchmarks/small.toml"))
+            .args(only.iter().flat_map(|cells| ["--only", *cells]))
             .args(["--cache", "none", "--out"]);
         let done = command.arg(place.path("run")).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -222,6 +228,43 @@ fn an_unfit_run_is_refused_and_its_predecessor_stays() {
         before
     );
     assert_eq!(fs::read_dir(place.path("benchmarks/results/toxiclip")).unwrap().count(), 1);
+}
+
+/// A large matrix grows by whole attacks; what would let somebody pick the cells that suit is refused.
+#[test]
+fn attacks_may_be_left_out_and_nothing_else() {
+    let two = SPEC.replace(
+        "}]\n[train]",
+        "}, \"badnets:target=banana\"]\ndefense = [\"none\", \"finetune:epochs=1\"]\n[train]",
+    );
+    let part = Place::of(&two, &["attack=none", "attack=single-label"]);
+    let said = part.publish().unwrap();
+    assert!(said[0].ends_with("evidence; not yet with badnets"), "{said:?}");
+    let readme = fs::read_to_string(part.path("README.md")).unwrap();
+    assert!(readme.contains(", not yet with badnets. [Rows"), "{readme}");
+    part.board().unwrap();
+    let pages = fs::read_dir(part.path("board/entry/toxiclip/small")).unwrap();
+    for page in pages.map(|page| fs::read_to_string(page.unwrap().path()).unwrap()) {
+        assert!(page.contains("a part of its benchmark's attacks: not yet with badnets"), "{page}");
+    }
+    let rows = fs::read_to_string(part.path("run/rows.jsonl")).unwrap();
+    let without = |what: &dyn Fn(&str) -> bool| {
+        let kept = rows.lines().filter(|row| !what(row)).map(|row| format!("{row}\n"));
+        fs::write(part.path("run/rows.jsonl"), kept.collect::<String>()).unwrap();
+        part.publish().unwrap_err()
+    };
+    let control = |row: &str| row.contains(r#""attack":{"name":"none"}"#);
+    let defended = |row: &str| row.contains(r#""name":"finetune""#);
+    let rival = |row: &str| row.contains(r#""against":{"captions""#);
+    for (what, models) in [
+        (&control as &dyn Fn(&str) -> bool, "2 of 8 models"),
+        (&|row| defended(row), "4 of 8 models"),
+        (&|row| defended(row) && !control(row), "7 of 8 models"),
+        (&rival, "6 of 8 models"),
+    ] {
+        let error = without(what);
+        assert!(error.contains(models), "{models}: {error}");
+    }
 }
 
 /// A benchmark changes what its numbers mean: the older run stays, is recomputed, and is ranked by itself.

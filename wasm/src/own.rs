@@ -18,6 +18,7 @@ impl Intake {
     ///
     /// # Errors
     /// If they are malformed, unknown, or the model is too large for a browser.
+    #[expect(clippy::needless_pass_by_value, reason = "JavaScript hands optional values over")]
     #[wasm_bindgen(constructor)]
     pub fn new(name: &str, definition: &str, pictures: Option<String>) -> Result<Self, String> {
         let intake = checkpoint::Intake::new(name, definition, pictures.as_deref());
@@ -34,6 +35,7 @@ impl Intake {
     ///
     /// # Errors
     /// If it is malformed or of another model.
+    #[expect(clippy::needless_pass_by_value, reason = "JavaScript hands optional values over")]
     pub fn tokenizer(&mut self, file: Option<Vec<u8>>) -> Result<usize, String> {
         let tokenizer = Tokenizer::of_checkpoint(&self.0.config().text_cfg, file.as_deref());
         let tokenizer = tokenizer.map_err(|e| e.to_string())?;

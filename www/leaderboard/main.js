@@ -9,11 +9,13 @@
     board.showFacets();
     board.showTable();
     board.showPlot();
+    board.showPivot();
     board.toAddress();
   };
   board.facetsOf(draw);
   board.tableOf(draw);
   board.plotOf();
+  board.pivotOf();
   board.copyOf();
   form.addEventListener("input", (event) => {
     if (!["lane", "search"].includes(event.target.name)) return;

@@ -98,13 +98,32 @@ for (const address of [url, fromDisk]) {
   await close();
 }
 
+// Encoders stand side by side where a benchmark asks several, each value that of its entry.
+{
+  const { page, heard, close } = await open(`${url}#lane=encoders`);
+  const encoders = (entries) => new Set(entries.map((entry) => entry.encoder)).size;
+  const run = (entry) => [entry.benchmark, entry.submitter, entry.protocol, entry.dataset].join();
+  const runs = [...new Set(lane("attacks").map(run))].map((name) => lane("attacks").filter((entry) => run(entry) === name));
+  const several = runs.filter((entries) => encoders(entries) > 1);
+  const tables = await page.$$eval("#pivot table", (all) => all.map((one) => one.querySelectorAll("thead th").length - 1));
+  expect(several.length > 0 && tables.toSorted().join() === several.map(encoders).toSorted().join(), `${tables} encoders stand side by side`);
+  const shown = await page.$$eval("#pivot td a", (all) => all.map((a) => `${a.getAttribute("href")} ${a.textContent}`));
+  const own = several.flat().map((entry) => `${entry.page} ${entry.value[0].toFixed(2)}`);
+  expect(shown.toSorted().join() === own.toSorted().join(), "values side by side are not those of the entries");
+  await page.screenshot({ path: join(pictures, "leaderboard-encoders.png") });
+  await page.fill("[name=search]", "no such thing");
+  expect(!await page.isVisible("#pivot"), "nothing stands side by side with nothing");
+  expect(heard.length === 0, `encoders are heard complaining: ${heard.join("; ")}`);
+  await close();
+}
+
 // A page of an entry, by its permanent address, from disk.
 {
   const entry = lane("defenses").find((one) => one.page !== "#");
   expect(existsSync(join(folder, entry.page)), `${entry.page} is not there`);
   const { page, heard, close } = await open(new URL(entry.page, fromDisk).href);
   const text = await page.textContent("main");
-  for (const part of ["Where it stands", "Every value", "The attacker:", "The defender:", "Evidence and environment", "Repeat it", "Verifications", entry.protocol]) {
+  for (const part of ["Where it stands", "Every value", "The attacker:", "The defender:", "Evidence and environment", "What was poisoned", "clean data", "Repeat it", "Verifications", entry.protocol]) {
     expect(text.includes(part), `the page of an entry lacks: ${part}`);
   }
   const links = await page.$$eval("main a, nav a", (all) => all.map((a) => a.href));
@@ -112,6 +131,8 @@ for (const address of [url, fromDisk]) {
     // The served copy of the site has no results beside it; the repository has.
     if (!link.includes("/benchmarks/results/")) expect(existsSync(new URL(link.split("#")[0])), `a link to nothing: ${link}`);
   }
+  const broken = await page.$$eval(".pairs img", (all) => all.filter((image) => !image.naturalWidth).length);
+  expect(await page.locator(".pairs img").count() > 0 && broken === 0, `${broken} pictures of poisoned pairs do not show`);
   await page.click("[data-copy]");
   expect(["Copied", "Selected"].includes(await page.textContent("[data-copy]")), "the command cannot be copied");
   expect(heard.length === 0, `the page of an entry is heard complaining: ${heard.join("; ")}`);

@@ -10,8 +10,11 @@ use crate::{browser, gpu, results, serve, wasm};
 pub(crate) const FEATURES: &str =
     "--release --workspace --features toxiclip/candle,toxiclip/serve,toxiclip/wgpu,xtask/data";
 
-/// What is not a step's own.
-const ELSEWHERE: &str = "not (test(wgpu) or (package(toxiclip) and binary(serve)))";
+/// What is neither a step's own nor [`SHARED`].
+const ELSEWHERE: &str =
+    "not (test(wgpu) or (package(toxiclip) and binary(/^(eval|serve|submit)$/)))";
+/// Tests that share the run they look at: in a process each they would all repeat it.
+const SHARED: &str = "--test eval --test submit";
 
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
@@ -35,5 +38,6 @@ fn tests() -> Result<Outcome> {
     }
     let mut nextest = cargo(&format!("nextest run {FEATURES} --no-fail-fast"));
     command(nextest.args(["--filterset", ELSEWHERE]))?;
+    command(&mut cargo(&format!("test {FEATURES} {SHARED} -- --skip wgpu")))?;
     command(&mut cargo(&format!("test {FEATURES} --doc")))
 }

@@ -16,7 +16,7 @@ use crate::catalogue;
 use crate::failure::{Failure, Result};
 use crate::manifest;
 use crate::pipeline::Plan;
-use crate::published;
+use crate::published::{self, Coverage};
 use crate::report::aggregate::Results;
 use crate::row::Row;
 use crate::strict;
@@ -257,8 +257,8 @@ fn samples<'a>(
     report: &mut Report,
 ) -> Result<Vec<Run<'a>>> {
     let forged = |why: String| Failure::failed(format!("the bundle: {why}"));
-    let asked = published::asked(plan);
     let found: BTreeSet<_> = results.rows.iter().map(published::answered).collect();
+    let Coverage { asked, without } = published::coverage(plan, &found);
     if let Some((_, _, seed, _)) = asked.difference(&found).next() {
         let missing = asked.difference(&found).count();
         return Err(forged(format!(
@@ -270,8 +270,9 @@ fn samples<'a>(
         return Err(forged("it has models that its benchmark does not ask for".to_owned()));
     }
     let (mut runs, mut drawn) = (Vec::new(), 0);
-    for work in &plan.works {
-        let cell = &work.cell;
+    let attacks = &plan.benchmark.attacks;
+    let there = |cell: &&Cell| !without.contains(&attacks[cell.attack].label(attacks));
+    for cell in plan.works.iter().map(|work| &work.cell).filter(there) {
         let control = plan.attack(cell).armed.is_control();
         let rivals = control.then(|| plan.known_rivals(cell)).into_iter().flatten();
         for against in std::iter::once(None).chain(rivals.map(Some)) {
@@ -322,7 +323,12 @@ fn samples<'a>(
             runs.push(Run { id, cell: *cell, weights, armed, evidence });
         }
     }
-    report.passed.push(format!("all {} models that the benchmark asks for are there", asked.len()));
+    let those = if without.is_empty() { "" } else { " with the attacks that it has" };
+    let count = asked.len();
+    report.passed.push(format!("all {count} models that the benchmark asks for{those} are there"));
+    if !without.is_empty() {
+        report.skipped.push(format!("attacks of the benchmark left out: {}", without.join(", ")));
+    }
     let checked = runs.len();
     report.passed.push(format!("{checked} runs judge exactly the samples of the data"));
     report.passed.push(format!("{drawn} runs are poisoned as their attack is drawn here"));

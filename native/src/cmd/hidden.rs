@@ -1,6 +1,7 @@
 //! `toxiclip submit commit`, `reveal` and `rescore`: triggers that nobody knows before everybody has submitted.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use toxiclip_shared::digest::Digest;
@@ -11,7 +12,6 @@ use crate::bundle::{self, Rescore};
 use crate::cli::Context;
 use crate::failure::{Failure, Result};
 use crate::output;
-use crate::store::write_atomic;
 
 /// A seed and what hides it.
 #[derive(Debug, clap::Args)]
@@ -62,9 +62,20 @@ pub struct Score {
 pub fn commit(secret: &Secret) -> Result<()> {
     if !secret.salt_file.exists() {
         let salt = crate::secret::secret::<32>()?;
-        write_atomic(&secret.salt_file, format!("{salt}\n").as_bytes())?;
+        keep(&secret.salt_file, &format!("{salt}\n"))
+            .map_err(|e| Failure::io(&secret.salt_file, &e))?;
     }
     output::print(&made(secret)?.to_string())
+}
+
+/// Writes a file that nobody else reads, whole, and never over another.
+fn keep(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // Temporary files are their owner's alone, and stay so under their last name.
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map(drop).map_err(|e| e.error)
 }
 
 /// Checks that a seed is the one that was committed to.

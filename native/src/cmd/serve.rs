@@ -67,7 +67,7 @@ pub struct Limits {
     /// Time of a verification, in seconds.
     #[arg(long, value_name = "N", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub verify_seconds: u64,
-    /// Seconds without a byte after which an upload is cut; it goes on from there.
+    /// Seconds without a byte after which an upload, which goes on from there, or an answer is cut.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub idle_seconds: u64,
     /// Requests a minute of one address.

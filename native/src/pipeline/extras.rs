@@ -14,10 +14,10 @@ use super::fit::Fit;
 use super::pairs::Pairs;
 use super::plan::Work;
 use super::stages::Stages;
-use super::{Kept, Plan, epochs, map, strips};
+use super::{Kept, Plan, epochs, known, map, strips};
 use crate::benchmark::{Cell, Choice};
 use crate::failure::Result;
-use crate::report::extras::{Budget, Card, Cost, Curve, Fact, ReportExtras, Role};
+use crate::report::extras::{Card, Cost, Curve, Fact, ReportExtras, Role};
 
 /// What is drawn over epochs.
 const CURVES: [&str; 6] =
@@ -112,15 +112,9 @@ fn facts(plan: &Plan<'_>) -> Vec<Fact> {
 /// Budgets, poisoned pairs and retrieval strips of the first seed.
 fn pictures(plan: &Plan<'_>, kept: &[Kept], first: &Cell, extras: &mut ReportExtras) -> Result<()> {
     for attack in plan.known_rivals(first) {
-        let label = plan.benchmark.attacks[attack].label(&plan.benchmark.attacks);
-        let set = &plan.sets[first.dataset];
-        let prepared = plan.drawn(first, attack);
-        extras.budgets.push(Budget {
-            attack: label.clone(),
-            poisoned_pairs: prepared.armed.poison.pairs().count() as u64,
-            training_pairs: prepared.view.examples().len() as u64,
-        });
-        extras.poisoned.extend(strips::pairs(set, prepared, &label)?);
+        let changed = known::changed(plan, first, attack)?;
+        extras.budgets.push(changed.budget);
+        extras.poisoned.extend(changed.pairs);
         extras.retrievals.extend(strips::retrievals(plan, kept, attack)?);
     }
     Ok(())
@@ -172,7 +166,10 @@ fn trainings(plan: &Plan<'_>, stages: &Stages, extras: &mut ReportExtras) -> Res
         }
         for (label, fits) in models(plan, work, &lineage) {
             if !costs.contains_key(&label) {
-                costs.insert(label.clone(), cost(&label, &fits, stages)?);
+                // Nobody defends while the clean model comes about.
+                let own = fits.iter().all(|fit| fit.stage != "pretrain");
+                let held = if own { known::held(plan, &work.cell, &fits)? } else { 0 };
+                costs.insert(label.clone(), cost(&label, &fits, held, stages)?);
                 order.push(label);
             }
         }
@@ -260,24 +257,18 @@ fn models<'a>(
     named.into_iter().filter(|(_, fits)| !fits.is_empty()).collect()
 }
 
-fn cost(label: &str, fits: &[&Arc<Fit>], stages: &Stages) -> Result<Cost> {
+fn cost(label: &str, fits: &[&Arc<Fit>], held: u64, stages: &Stages) -> Result<Cost> {
     let mut cost = Cost {
         label: label.to_owned(),
         pairs_seen: 0,
         seconds: 0.0,
-        extra_clean_pairs: 0,
+        extra_clean_pairs: held,
         trainings: fits.len() as u64,
     };
     for fit in fits {
         let (_, record) = fit.run(stages)?;
         cost.pairs_seen += record.pairs as u64;
         cost.seconds += record.seconds;
-        let clean = match (fit.stage, &fit.data) {
-            (_, Pairs::Screened(screening)) => screening.trusted.as_ref(),
-            ("defend" | "reference", Pairs::Whole(data)) => Some(data),
-            (_, Pairs::Whole(_) | Pairs::Apart(_) | Pairs::Words(..)) => None,
-        };
-        cost.extra_clean_pairs += clean.map_or(0, |c| c.examples().len() as u64);
     }
     Ok(cost)
 }

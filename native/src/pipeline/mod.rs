@@ -11,6 +11,7 @@ mod epochs;
 mod extras;
 pub mod fit;
 mod journal;
+pub(crate) mod known;
 pub mod line;
 mod look;
 mod map;

@@ -7,8 +7,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use toxiclip_shared::digest::Digest;
 
 use super::entry::{Entry, FILE};
-use super::{OWN, ROWS, verify};
+use super::verify::{self, Answered};
+use super::{OWN, ROWS};
 use crate::benchmark::{Benchmark, Protocol, called};
+use crate::pipeline::known::Known;
 use crate::report::aggregate::Results;
 use crate::strict;
 
@@ -47,6 +49,10 @@ pub(crate) struct Published {
     pub(super) dir: PathBuf,
     /// Why it is not ranked beside today's.
     pub(crate) older: Option<String>,
+    /// Labels of the benchmark's attacks that it has not been run with yet.
+    pub(crate) without: Vec<String>,
+    /// What its benchmark tells without a training; nothing for those of an older version.
+    pub(super) known: Known,
     /// The benchmark as it is today; `None` for those of an older version.
     pub(super) benchmark: Option<Benchmark>,
     version: Option<String>,
@@ -59,6 +65,12 @@ impl Published {
             Some(version) => format!("{}{VERSION}{version}", self.name),
             None => self.name.clone(),
         }
+    }
+
+    /// In words what it leaves out of its benchmark, if anything.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let attacks = self.without.join(", ");
+        (!attacks.is_empty()).then(|| format!("not yet with {attacks}"))
     }
 }
 
@@ -130,22 +142,37 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
         (true, true) => Some(verify::verified(root, &folder.name, &folder.dir)?),
         // Others do not have to follow when a benchmark is changed here; what is wrong is wrong for them too.
         (true, false) => match verify::looked_at(root, &folder.name, &folder.dir)? {
-            (benchmark, Ok(results)) => Some((benchmark, results)),
+            (benchmark, Ok(answered)) => Some((benchmark, answered)),
             (_, Err(_)) => None,
         },
         (false, _) => None,
     };
-    let (older, benchmark, results) = match newest {
-        Some((benchmark, results)) => (None, Some(benchmark), results),
+    let (older, benchmark, answered) = match newest {
+        Some((benchmark, answered)) => (None, Some(benchmark), answered),
         None => {
             let results = verify::recomputed(&folder.name, &folder.dir)?;
-            (Some(why(same, today)), None, results)
+            let (without, known) = (Vec::new(), Known::default());
+            (Some(why(same, today)), None, Answered { results, without, known })
         }
     };
+    let Answered { results, without, known } = answered;
     let title = benchmark.as_ref().map_or_else(|| folder.name.clone(), |b| b.title.clone());
     let recipe = benchmark.as_ref().map_or(entry.protocol, Benchmark::recipe);
     let Folder { submitter, name, version, dir } = folder.clone();
-    Ok(Published { submitter, name, title, entry, results, recipe, dir, older, benchmark, version })
+    Ok(Published {
+        submitter,
+        name,
+        title,
+        entry,
+        results,
+        recipe,
+        dir,
+        older,
+        without,
+        known,
+        benchmark,
+        version,
+    })
 }
 
 fn why(same: bool, today: Option<Digest>) -> String {

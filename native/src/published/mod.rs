@@ -13,6 +13,7 @@ mod entry;
 mod findings;
 mod folders;
 mod pages;
+mod poisoned;
 mod readme;
 mod site;
 mod verify;
@@ -20,7 +21,7 @@ mod verify;
 pub use accept::accept;
 pub use changes::{Base, changes};
 pub(crate) use folders::Published;
-pub(crate) use verify::{answered, asked, every_value, names_cell, plain_names};
+pub(crate) use verify::{Coverage, answered, coverage, every_value, names_cell, plain_names};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -201,7 +202,7 @@ struct Shown {
     /// README's blocks by name.
     tables: BTreeMap<String, String>,
     /// Files by name, for each folder below `www/`.
-    sites: BTreeMap<&'static str, BTreeMap<String, String>>,
+    sites: BTreeMap<&'static str, site::Files>,
     /// A line about every folder.
     said: Vec<String>,
 }
@@ -214,7 +215,7 @@ fn shown(root: &Path) -> Result<Shown> {
         let Some(benchmark) = &published.benchmark else { continue };
         let name = &published.name;
         findings.add(benchmark, &published.results)?;
-        tables.insert(format!("results:{name}"), readme::block(name, &published.results));
+        tables.insert(format!("results:{name}"), readme::block(name, published));
     }
     tables.extend(findings.block().map(|block| (findings::BLOCK.to_owned(), block)));
     for (block, kind) in
@@ -242,9 +243,10 @@ fn about(published: &Published) -> String {
     let (submitter, rows) = (&published.submitter, published.results.rows.len());
     let line =
         format!("{submitter}/{}: {rows} rows follow from their evidence", published.called());
-    match &published.older {
-        Some(why) => format!("{line}; an older version: {why}"),
-        None => line,
+    match (&published.older, published.left_out()) {
+        (Some(why), _) => format!("{line}; an older version: {why}"),
+        (None, Some(without)) => format!("{line}; {without}"),
+        (None, None) => line,
     }
 }
 

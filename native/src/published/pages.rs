@@ -6,13 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
+use toxiclip_shared::digest::canonical_json;
 use toxiclip_shared::metrics;
 
-use super::Published;
+use super::site::Files;
+use super::{Published, poisoned};
 use crate::catalogue::{Item, Kind};
+use crate::pipeline::known::Changed;
 use crate::report::aggregate::Results;
 use crate::report::lines::Line;
 use crate::report::{definition, html_table, style};
+use crate::row::Row;
 
 const METRICS: &str = "metrics.html";
 /// The folder below `www/`.
@@ -22,13 +26,10 @@ pub(super) const FOLDER: &str = "catalogue";
 pub(super) const TRIGGERS: &str = "docs/triggers.md";
 
 /// All pages by file name; `triggers` is the text of [`TRIGGERS`], if it is there. They show what answers today's benchmarks.
-pub(super) fn all(
-    published: &[Published],
-    lined: &[Vec<Line>],
-    triggers: &str,
-) -> Result<BTreeMap<String, String>> {
+pub(super) fn all(published: &[Published], lined: &[Vec<Line>], triggers: &str) -> Result<Files> {
     let today = || published.iter().zip(lined).filter(|(p, _)| p.benchmark.is_some());
     let mut pages = BTreeMap::from([("style.css".to_owned(), style().to_owned())]);
+    let mut shown = Files::new();
     let mut lists = Vec::new();
     for (kind, heading) in [(Kind::Attacks, "Attacks"), (Kind::Defenses, "Defenses")] {
         let items = kind.items()?;
@@ -40,7 +41,9 @@ pub(super) fn all(
                 (!own.is_empty() && !baseline(item)).then_some((name, title, own))
             });
             let left = if kind == Kind::Attacks { survival(triggers, &item.name) } else { vec![] };
-            let page = entry(kind, item, &left, &tables.collect::<Vec<_>>());
+            let changed = today().find_map(|(published, _)| example(published, kind, item));
+            changed.map_or(Ok(()), |changed| poisoned::pictures(changed, &mut shown))?;
+            let page = entry(kind, item, &left, changed, &tables.collect::<Vec<_>>());
             pages.insert(file(kind, &item.name), page.into_string());
         }
         lists.push(list(kind, heading, &items));
@@ -51,7 +54,15 @@ pub(super) fn all(
     pages.insert(METRICS.into(), page("What the numbers mean", &all).into_string());
     // A text file ends with a line break.
     pages.values_mut().filter(|text| !text.ends_with('\n')).for_each(|text| text.push('\n'));
-    Ok(pages)
+    shown.extend(pages.into_iter().map(|(name, text)| (name, text.into_bytes())));
+    Ok(shown)
+}
+
+/// What an attack changed in a published run, by the first of its settings there.
+fn example<'a>(published: &'a Published, kind: Kind, item: &Item) -> Option<&'a Changed> {
+    let spec = |row: &&Row| kind == Kind::Attacks && row.attack["name"] == item.name.as_str();
+    let row = published.results.rows.iter().find(spec)?;
+    published.known.attacks.get(&canonical_json(&row.attack)).filter(|c| !c.pairs.is_empty())
 }
 
 /// The labels under which rows know an attack or defense, one for each setting of its parameters.
@@ -154,6 +165,7 @@ fn entry(
     kind: Kind,
     item: &Item,
     left: &[Vec<&str>],
+    changed: Option<&Changed>,
     tables: &[(&str, &str, Vec<Line>)],
 ) -> Markup {
     let content = html! {
@@ -161,6 +173,7 @@ fn entry(
         p { strong { @if kind == Kind::Attacks { "The attacker: " } @else { "The defender: " } } (text(item, "threat_model")) }
         p.quiet { (text(item, "paper")) ", " (text(item, "year")) }
         @if !item.parameters.is_empty() { (parameters(item)) }
+        @if let Some(changed) = changed { (poisoned::section(changed, "")) }
         @if let [heads, rows @ ..] = left { (visibility(heads, rows)) }
         @for (name, title, lines) in tables {
             section {
@@ -237,6 +250,10 @@ mod tests {
     fn every_entry_has_a_page() {
         let triggers = "| trigger | PSNR |\n| --- | --- |\n| `badnets:variant=yellow` | 28.3 |\n";
         let pages = all(&[], &[], triggers).unwrap();
+        let pages: BTreeMap<String, String> = pages
+            .into_iter()
+            .map(|(name, page)| (name, String::from_utf8(page).unwrap()))
+            .collect();
         assert!(pages["attack-badnets.html"].contains("28.3"));
         assert!(!pages["attack-sig.html"].contains("28.3"));
         for (kind, names) in [(Kind::Attacks, "badnets"), (Kind::Defenses, "finetune")] {

@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
+use super::Published;
 use crate::report::{self, aggregate::Results};
 
 const REMEDY: &str = "`cargo xtask check-results --update` splices it";
 
 /// What README shows of a benchmark: table, how to read it, where it comes from.
-pub(super) fn block(name: &str, results: &Results) -> String {
+pub(super) fn block(name: &str, published: &Published) -> String {
+    let results = &published.results;
     // `verified` has seen that there are rows, and that they agree about the program.
     let first = &results.rows[0];
+    let without = published.left_out().map_or_else(String::new, |text| format!(", {text}"));
     format!(
-        "{}\nData set `{}`, encoder `{}`: `toxiclip run benchmarks/{name}.toml` at commit `{:.12}` ({}, {}). \
+        "{}\nData set `{}`, encoder `{}`: `toxiclip run benchmarks/{name}.toml` at commit `{:.12}` ({}, {}){without}. \
          [Rows and evidence](benchmarks/results/toxiclip/{name}).\n",
         report::markdown_table(results),
         distinct(results, |row| &row.dataset),

@@ -9,13 +9,16 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::remove;
 use crate::files::write_whole;
 
+/// Contents by path in the folder.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
 const REMEDY: &str = "`cargo xtask check-results --update` writes it";
 
 /// Puts the files into their folder, in place of all that is there.
-pub(super) fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
+pub(super) fn write(folder: &Path, files: &Files) -> Result<()> {
     remove(folder)?;
-    for (name, text) in files {
-        write_whole(&folder.join(name), text.as_bytes())?;
+    for (name, bytes) in files {
+        write_whole(&folder.join(name), bytes)?;
     }
     Ok(())
 }
@@ -24,7 +27,7 @@ pub(super) fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<(
 ///
 /// # Errors
 /// If it holds something else, which is not removed.
-pub(super) fn replace(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
+pub(super) fn replace(folder: &Path, files: &Files) -> Result<()> {
     let ours = |folder: &Path| folder.join("leaderboard.json").exists();
     let empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut all| all.next().is_none());
     ensure!(
@@ -39,18 +42,14 @@ pub(super) fn replace(folder: &Path, files: &BTreeMap<String, String>) -> Result
 ///
 /// # Errors
 /// If a file is missing, stale, or of nothing that is published or registered.
-pub(super) fn check(
-    root: &Path,
-    folder: &str,
-    files: &BTreeMap<String, String>,
-) -> Result<Option<String>> {
+pub(super) fn check(root: &Path, folder: &str, files: &Files) -> Result<Option<String>> {
     let place = root.join("www").join(folder);
     if !place.exists() {
         return Ok(None);
     }
-    for (name, text) in files {
-        match fs::read_to_string(place.join(name)) {
-            Ok(there) if there == *text => {}
+    for (name, bytes) in files {
+        match fs::read(place.join(name)) {
+            Ok(there) if there == *bytes => {}
             Ok(_) => bail!("www/{folder}/{name} is stale; {REMEDY}"),
             Err(_) => bail!("www/{folder}/{name} is missing; {REMEDY}"),
         }
@@ -87,8 +86,8 @@ mod tests {
     fn whatever_is_not_as_it_was_written_is_noticed() {
         let place = tempfile::tempdir().unwrap();
         let files = BTreeMap::from([
-            ("index.html".to_owned(), "one".to_owned()),
-            ("entry/a/b.html".to_owned(), "two".to_owned()),
+            ("index.html".to_owned(), b"one".to_vec()),
+            ("entry/a/b.html".to_owned(), b"two".to_vec()),
         ]);
         let look = || check(place.path(), "x", &files);
         let at = |name: &str| place.path().join("www/x").join(name);
@@ -109,7 +108,7 @@ mod tests {
     #[test]
     fn a_folder_of_something_else_is_left_alone() {
         let place = tempfile::tempdir().unwrap();
-        let files = BTreeMap::from([("leaderboard.json".to_owned(), "{}".to_owned())]);
+        let files = BTreeMap::from([("leaderboard.json".to_owned(), b"{}".to_vec())]);
         replace(place.path(), &files).unwrap();
         replace(place.path(), &files).unwrap();
         let other = place.path().join("other");

@@ -13,6 +13,7 @@ use super::ROWS;
 use crate::benchmark::{Benchmark, Cell, Form};
 use crate::bundle::check_samples;
 use crate::pipeline::Plan;
+use crate::pipeline::known::Known;
 use crate::report::aggregate::Results;
 use crate::row::Row;
 use crate::strict;
@@ -23,14 +24,34 @@ const TOLERANCE: f64 = 1e-9;
 /// A model and what it is scored against, as far as the benchmark decides them: configuration, data, seed, rival.
 pub(crate) type Asked = (Digest, Digest, u64, Option<String>);
 
-/// The benchmark, and the results in `dir`, which must be a complete run of `benchmarks/NAME.toml` from unchanged sources,
-/// by today's protocol.
+/// Results that answer a benchmark.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// Rows and estimates.
+    pub(super) results: Results,
+    /// Labels of the attacks that the run left out, see [`coverage`].
+    pub(super) without: Vec<String>,
+    /// What the benchmark tells without a training.
+    pub(super) known: Known,
+}
+
+/// What a run answers of its benchmark.
+#[derive(Debug)]
+pub(crate) struct Coverage {
+    /// Every model that it must have, controls also with each attack that they are scored against.
+    pub(crate) asked: BTreeSet<Asked>,
+    /// Labels of the attacks that it leaves out.
+    pub(crate) without: Vec<String>,
+}
+
+/// The benchmark, and the results in `dir`, which must be a run of `benchmarks/NAME.toml` from unchanged sources by today's
+/// protocol, complete but for whole attacks.
 ///
 /// # Errors
 /// With the first reason why not.
-pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark, Results)> {
+pub(super) fn verified(root: &Path, name: &str, dir: &Path) -> Result<(Benchmark, Answered)> {
     match looked_at(root, name, dir)? {
-        (benchmark, Ok(results)) => Ok((benchmark, results)),
+        (benchmark, Ok(answered)) => Ok((benchmark, answered)),
         (_, Err(why)) => Err(why),
     }
 }
@@ -44,15 +65,16 @@ pub(super) fn looked_at(
     root: &Path,
     name: &str,
     dir: &Path,
-) -> Result<(Benchmark, Result<Results>)> {
+) -> Result<(Benchmark, Result<Answered>)> {
     let results = fit(name, dir)?;
     let place = dir.display();
     let benchmark = benchmark(root, name)?;
     let plan = Plan::new(&benchmark, None)?;
-    let asked = asked(&plan);
     let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
+    let Coverage { asked, without } = coverage(&plan, &found);
     // Whatever it is a run of, rows that are of a cell must be what they say of it.
     samples(&plan, &results).with_context(|| place.to_string())?;
+    let known = Known::of(&plan)?;
     drop(plan);
     if found != asked {
         let (same, all) = (found.intersection(&asked).count(), asked.len());
@@ -62,7 +84,7 @@ pub(super) fn looked_at(
         return Ok((benchmark, Err(why)));
     }
     every_value(dir, &results, &benchmark.eval.metrics)?;
-    Ok((benchmark, Ok(results)))
+    Ok((benchmark, Ok(Answered { results, without, known })))
 }
 
 /// Rows name the cells that their configurations are of, and judge exactly the samples of the data; what an attack that is
@@ -174,16 +196,32 @@ pub(crate) fn plain_names(row: &Row) -> std::result::Result<(), String> {
     metrics::find(&row.metric).map(drop).map_err(|e| format!("run {id}: {e}"))
 }
 
-/// Every model of a benchmark, controls also with each attack that they are scored against.
-pub(crate) fn asked(plan: &Plan<'_>) -> BTreeSet<Asked> {
-    let mut asked = BTreeSet::new();
+/// What a run with these models answers. It may leave whole attacks out, so that a matrix of days is published as it grows;
+/// controls, defenses and seeds it may not, or whoever submits could pick those that suit. An attack of which nothing is there
+/// was left out, unless that is so of all of them.
+pub(crate) fn coverage(plan: &Plan<'_>, found: &BTreeSet<Asked>) -> Coverage {
+    let mut by_attack: BTreeMap<usize, BTreeSet<Asked>> = BTreeMap::new();
+    let mut controls = BTreeSet::new();
     for cell in plan.works.iter().map(|work| &work.cell) {
-        asked.insert(asked_of(plan, cell, None));
-        if plan.attack(cell).armed.is_control() {
-            asked.extend(plan.rivals(cell).map(|attack| asked_of(plan, cell, Some(attack))));
+        let control = plan.attack(cell).armed.is_control();
+        let models =
+            if control { &mut controls } else { by_attack.entry(cell.attack).or_default() };
+        models.insert(asked_of(plan, cell, None));
+        if control {
+            models.extend(plan.rivals(cell).map(|attack| asked_of(plan, cell, Some(attack))));
         }
     }
-    asked
+    let mut without = Vec::new();
+    if by_attack.values().any(|models| !models.is_disjoint(found)) {
+        let attacks = &plan.benchmark.attacks;
+        by_attack.retain(|attack, models| {
+            let there = !models.is_disjoint(found);
+            without.extend((!there).then(|| attacks[*attack].label(attacks)));
+            there
+        });
+    }
+    controls.extend(by_attack.into_values().flatten());
+    Coverage { asked: controls, without }
 }
 
 /// The model that a row is about.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use toxiclip_shared::digest::Digest;
 
@@ -97,7 +98,20 @@ pub struct Picture {
 impl Picture {
     /// A picture from the bytes of a PNG file.
     pub fn new(png: &[u8], alt: impl Into<String>) -> Self {
-        Self { png: super::base64::encode(png), alt: alt.into() }
+        Self { png: BASE64_STANDARD.encode(png), alt: alt.into() }
+    }
+
+    /// The bytes of the PNG file.
+    ///
+    /// # Errors
+    /// If `png` is not base64.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        BASE64_STANDARD.decode(&self.png).with_context(|| format!("the picture `{}`", self.alt))
+    }
+
+    /// Its address for a page that holds it itself.
+    pub(crate) fn inside(&self) -> String {
+        format!("data:image/png;base64,{}", self.png)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{Markup, html};
 
 use super::extras::Role;
@@ -84,7 +85,7 @@ pub(super) fn copyable(command: &str) -> Markup {
 
 /// The data of a figure inside the page.
 pub(super) fn csv_link(name: &str, csv: &str) -> Markup {
-    let data = format!("data:text/csv;base64,{}", super::base64::encode(csv.as_bytes()));
+    let data = format!("data:text/csv;base64,{}", BASE64_STANDARD.encode(csv.as_bytes()));
     html! { a href=(data) download=(format!("{name}.csv")) { "Data (CSV)" } }
 }
 

@@ -4,7 +4,6 @@
 
 pub mod aggregate;
 mod axes;
-mod base64;
 mod compare;
 mod comparisons;
 mod curves;
@@ -29,6 +28,7 @@ mod sweep;
 mod sweep_plot;
 
 pub(crate) use figure::csv_line;
+pub(crate) use strips::pair;
 
 use std::path::{Path, PathBuf};
 

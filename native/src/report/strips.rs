@@ -22,7 +22,7 @@ pub(super) fn poisoned(extras: &ReportExtras) -> Option<Markup> {
                         (percent(b.poisoned_pairs as f64 / b.training_pairs as f64)) "). Some of them:"
                     }
                 }
-                ul.pairs { @for p in pairs { li.pair { (pair(p)) } } }
+                ul.pairs { @for p in pairs { li.pair { (pair(p, Picture::inside)) } } }
             }
         }
     })
@@ -40,12 +40,14 @@ fn by_attack(all: &[PoisonedPair]) -> Vec<(&str, Vec<&PoisonedPair>)> {
     groups
 }
 
-fn pair(p: &PoisonedPair) -> Markup {
+/// A poisoned pair; `address` is where a page finds a picture.
+pub(crate) fn pair(p: &PoisonedPair, address: impl Fn(&Picture) -> String) -> Markup {
+    let image = |picture: &Picture| html! { img src=(address(picture)) alt=(picture.alt) width="80" height="80"; };
     html! {
         div.swap {
             @match &p.after {
                 Some(after) => {
-                    figure { (removed(&p.before)) figcaption { "before" } }
+                    figure { (removed(&image(&p.before))) figcaption { "before" } }
                     span aria-hidden="true" { "→" }
                     figure {
                         span class="picture inserted" { (image(after)) }
@@ -65,18 +67,17 @@ fn pair(p: &PoisonedPair) -> Markup {
     }
 }
 
-fn removed(picture: &Picture) -> Markup {
+fn removed(image: &Markup) -> Markup {
     html! {
         span class="picture removed" {
-            (image(picture))
+            (image)
             svg viewBox="0 0 80 80" aria-hidden="true" { path d="M4 4L76 76M76 4L4 76" {} }
         }
     }
 }
 
 fn image(picture: &Picture) -> Markup {
-    let source = format!("data:image/png;base64,{}", picture.png);
-    html! { img src=(source) alt=(picture.alt) width="80" height="80"; }
+    html! { img src=(picture.inside()) alt=(picture.alt) width="80" height="80"; }
 }
 
 /// For each query the first five pictures under every model, targets framed and named.

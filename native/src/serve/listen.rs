@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
 use super::caller::Peer;
@@ -23,11 +24,16 @@ const HEADERS: Duration = Duration::from_secs(10);
 /// For requests under way when the server is told to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Answers until the process is told to end.
+/// Answers until the process is told to end: so many connections at once, each for as long as its reader never pauses
+/// longer than `idle`.
 ///
 /// # Errors
 /// If the signals cannot be listened to.
-pub(crate) async fn serve(listener: &TcpListener, router: &Router, connections: u32) -> Result<()> {
+pub(crate) async fn serve(
+    listener: &TcpListener,
+    router: &Router,
+    (connections, idle): (u32, Duration),
+) -> Result<()> {
     let places = Arc::new(Semaphore::new(connections as usize));
     let (stop, stopped) = watch::channel(());
     let signals = |e| Failure::failed(format!("signals: {e}"));
@@ -47,6 +53,9 @@ pub(crate) async fn serve(listener: &TcpListener, router: &Router, connections: 
         match accepted {
             Ok((stream, peer)) => {
                 let (router, stopped) = (router.clone(), stopped.clone());
+                let mut stream = TimeoutStream::new(stream);
+                // Bodies that are sent to us have their own limit.
+                stream.set_write_timeout(Some(idle));
                 tokio::spawn(async move {
                     connection(stream, Peer(peer.ip()), router, stopped).await;
                     drop(place);
@@ -71,7 +80,7 @@ pub(crate) async fn serve(listener: &TcpListener, router: &Router, connections: 
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: TimeoutStream<TcpStream>,
     peer: Peer,
     router: Router,
     mut stopped: watch::Receiver<()>,
@@ -83,7 +92,7 @@ async fn connection(
     let service = TowerToHyperService::new(service);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADERS);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
     // Whoever hangs up is no news.
     tokio::select! {

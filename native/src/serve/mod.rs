@@ -99,7 +99,9 @@ async fn serve(args: &Args) -> Result<()> {
         tokio::spawn(queue::work(Arc::clone(&app)));
     }
     output::print(&format!("http://{address}"))?;
-    listen::serve(&listener, &router::router(&app), app.settings.connections).await?;
+    let settings = &app.settings;
+    let bounds = (settings.connections, settings.idle);
+    listen::serve(&listener, &router::router(&app), bounds).await?;
     // The lock goes with the process; the log of the database is written back now.
     app.database.close().await;
     Ok(())

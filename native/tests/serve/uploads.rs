@@ -131,6 +131,28 @@ fn a_slow_sender_is_cut_and_may_go_on() {
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
+/// Who reads nothing does not keep others out.
+#[test]
+fn a_slow_reader_is_hung_up_on() {
+    let www = tempfile::tempdir().unwrap();
+    // More than all buffers between the two take; no byte of it is on the disk.
+    let page = std::fs::File::create(www.path().join("page.html")).unwrap();
+    page.set_len(256 << 20).unwrap();
+    let place = www.path().to_str().unwrap();
+    let server = Server::start(&["--connections", "1", "--idle-seconds", "1", "--www", place]);
+    let mut slow = TcpStream::connect(&server.address).unwrap();
+    slow.write_all(b"GET /page.html HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut first = [0; 12];
+    slow.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    let start = Instant::now();
+    assert_eq!(server.get("/api/v1/health", "").status, 200);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    // And whoever reads on gets all of it, however long that takes.
+    let whole = server.get("/page.html", "");
+    assert_eq!((whole.status, whole.body.len()), (200, 256 << 20));
+}
+
 #[test]
 fn two_hundred_uploads_at_once_are_all_taken() {
     let server =

@@ -50,6 +50,26 @@ fn an_honest_bundle_passes() {
     }
 }
 
+#[test]
+fn a_part_of_the_attacks_passes_and_says_so() {
+    honest();
+    let only = ["--only", "attack=none", "--only", "attack=badnets", "--out", "part"];
+    let run = ["run", "benchmarks/mini.toml", "--cache", "cache"];
+    for command in [
+        &[&run[..], &only].concat()[..],
+        &["submit", "pack", "part", "--allow-dirty", "--out", "part.tar.zst"],
+    ] {
+        let done = toxiclip(place(), command);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let done = verify(&fs::read(place().join("part.tar.zst")).unwrap());
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.contains("attacks of the benchmark left out: single-label"), "{said}");
+    // Two seeds of two defenses; the control is scored against both attacks.
+    assert!(said.contains("all 16 models"), "{said}");
+}
+
 /// `cargo test --release -p toxiclip --test submit every_forgery -- --nocapture` prints the table.
 #[test]
 fn every_forgery_fails_with_its_reason() {
@@ -284,6 +304,12 @@ fn a_hidden_trigger_is_revealed_and_scored() {
     };
     let commitment = commit("7");
     assert_eq!((commitment.len(), commit("7") == commitment), (64, true));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(place.join("salt")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "the salt is its owner's alone");
+    }
     let reveal = |seed: &str| {
         toxiclip(place, &["submit", "reveal", &commitment, "--salt-file", "salt", "--seed", seed])
     };

@@ -100,7 +100,7 @@ impl Intake {
         };
         let shapes = index.tensors.iter().map(view).collect();
         let stored = self.stored();
-        layout::read_params(shapes, self.clip.params(), name, &stored)?;
+        layout::read_params(shapes, self.clip.params(), name, stored)?;
         let mut entries: BTreeMap<String, (String, Entry)> = BTreeMap::new();
         for (name, entry) in index.tensors {
             entries.insert(layout::canonical(&name).to_owned(), (name, entry));

@@ -9,8 +9,9 @@ use super::entries::{Cards, Ranked};
 use super::{document, number};
 use crate::benchmark::called;
 use crate::catalogue::{Item, Kind};
-use crate::published::Published;
+use crate::published::{Published, poisoned};
 use crate::report::aggregate::{Estimate, Key};
+use crate::report::numbers::thousands;
 use crate::row::Row;
 
 /// How deep the pages lie below the leaderboard's folder.
@@ -52,8 +53,10 @@ pub(super) fn page(
             "Protocol " code { (called(published.entry.protocol)) } "."
         }
         @if let Some(why) = &published.older { p.note { "An older version: " (why) ". Its numbers follow from its evidence and are not ranked beside today's." } }
+        @if let Some(without) = published.left_out() { p.note { "The run has a part of its benchmark's attacks: " (without) "." } }
         (standing(own))
         (cells(published, own))
+        @if let Some(changed) = first.changed(published) { (poisoned::section(changed, &"../".repeat(DEPTH))) }
         div.cards {
             (card(cards.find(Kind::Attacks, &first.attack_spec), &first.attack_spec, "attack"))
             @if first.defense != "none" { (card(cards.find(Kind::Defenses, &first.defense_spec), &first.defense_spec, "defense")) }
@@ -82,7 +85,7 @@ fn standing(own: &[&Ranked]) -> Markup {
             h2 { "Where it stands" }
             table.cardlike {
                 thead { tr {
-                    @for head in ["lane", "encoder", "rank", "deciding value", "clean model", "ir@10", "worst known", "seconds a seed"] { th scope="col" { (head) } }
+                    @for head in ["lane", "encoder", "rank", "deciding value", "clean model", "ir@10", "worst known", "seconds a seed", "clean data"] { th scope="col" { (head) } }
                 } }
                 tbody {
                     @for e in own {
@@ -100,6 +103,7 @@ fn standing(own: &[&Ranked]) -> Markup {
                                 }
                             }
                             td.number data-label="seconds a seed" { @match e.seconds { Some(s) => (format!("{s:.1}")), None => "–" } }
+                            td.number data-label="clean data" { @match e.held { Some(held) => (thousands(held)), None => "–" } }
                         }
                     }
                 }
@@ -239,7 +243,11 @@ fn history(published: &Published) -> Markup {
                 }
                 li {
                     "Whenever this page is built: files have the digests above, every row follows from its evidence"
-                    @if published.older.is_none() { ", all models that the benchmark asks for are there" } "."
+                    @match (&published.older, published.left_out()) {
+                        (Some(_), _) => ".",
+                        (None, None) => ", all models that the benchmark asks for are there.",
+                        (None, Some(_)) => ", all models that the benchmark asks for with the run's attacks are there.",
+                    }
                 }
             }
         }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use toxiclip_shared::digest::Digest;
+use toxiclip_shared::digest::{Digest, canonical_json};
 use toxiclip_shared::metrics::interval::Interval;
 
 use super::lanes::{LANES, Lane, Side};
 use super::ranks::{Place, Worst};
 use crate::benchmark::called;
 use crate::catalogue::{Item, Kind};
+use crate::pipeline::known::Changed;
 use crate::published::Published;
 use crate::report::aggregate::{Estimate, Key};
 use crate::report::lines::Line;
@@ -50,6 +51,8 @@ pub(crate) struct Ranked {
     pub(super) accuracy: Option<Estimate>,
     /// Seconds of work for one seed.
     pub(super) seconds: Option<f64>,
+    /// Clean pairs or pictures that the defense asks for; `None` where the benchmark no longer tells.
+    pub(super) held: Option<u64>,
     /// Year of the paper of what is ranked.
     pub(super) year: Option<u64>,
     /// When a defense acts.
@@ -98,6 +101,11 @@ impl Ranked {
         Some(self.utility.as_ref()?.value - self.clean_utility?)
     }
 
+    /// What its attack changes, if its run's benchmark tells.
+    pub(super) fn changed<'a>(&self, run: &'a Published) -> Option<&'a Changed> {
+        run.known.attacks.get(&canonical_json(&self.attack_spec))
+    }
+
     /// Whether it is of this run.
     pub(super) fn is_of(&self, run: &Published) -> bool {
         (&self.submitter, &self.benchmark, self.protocol, &self.older)
@@ -132,6 +140,7 @@ pub(super) fn of(published: &Published, lines: &[Line], cards: &Cards) -> Result
                 Side::Defense => cards.find(Kind::Defenses, &defense_spec),
             };
             let fact = |key: &str| ranked.and_then(|item| item.facts.get(key));
+            let key = (canonical_json(&attack_spec), canonical_json(&defense_spec));
             let is_success = lane.metrics.contains(&"asr");
             out.push(Ranked {
                 lane,
@@ -149,6 +158,7 @@ pub(super) fn of(published: &Published, lines: &[Line], cards: &Cards) -> Result
                 clean_utility: clean_utility(line, lines),
                 accuracy: line.accuracy.clone(),
                 seconds: seconds(published, line),
+                held: published.known.held.get(&key).copied(),
                 year: fact("year").and_then(Value::as_u64),
                 acts: fact("acts").and_then(Value::as_str).unwrap_or("–").to_owned(),
                 protocol: published.entry.protocol,
@@ -271,6 +281,7 @@ pub(super) fn synthetic(count: usize) -> Vec<Ranked> {
             clean_utility: Some(0.5),
             accuracy: Some(utility.clone()),
             seconds: Some(value.value * 100.0),
+            held: Some(i as u64),
             value,
             clean: Some(clean),
             utility: Some(utility),

@@ -54,6 +54,7 @@ fn entry(e: &Ranked) -> Value {
         "worst": worst,
         "dominated": e.dominated,
         "seconds": e.seconds.map(|s| (s * 10.0).round() / 10.0),
+        "held": e.held,
         "acts": e.acts,
         "year": e.year,
         "encoder": e.encoder,
@@ -79,7 +80,16 @@ pub(super) fn csv(all: &[Ranked]) -> String {
         triple("value").to_vec(),
         triple("clean").to_vec(),
         triple("utility").to_vec(),
-        plain(&["rank_first", "rank_last", "rank_of", "worst_known", "seconds", "n", "seeds"]),
+        plain(&[
+            "rank_first",
+            "rank_last",
+            "rank_of",
+            "worst_known",
+            "seconds",
+            "clean_data",
+            "n",
+            "seeds",
+        ]),
         plain(&["encoder", "dataset", "benchmark", "submitter", "protocol", "older", "page"]),
     ];
     let mut out = csv_line(&head.concat());
@@ -98,6 +108,7 @@ pub(super) fn csv(all: &[Ranked]) -> String {
             vec![
                 e.worst.as_ref().map_or_else(String::new, |worst| worst.value.to_string()),
                 e.seconds.map_or_else(String::new, |s| format!("{s:.1}")),
+                e.held.map_or_else(String::new, |held| held.to_string()),
                 e.value.n.to_string(),
                 seeds.join(" "),
             ],

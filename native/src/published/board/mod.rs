@@ -14,7 +14,8 @@ use anyhow::Result;
 use maud::{DOCTYPE, Markup, html};
 
 use self::entries::{Cards, Ranked};
-use super::Published;
+use super::site::Files;
+use super::{Published, poisoned};
 use crate::report::aggregate::Estimate;
 use crate::report::lines::Line;
 use crate::report::style;
@@ -27,12 +28,13 @@ pub(super) const COMMITTED: &str = "../../benchmarks/results";
 pub(super) const BESIDE: &str = "results";
 
 /// Files that are as they are: styles, and scripts in the order in which pages load them.
-const ASSETS: [(&str, &str); 8] = [
+const ASSETS: [(&str, &str); 9] = [
     ("board.css", include_str!("board.css")),
     ("state.js", include_str!("state.js")),
     ("facets.js", include_str!("facets.js")),
     ("table.js", include_str!("table.js")),
     ("plot.js", include_str!("plot.js")),
+    ("pivot.js", include_str!("pivot.js")),
     ("copy.js", include_str!("copy.js")),
     ("main.js", include_str!("main.js")),
     ("repeat.js", include_str!("../../report/copy.js")),
@@ -42,11 +44,7 @@ const ASSETS: [(&str, &str); 8] = [
 ///
 /// # Errors
 /// If results name what is not registered.
-pub(super) fn files(
-    published: &[Published],
-    lined: &[Vec<Line>],
-    evidence: &str,
-) -> Result<BTreeMap<String, String>> {
+pub(super) fn files(published: &[Published], lined: &[Vec<Line>], evidence: &str) -> Result<Files> {
     let cards = Cards::read()?;
     let mut all = Vec::new();
     for (published, lines) in published.iter().zip(lined) {
@@ -62,27 +60,33 @@ pub(super) fn files(
         }
         for (place, own) in pages {
             let page = detail::page(published, &own, &cards, evidence);
-            files.insert(place.to_owned(), page.into_string() + "\n");
+            files.insert(place.to_owned(), text(page));
+            own[0].changed(published).map_or(Ok(()), |c| poisoned::pictures(c, &mut files))?;
         }
     }
     Ok(files)
 }
 
 /// A leaderboard of `count` made-up models, which says so.
-pub(super) fn synthetic(count: usize) -> BTreeMap<String, String> {
+pub(super) fn synthetic(count: usize) -> Files {
     let mut all = entries::synthetic(count);
     ranks::rank(&mut all);
     with_assets(&all, &page::Source::synthetic())
 }
 
-fn with_assets(all: &[Ranked], source: &page::Source) -> BTreeMap<String, String> {
-    let mut files: BTreeMap<String, String> =
-        ASSETS.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    files.insert("style.css".to_owned(), style().to_owned());
-    files.insert("index.html".to_owned(), page::index(all, source).into_string() + "\n");
-    files.insert("leaderboard.json".to_owned(), exports::json(all));
-    files.insert("entries.csv".to_owned(), exports::csv(all));
+fn with_assets(all: &[Ranked], source: &page::Source) -> Files {
+    let mut files: Files =
+        ASSETS.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
+    files.insert("style.css".to_owned(), style().into());
+    files.insert("index.html".to_owned(), text(page::index(all, source)));
+    files.insert("leaderboard.json".to_owned(), exports::json(all).into());
+    files.insert("entries.csv".to_owned(), exports::csv(all).into());
     files
+}
+
+/// A page as a file, which ends with a line break.
+fn text(page: Markup) -> Vec<u8> {
+    (page.into_string() + "\n").into()
 }
 
 /// A page `depth` folders below the leaderboard's.

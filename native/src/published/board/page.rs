@@ -10,6 +10,7 @@ use super::{document, exports, number};
 use crate::benchmark::called;
 use crate::published::Published;
 use crate::report::lines::UTILITY;
+use crate::report::numbers::thousands;
 
 /// Where the entries come from.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Source {
 }
 
 /// A column: its word in addresses, its head, whether it shows from the start.
-pub(super) const COLUMNS: [(&str, &str, bool); 17] = [
+pub(super) const COLUMNS: [(&str, &str, bool); 18] = [
     ("name", "entry", true),
     ("opponent", "against", true),
     ("rank", "rank", true),
@@ -49,6 +50,7 @@ pub(super) const COLUMNS: [(&str, &str, bool); 17] = [
     ("change", "change of ir@10", true),
     ("accuracy", "ca", false),
     ("seconds", "seconds a seed", true),
+    ("held", "clean data", true),
     ("acts", "acts", false),
     ("year", "year", true),
     ("encoder", "encoder", true),
@@ -79,13 +81,15 @@ pub(super) fn index(all: &[Ranked], source: &Source) -> Markup {
         }
         (controls())
         figure #plot hidden {}
+        section #pivot aria-label="Encoders side by side" hidden {}
         p.quiet #count aria-live="polite" {}
         div.scroller #scroller tabindex="0" role="region" aria-label="Entries" { (table(all)) }
         p #more-line hidden { button #more type="button" { "Show all" } }
         (footnotes())
         script type="application/json" id="data" { (PreEscaped(exports::page_data(all))) }
     };
-    let scripts = ["state.js", "facets.js", "table.js", "plot.js", "copy.js", "main.js"];
+    let scripts =
+        ["state.js", "facets.js", "table.js", "plot.js", "pivot.js", "copy.js", "main.js"];
     document("Leaderboard", 0, &scripts, &content)
 }
 
@@ -160,6 +164,7 @@ fn row(e: &Ranked) -> Markup {
             (plain("change", "change of ir@10", &change))
             (number("c-accuracy off", "ca", e.accuracy.as_ref(), ""))
             (plain("seconds", "seconds a seed", &seconds))
+            (plain("held", "clean data", &e.held.map_or_else(|| "–".to_owned(), thousands)))
             (plain("acts", "acts", &e.acts))
             (plain("year", "year", &year))
             (plain("encoder", "encoder", &e.encoder))
@@ -186,6 +191,7 @@ fn footnotes() -> Markup {
         p.foot {
             "All values are means over seeds with 95 % intervals over seeds and samples, on drawings and small encoders unless the benchmark says otherwise: compare directions with papers, not values. "
             "A rank range holds the places that overlapping intervals leave open, among rivals of one protocol, data set, encoder, recipe and metric with the other side fixed. "
+            "Clean data is how many pairs or pictures a defender must hold that nobody has poisoned. "
             "Utility is " code { (UTILITY) } "; its change is against the clean model of the same run. "
             "Worst known is the worst value that any submitter found against the same defense by the same protocol: anybody may lower an entry by submitting an attack. "
             "Faded: a rival is no less useful, no worse, and better in one of both. Definitions: "

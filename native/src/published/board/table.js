@@ -21,7 +21,7 @@ board.tableOf = (changed) => {
     if (key in numeric) return entry[key]?.[0] ?? NaN;
     if (key === "worst") return entry.worst?.value ?? NaN;
     if (key === "seeds") return entry.seeds.length;
-    return ["change", "seconds", "year"].includes(key) ? entry[key] ?? NaN : entry[key];
+    return ["change", "seconds", "held", "year"].includes(key) ? entry[key] ?? NaN : entry[key];
   };
   // The largest tables first, within each by rank: numbers of two tables are never said to be ranked.
   const byRank = (a, b) => b.rank[2] - a.rank[2] || (a.table < b.table ? -1 : a.table > b.table ? 1 : 0) || a.rank[0] - b.rank[0] || a.rank[1] - b.rank[1] || a.at - b.at;

@@ -10,11 +10,13 @@ use super::kernels::{KERNELS, Kernel};
 use crate::{Error, Result};
 
 /// An open device with its kernels compiled. It is asked for WebGPU's default limits everywhere, so that what runs here runs
-/// in every browser (trap G14).
+/// in every browser (trap G14), and for half precision where it offers that.
 #[derive(Clone, Debug)]
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
+    /// Whether it reads weights of half precision.
+    pub(super) halves: bool,
     pipelines: Arc<BTreeMap<&'static str, wgpu::ComputePipeline>>,
     name: String,
     /// Why the device is gone.
@@ -27,6 +29,11 @@ impl Gpu {
     /// # Errors
     /// If there is none, or it refuses the default limits or a kernel.
     pub async fn open() -> Result<Self> {
+        Self::open_with(wgpu::Features::SHADER_F16).await
+    }
+
+    /// As [`Gpu::open`], with those of `features` that the adapter has.
+    pub(super) async fn open_with(features: wgpu::Features) -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
@@ -36,6 +43,7 @@ impl Gpu {
         let adapter = adapter.map_err(|e| refused(format!("no adapter ({e})")))?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("toxiclip"),
+            required_features: adapter.features() & features,
             required_limits: wgpu::Limits::default(),
             ..Default::default()
         };
@@ -53,13 +61,14 @@ impl Gpu {
         // Browsers keep it to themselves.
         let name = if info.name.is_empty() { "unnamed adapter" } else { &info.name };
         let name = format!("{name} ({:?})", info.backend);
+        let halves = device.features().contains(wgpu::Features::SHADER_F16);
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let pipelines =
-            KERNELS.iter().map(|kernel| (kernel.name, pipeline(&device, kernel))).collect();
+        let known = KERNELS.iter().filter(|kernel| halves || !kernel.half);
+        let pipelines = known.map(|kernel| (kernel.name, pipeline(&device, kernel))).collect();
         if let Some(error) = scope.pop().await {
             return Err(refused(error));
         }
-        Ok(Self { device, queue, pipelines: Arc::new(pipelines), name, lost })
+        Ok(Self { device, queue, halves, pipelines: Arc::new(pipelines), name, lost })
     }
 
     /// The adapter and how it is reached, such as `llvmpipe (Vulkan)`.

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+
 use super::kernels::{self, Kernel, MOST_GROUPS, MOST_KEYS, code, each, folded, tiles};
 use crate::exec::fusion::{self, Fused, Planned};
 use crate::graph::{Act, Graph, Node, Op, ParamId, ParamRows, Row, Step};
@@ -36,25 +39,48 @@ pub(super) struct Launch {
     pub path: String,
 }
 
+/// Parameters as they lie on the device.
+#[derive(Debug)]
+pub(super) enum Constant<'a> {
+    Full(Cow<'a, [f32]>),
+    /// An even number of them, as buffers have whole words.
+    Half(Vec<f16>),
+}
+
+impl Constant<'_> {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Full(values) => bytemuck::cast_slice(values),
+            Self::Half(values) => bytemuck::cast_slice(values.reinterpret_cast()),
+        }
+    }
+}
+
 /// A graph for one size of batch.
 #[derive(Debug)]
 pub(super) struct Lowered<'a> {
     /// Length of each value, for the whole batch; the first is the input.
     pub values: Vec<usize>,
-    pub constants: Vec<Cow<'a, [f32]>>,
+    pub constants: Vec<Constant<'a>>,
     /// In order; the last one computes the embeddings.
     pub launches: Vec<Launch>,
     /// Token embeddings (vocabulary, D): looked up by the host, as the largest tables fit no buffer (trap G2).
     pub table: Option<&'a [f32]>,
 }
 
-/// Lowers `graph` with `params`, which are aligned with [`Graph::params`].
+/// Lowers `graph` with `params`, which are aligned with [`Graph::params`]. With `halves` the weights of a product that half
+/// precision has are stored in it: that changes no value, and real checkpoints come in half precision.
 ///
 /// # Errors
 /// If a buffer or grid would be larger than what every device offers; says which step.
-pub(super) fn lower<'a>(graph: &Graph, params: &[&'a [f32]], batch: usize) -> Result<Lowered<'a>> {
+pub(super) fn lower<'a>(
+    graph: &Graph,
+    params: &[&'a [f32]],
+    batch: usize,
+    halves: bool,
+) -> Result<Lowered<'a>> {
     let lowered = Lowered { values: vec![], constants: vec![], launches: vec![], table: None };
-    let mut walk = Walk { graph, params, batch, nodes: vec![], lowered };
+    let mut walk = Walk { graph, params, batch, halves, nodes: vec![], lowered };
     for (i, planned) in fusion::plan(graph).iter().enumerate() {
         let value = match planned {
             // Nobody reads it: it is computed by the step that it belongs to.
@@ -71,6 +97,7 @@ struct Walk<'a, 'g> {
     graph: &'g Graph,
     params: &'g [&'a [f32]],
     batch: usize,
+    halves: bool,
     /// The value of each node.
     nodes: Vec<usize>,
     lowered: Lowered<'a>,
@@ -171,7 +198,8 @@ impl<'a> Walk<'a, '_> {
         let (out, rows) = (weight.len, self.batch * step.rows());
         let (w, b) = self.folded(fused, weight, bias, inner);
         let x = Source::Value(self.nodes[step.inputs[0].index()]);
-        let (w, b) = (self.constant(w, step)?, self.constant(b, step)?);
+        let (w, half) = self.weight(w, step)?;
+        let b = self.constant(b, step)?;
         // Something has to be bound where nothing is added.
         let residual = fused.residual.map_or(b, |node| Source::Value(self.nodes[node.index()]));
         let mut uniforms = named([("rows", rows), ("out", out), ("inner", inner)], fused.act);
@@ -192,8 +220,9 @@ impl<'a> Walk<'a, '_> {
                     ("out_width", step.shape[1]),
                 ];
                 uniforms.extend(more.map(|(name, n)| (name, n as u32)));
-                &kernels::CONV2D
+                if half { &kernels::CONV2D_HALF } else { &kernels::CONV2D }
             }
+            _ if half => &kernels::LINEAR_HALF,
             _ => &kernels::LINEAR,
         };
         let reads = vec![x, w, b, residual];
@@ -332,13 +361,27 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn constant(&mut self, data: Cow<'a, [f32]>, step: &Step) -> Result<Source> {
-        fits(data.len(), step)?;
-        self.lowered.constants.push(data);
+        self.bound(Constant::Full(data), step)
+    }
+
+    /// The weight of a product, and whether it is stored in half precision.
+    fn weight(&mut self, data: Cow<'a, [f32]>, step: &Step) -> Result<(Source, bool)> {
+        if !self.halves || !data.iter().all(|w| f16::from_f32(*w).to_f32() == *w) {
+            return Ok((self.constant(data, step)?, false));
+        }
+        let mut halves: Vec<f16> = data.iter().map(|w| f16::from_f32(*w)).collect();
+        halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
+        Ok((self.bound(Constant::Half(halves), step)?, true))
+    }
+
+    fn bound(&mut self, constant: Constant<'a>, step: &Step) -> Result<Source> {
+        fits(constant.bytes().len(), step)?;
+        self.lowered.constants.push(constant);
         Ok(Source::Constant(self.lowered.constants.len() - 1))
     }
 
     fn value(&mut self, len: usize, step: &Step) -> Result<usize> {
-        fits(len, step)?;
+        fits(len.saturating_mul(4), step)?;
         self.lowered.values.push(len);
         Ok(self.lowered.values.len() - 1)
     }
@@ -368,11 +411,11 @@ fn named<const N: usize>(numbers: [(&'static str, usize); N], act: Option<Act>) 
     numbers.chain([("act", code(act))]).collect()
 }
 
-fn fits(len: usize, step: &Step) -> Result<()> {
-    match len.checked_mul(4).is_some_and(|bytes| bytes <= MOST_BYTES) {
+fn fits(bytes: usize, step: &Step) -> Result<()> {
+    match bytes <= MOST_BYTES {
         true => Ok(()),
         false => {
-            let mib = len / (1 << 18);
+            let mib = bytes >> 20;
             Err(refused(
                 step,
                 &format!("{mib} MiB in one buffer; the most is {}", MOST_BYTES >> 20),

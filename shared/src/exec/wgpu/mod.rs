@@ -14,7 +14,7 @@ pub use gpu::Gpu;
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
 
-use self::lower::{Launch, Source};
+use self::lower::{Constant, Launch, Source};
 use super::Inputs;
 use crate::graph::Graph;
 use crate::{Error, Result};
@@ -62,7 +62,7 @@ impl Program {
         batch: usize,
     ) -> Result<Self> {
         use wgpu::BufferUsages as Use;
-        let lowered = lower::lower(graph, params, batch)?;
+        let lowered = lower::lower(graph, params, batch, gpu.halves)?;
         let slots = slots::assign(&lowered);
         let Some(first) = graph.steps().first() else {
             return Err(Error::request("an empty graph has no output"));
@@ -72,9 +72,8 @@ impl Program {
         let usage = Use::STORAGE | Use::COPY_DST | Use::COPY_SRC;
         let values: Vec<_> =
             slots.lens.iter().map(|len| gpu.empty("value", 4 * len, usage)).collect();
-        let constant =
-            |data: &[f32]| gpu.filled("parameter", bytemuck::cast_slice(data), Use::STORAGE);
-        let constants: Vec<_> = lowered.constants.iter().map(|c| constant(c)).collect();
+        let constant = |data: &Constant<'_>| gpu.filled("parameter", data.bytes(), Use::STORAGE);
+        let constants: Vec<_> = lowered.constants.iter().map(constant).collect();
         let end = gpu.empty("end", 4 * batch, Use::STORAGE | Use::COPY_DST);
         let uniforms = gpu.filled("uniforms", &laid_out(&lowered.launches), Use::UNIFORM);
         let dispatch = |(i, launch): (usize, &Launch)| {

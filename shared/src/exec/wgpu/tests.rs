@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
+use half::f16;
+
 use super::kernels::KERNELS;
 use super::lower::{Lowered, lower};
 use super::slots::assign;
@@ -103,6 +105,16 @@ fn weights(graph: &Graph) -> Weights {
     weights
 }
 
+/// Weights as a checkpoint of half precision has them.
+fn rounded(weights: &Weights) -> Weights {
+    let mut rounded = weights.clone();
+    for (name, _) in weights.iter() {
+        let data = &mut rounded.get_mut(name).unwrap().data;
+        data.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32());
+    }
+    rounded
+}
+
 struct Batch {
     pixels: Vec<f32>,
     ids: Vec<u32>,
@@ -182,17 +194,18 @@ fn both(gpu: &Gpu, graph: &Graph, examples: usize, vocabulary: usize) -> (Device
 fn naga_reads_every_kernel_and_finds_it_within_the_default_limits() {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
     let mut launched = BTreeSet::new();
-    for (what, graph) in cases() {
-        let weights = weights(&graph);
-        let lowered = lower(&graph, &params_of(&graph, &weights), 2).unwrap();
+    for ((what, graph), halves) in cases().into_iter().flat_map(|c| [(c.clone(), false), (c, true)])
+    {
+        let weights = if halves { rounded(&weights(&graph)) } else { weights(&graph) };
+        let lowered = lower(&graph, &params_of(&graph, &weights), 2, halves).unwrap();
         for launch in &lowered.launches {
             let kernel = launch.kernel;
             launched.insert(kernel.name);
             let module = naga::front::wgsl::parse_str(kernel.source)
                 .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(kernel.source)));
-            Validator::new(ValidationFlags::all(), Capabilities::empty())
-                .validate(&module)
-                .unwrap();
+            let needs =
+                if kernel.half { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+            Validator::new(ValidationFlags::all(), needs).validate(&module).unwrap();
             let [entry] = &module.entry_points[..] else { panic!("{}: entry points", kernel.name) };
             assert_eq!(entry.name, "main");
             assert!(entry.workgroup_size.iter().product::<u32>() <= 256, "{}", kernel.name);
@@ -250,7 +263,7 @@ fn no_launch_writes_over_what_it_or_a_later_one_reads() {
         let clip = Clip::build(&library::find(name).unwrap());
         for graph in [&clip.image, &clip.text] {
             let weights = weights(graph);
-            let lowered: Lowered<'_> = lower(graph, &params_of(graph, &weights), 3).unwrap();
+            let lowered: Lowered<'_> = lower(graph, &params_of(graph, &weights), 3, false).unwrap();
             let slots = assign(&lowered);
             // What each buffer holds as the launches go on.
             let mut holds = vec![usize::MAX; slots.lens.len()];
@@ -281,9 +294,9 @@ fn what_is_too_large_for_a_device_is_refused_with_its_place() {
     let x = g.embed("tokens", 3000, table);
     g.scope("block", |g| g.attention("attn", x, 1, false));
     let weights = weights(&g);
-    let error = lower(&g, &params_of(&g, &weights), 1).unwrap_err().to_string();
+    let error = lower(&g, &params_of(&g, &weights), 1, false).unwrap_err().to_string();
     assert!(error.contains("block.attn") && error.contains("3000 tokens"), "{error}");
-    let error = lower(&g, &params_of(&g, &weights), 2000).unwrap_err().to_string();
+    let error = lower(&g, &params_of(&g, &weights), 2000, false).unwrap_err().to_string();
     assert!(error.contains("MiB") && !error.contains('\n'), "{error}");
 }
 
@@ -298,6 +311,39 @@ fn every_kernel_gives_what_the_cpu_gives() {
             println!("{name}, {examples} examples: {d:.1e}");
             assert!(d <= TOLERANCE, "{name}, {examples} examples: {d:.1e}");
         }
+    }
+}
+
+/// Storage in half precision changes no bit of what comes out; weights that it would round stay as they are.
+#[test]
+fn halves_are_stored_as_halves_and_give_the_same() {
+    let Some(gpu) = gpu() else { return };
+    if !gpu.halves {
+        println!("SKIPPED, {} reads no half precision", gpu.name());
+        return;
+    }
+    let full = pollster::block_on(Gpu::open_with(wgpu::Features::empty())).unwrap();
+    assert!(!full.halves);
+    let clip = Clip::build(&library::find("tiny-vit").unwrap());
+    let graphs = cases().into_iter().map(|(_, graph)| graph).chain([clip.image, clip.text]);
+    for graph in graphs {
+        let (given, batch) = (weights(&graph), Batch::random(&graph, 2, 11));
+        let stored = |weights: &Weights| {
+            let lowered = lower(&graph, &params_of(&graph, weights), 2, true).unwrap();
+            lowered.launches.iter().filter(|launch| launch.kernel.half).count()
+        };
+        assert_eq!(stored(&given), 0, "start values are no halves");
+        let weights = rounded(&given);
+        let params = params_of(&graph, &weights);
+        let run = |gpu: &Gpu| {
+            pollster::block_on(async {
+                let program = Program::compile(gpu, &graph, &params, 2).await?;
+                program.run(batch.inputs(&graph)).await
+            })
+            .unwrap()
+        };
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(run(gpu)), bits(run(&full)), "{} in halves", stored(&weights));
     }
 }
 

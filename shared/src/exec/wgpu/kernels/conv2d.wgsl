@@ -8,7 +8,7 @@ struct Uniforms {
 
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // (B, height, width, channels)
-@group(0) @binding(2) var<storage, read> weight: array<f32>;   // (out, kernel, kernel, channels)
+@group(0) @binding(2) var<storage, read> weight: array<Weight>; // (out, kernel, kernel, channels)
 @group(0) @binding(3) var<storage, read> bias: array<f32>;     // (out)
 @group(0) @binding(4) var<storage, read> residual: array<f32>; // (rows, out) where adds is 1
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;  // (B, out_height, out_width, out)

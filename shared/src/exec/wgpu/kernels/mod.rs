@@ -15,20 +15,27 @@ pub(super) const MOST_KEYS: usize = 2_048;
 /// One kernel. It reads `uniforms` at binding 0, then `reads` buffers, and writes the last binding.
 #[derive(Debug)]
 pub struct Kernel {
-    /// The stem of its file.
+    /// The stem of its file, and behind it what it reads in half precision.
     pub name: &'static str,
     /// All of its WGSL.
     pub source: &'static str,
     /// Buffers that it reads.
     pub reads: usize,
+    /// Whether its weights are stored in half precision, which not every device reads.
+    pub half: bool,
 }
 
 macro_rules! kernels {
-    ($($(#[$doc:meta])* $kernel:ident = $name:literal, $reads:literal, [$($part:literal),*];)*) => {
+    ($($(#[$doc:meta])* $kernel:ident = $name:literal $(with $half:literal)?, $reads:literal, [$($part:literal),*];)*) => {
         $($(#[$doc])* pub static $kernel: Kernel = Kernel {
-            name: $name,
-            source: concat!($(include_str!(concat!($part, ".wgsl")), "\n",)* include_str!(concat!($name, ".wgsl"))),
+            name: concat!($name, $("-", $half)?),
+            source: concat!(
+                $(include_str!(concat!($half, ".wgsl")), "\n",)?
+                $(include_str!(concat!($part, ".wgsl")), "\n",)*
+                include_str!(concat!($name, ".wgsl"))
+            ),
             reads: $reads,
+            half: !concat!($($half)?).is_empty(),
         };)*
         /// All kernels.
         pub static KERNELS: &[&Kernel] = &[$(&$kernel),*];
@@ -37,9 +44,13 @@ macro_rules! kernels {
 
 kernels! {
     /// x · Wᵀ + b, what is added, and the activation.
-    LINEAR = "linear", 4, ["act", "product"];
+    LINEAR = "linear", 4, ["full", "act", "product"];
+    /// The same with weights of half precision.
+    LINEAR_HALF = "linear" with "half", 4, ["act", "product"];
     /// The same over windows of a picture.
-    CONV2D = "conv2d", 4, ["act", "product"];
+    CONV2D = "conv2d", 4, ["full", "act", "product"];
+    /// And that with weights of half precision.
+    CONV2D_HALF = "conv2d" with "half", 4, ["act", "product"];
     /// Normalisation of rows.
     LAYER_NORM = "layer_norm", 3, [];
     /// Attention of one query.

@@ -1,6 +1,6 @@
-// y = activate(left · weightᵀ + bias + residual): the part that linear layers and convolutions share. Whatever is put behind
-// this says what `left` is. A workgroup computes 64 × 64 results, a thread 4 × 4 of them, from tiles in shared memory:
-// every value that is fetched is used 64 times.
+// y = activate(left · weightᵀ + bias + residual): the part that linear layers and convolutions share. What is put behind this
+// says what `left` is, what is put before it how weights are stored. A workgroup computes 64 × 64 results, a thread 4 × 4 of
+// them, from tiles in shared memory: every value that is fetched is used 64 times.
 
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
@@ -27,7 +27,7 @@ fn main(
             var w = 0.0;
             if k0 + k < uniforms.inner {
                 if row0 + r < uniforms.rows { l = left(row0 + r, k0 + k); }
-                if column0 + r < uniforms.out { w = weight[(column0 + r) * uniforms.inner + k0 + k]; }
+                if column0 + r < uniforms.out { w = f32(weight[(column0 + r) * uniforms.inner + k0 + k]); }
             }
             left_tile[k * TILE + r] = l;
             weight_tile[k * TILE + r] = w;

@@ -1,0 +1,2 @@
+// Weights as they are.
+alias Weight = f32;

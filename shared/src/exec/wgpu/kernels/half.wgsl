@@ -1,0 +1,3 @@
+// Weights in half of the memory.
+enable f16;
+alias Weight = f16;
