@@ -1,8 +1,8 @@
 //! A model that is asked one thing, which class a picture has: its image tower and a vector for each class, in one file.
 //!
 //! Class prompts are read once, by whoever writes the file, so that a browser needs neither the text tower nor a
-//! tokenizer. The file is a safetensors container: the tower's tensors under open_clip's names and `classes` (C, D) in half
-//! precision, `logit_scale` in single, and under `__metadata__.classifier` a JSON object with the rest.
+//! tokenizer. The file is a safetensors container: the tower's tensors under open_clip's names in half precision, `classes`
+//! (C, D) and `logit_scale` in single, and under `__metadata__.classifier` a JSON object with the rest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub struct Classifier {
 pub fn write(clip: &Clip, weights: &Weights, classes: &[f32], about: &About) -> Vec<u8> {
     let mut blobs = layout::blobs(clip.image.params(), weights, Blob::f16);
     let shape = vec![about.names.len(), clip.config.embed_dim];
-    blobs.push(Blob::f16(CLASSES, shape, classes));
+    blobs.push(Blob::f32(CLASSES, shape, classes));
     blobs.push(Blob::f32(LOGIT_SCALE, vec![], weights.data(LOGIT_SCALE)));
     let metadata = BTreeMap::from([(METADATA.to_owned(), canonical_json(about))]);
     container::write(&blobs, &metadata)

@@ -73,12 +73,14 @@ fn transformers_layout_comes_in_pieces_too() {
     .to_string();
     let clip = Clip::build(&hugging_face::model_config(&config, HF_CONFIG).unwrap());
     let weights = Weights::init(&clip.params(), &Seed::new(5));
-    let theirs: Vec<ParamSpec> = clip.params().iter().map(hugging_face::stored).collect();
-    let mut named = Weights::default();
-    for (ours, theirs) in clip.params().iter().zip(&theirs) {
-        named.insert(theirs.name.clone(), weights.get(&ours.name).unwrap().clone());
-    }
-    let file = container::write(&layout::blobs(&theirs, &named, Blob::f32), &BTreeMap::new());
+    // One by one: the weight and the bias of an attention's inputs go by one name there, before they are split.
+    let blobs = clip.params().into_iter().flat_map(|ours| {
+        let theirs = hugging_face::stored(&ours);
+        let mut one = Weights::default();
+        one.insert(theirs.name.clone(), weights.get(&ours.name).unwrap().clone());
+        layout::blobs(&[theirs], &one, Blob::f32)
+    });
+    let file = container::write(&blobs.collect::<Vec<_>>(), &BTreeMap::new());
     let mut intake = Intake::new(HF_CONFIG, &config, None).unwrap();
     intake.head(&file, file.len() as u64, "model.safetensors").unwrap();
     let loaded = filled(intake, &file).unwrap().finish(None).unwrap();

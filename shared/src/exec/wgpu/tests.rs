@@ -54,6 +54,10 @@ fn cases() -> Vec<(&'static str, Graph)> {
         cases.push(("conv2d with batch norm", g));
     }
     let mut g = Graph::new();
+    let x = g.pixels(7);
+    g.conv2d("conv", x, 5, 3, 2, 1);
+    cases.push(("conv2d", g));
+    let mut g = Graph::new();
     let x = g.pixels(6);
     let y = g.batch_norm("bn", x, 1.0, None);
     let z = g.avg_pool(y, 2);
