@@ -134,6 +134,8 @@ for (const address of [url, fromDisk]) {
   const broken = await page.$$eval(".pairs img", (all) => all.filter((image) => !image.naturalWidth).length);
   expect(await page.locator(".pairs img").count() > 0 && broken === 0, `${broken} pictures of poisoned pairs do not show`);
   await page.click("[data-copy]");
+  // Copying takes a moment; that it never ends is told below.
+  await page.waitForFunction(() => document.querySelector("[data-copy]").textContent !== "Copy", null, { timeout: 10_000 }).catch(() => {});
   expect(["Copied", "Selected"].includes(await page.textContent("[data-copy]")), "the command cannot be copied");
   expect(heard.length === 0, `the page of an entry is heard complaining: ${heard.join("; ")}`);
   wrong.push(...await findings(page, packages));
