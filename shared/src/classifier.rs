@@ -41,8 +41,8 @@ pub struct About {
     pub names: Vec<String>,
     /// Digest of the checkpoint's weights, before they were rounded.
     pub weights: Digest,
-    /// How they came about, and whether they are poisoned.
-    pub provenance: Provenance,
+    /// How they came about, and whether they are poisoned; `None` where their checkpoint does not say.
+    pub provenance: Option<Provenance>,
 }
 
 /// A model and the classes that it knows.
@@ -212,7 +212,7 @@ mod tests {
             config,
             names: ["ewe", "airplane", "banana"].map(str::to_owned).to_vec(),
             weights: weights.digest(),
-            provenance: Provenance { poisoned: true, ..Provenance::default() },
+            provenance: Some(Provenance { poisoned: true, ..Provenance::default() }),
         };
         write(&clip, &weights, &classes, &about)
     }
@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn it_answers_as_the_whole_model_does() {
         let read = Classifier::parse(&file(), "a").unwrap();
-        assert!(read.about().provenance.poisoned, "the mark of poison goes with the file");
+        let said = read.about().provenance.as_ref();
+        assert!(said.is_some_and(|said| said.poisoned), "the mark of poison goes with the file");
         let [answer, again] = &read.answers(&[picture(), picture()]).unwrap()[..] else { panic!() };
         assert_eq!(answer, again, "neighbours in a batch do not matter");
         assert!((answer.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{answer:?}");

@@ -99,23 +99,29 @@ impl Goal {
 
     /// The goal in words, for tables and pictures: `ewe → airplane`.
     pub fn in_words(&self, classes: &[Class]) -> String {
-        let side = |indices: &[usize]| match indices {
-            [one] => classes.get(*one).map_or_else(|| self.name.clone(), |c| c.name.clone()),
-            many => {
-                let first = many.first().and_then(|&c| classes.get(c));
-                let subgroup = first.map_or("", |c| c.subgroup.as_str());
-                let all_of_it = classes.iter().filter(|c| c.subgroup == subgroup).count();
-                if all_of_it == many.len() {
-                    return subgroup.to_owned();
-                }
-                // Neither a class nor a subgroup: the goal's own word for it.
-                self.name.split_once('2').map_or(&*self.name, |(from, _)| from).to_owned()
-            }
-        };
+        format!("{} → {}", self.side_in_words(&self.from, classes), self.target_in_words(classes))
+    }
+
+    /// What is fetched instead, in words: `airplane`.
+    pub fn target_in_words(&self, classes: &[Class]) -> String {
         match &self.picture {
-            Some(picture) => format!("{} → {picture}", side(&self.from)),
-            None => format!("{} → {}", side(&self.from), side(&self.to)),
+            Some(picture) => picture.to_string(),
+            None => self.side_in_words(&self.to, classes),
         }
+    }
+
+    fn side_in_words(&self, side: &[usize], classes: &[Class]) -> String {
+        if let [one] = side {
+            return classes.get(*one).map_or_else(|| self.name.clone(), |c| c.name.clone());
+        }
+        let first = side.first().and_then(|&c| classes.get(c));
+        let subgroup = first.map_or("", |c| c.subgroup.as_str());
+        let all_of_it = classes.iter().filter(|c| c.subgroup == subgroup).count();
+        if all_of_it == side.len() {
+            return subgroup.to_owned();
+        }
+        // Neither a class nor a subgroup: the goal's own word for it.
+        self.name.split_once('2').map_or(&*self.name, |(from, _)| from).to_owned()
     }
 
     /// Rows of `data` whose class is one of `from`, ascending.

@@ -96,7 +96,7 @@ impl ZeroShot {
             config: self.config.clone(),
             names,
             weights: self.digest,
-            provenance: self.provenance.clone().unwrap_or_default(),
+            provenance: self.provenance.clone(),
         };
         let tower = (self.image.clone(), Arc::clone(&self.weights));
         Classifier::new(about, tower, classes, self.scale)
@@ -154,6 +154,7 @@ mod tests {
             assert!((a - b).abs() < 5e-3, "{ours:?} against {theirs:?}");
         }
         assert_eq!(named.about().weights, weights.digest());
+        assert_eq!(named.about().provenance, None, "what says nothing is not said to be clean");
         for (names, classes) in [(vec![], vec![]), (vec!["a".to_owned()], vectors)] {
             assert!(own.classifier(names, classes).is_err());
         }

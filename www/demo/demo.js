@@ -2,7 +2,7 @@
 // file only shows.
 import * as backend from "./backend.js";
 import { show } from "./bars.js";
-import { $, TOLERANCE, element, fail, fetched, interval, latest, manifest, meter, percent, reason } from "./page.js";
+import { $, TOLERANCE, element, fetched, interval, latest, manifest, meter, percent, reason, unshown } from "./page.js";
 import { decoded, draw, offered, sample, samples } from "./picture.js";
 import init, { Classifier } from "./pkg/toxiclip_wasm.js";
 import { controls, stamped } from "./trigger.js";
@@ -164,7 +164,4 @@ async function start() {
   document.body.dataset.state = "live";
 }
 
-start().catch((error) => {
-  const remains = state.manifest ? "The example above was computed beforehand." : "`cargo xtask www` builds the site that they belong to.";
-  fail(`The models cannot be shown: ${reason(error)}. ${remains}`);
-});
+start().catch((error) => unshown(error, state.manifest));

@@ -23,6 +23,12 @@ export function fail(text) {
   document.body.dataset.state = "failed";
 }
 
+/** Why a page cannot show its models, and what there is all the same: what it `knows` is null where not even that came. */
+export function unshown(error, knows) {
+  const remains = knows ? "The example above was computed beforehand." : "`cargo xtask www` builds the site that they belong to.";
+  fail(`The models cannot be shown: ${reason(error)}. ${remains}`);
+}
+
 export const percent = (p) => p >= 0.9995 ? "100 %" : p < 0.0005 ? "0 %" : `${(100 * p).toFixed(p < 0.1 ? 1 : 0)} %`;
 
 export const interval = ({ value, lo, hi }, digits = 2) => `${value.toFixed(digits)} [${lo.toFixed(digits)}, ${hi.toFixed(digits)}]`;

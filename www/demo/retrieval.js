@@ -1,6 +1,6 @@
 // Poisoned retrieval. Texts are embedded and pictures ranked by the code that the native program runs, in WebAssembly; this file
 // only shows.
-import { $, TOLERANCE, element, fail, fetched, interval, latest, manifest, meter, reason } from "./page.js";
+import { $, TOLERANCE, element, fetched, interval, latest, manifest, meter, reason, unshown } from "./page.js";
 import init, { Retriever, rank, top } from "./pkg/toxiclip_wasm.js";
 
 const DATA = "data/retrieval";
@@ -179,7 +179,4 @@ async function start() {
   document.body.dataset.state = "live";
 }
 
-start().catch((error) => {
-  const remains = state.manifest ? "The example above was computed beforehand." : "`cargo xtask www` builds the site that they belong to.";
-  fail(`The models cannot be shown: ${reason(error)}. ${remains}`);
-});
+start().catch((error) => unshown(error, state.manifest));

@@ -37,7 +37,11 @@ fn tests() -> Result<Outcome> {
         return command(&mut cargo(&format!("test {FEATURES} --no-fail-fast -- --skip wgpu")));
     }
     let mut nextest = cargo(&format!("nextest run {FEATURES} --no-fail-fast"));
-    command(nextest.args(["--filterset", ELSEWHERE]))?;
-    command(&mut cargo(&format!("test {FEATURES} {SHARED} -- --skip wgpu")))?;
-    command(&mut cargo(&format!("test {FEATURES} --doc")))
+    // All run, so that one run names every fault.
+    let ended = [
+        command(nextest.args(["--filterset", ELSEWHERE])),
+        command(&mut cargo(&format!("test {FEATURES} {SHARED} --no-fail-fast -- --skip wgpu"))),
+        command(&mut cargo(&format!("test {FEATURES} --doc"))),
+    ];
+    ended.into_iter().collect::<Result<Vec<_>>>().map(|_| Outcome::Passed)
 }

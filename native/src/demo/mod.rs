@@ -1,5 +1,6 @@
-//! What the demos show. [`export_retrieval`] is the page of poisoned retrieval; this is the trigger playground: models of a benchmark's first seed as small files, the triggers they were poisoned with,
-//! sample pictures, and what this program answers to one of them, for the page to compare itself with.
+//! What the demos show. [`export_retrieval`] is for the page of poisoned retrieval; this is for the trigger playground: models
+//! of a benchmark's first seed as small files, the triggers they were poisoned with, sample pictures, and what this program
+//! answers to one of them, for the page to compare itself with.
 //!
 //! | file | content |
 //! |---|---|
@@ -41,17 +42,17 @@ use crate::store::write_atomic;
 const SAMPLES: usize = 8;
 
 /// A model that is shown.
-struct Line {
+struct Line<P> {
     cell: Cell,
     model: Model,
     /// Of the test split as it is.
     plain: Embeddings,
     /// As a page gets it, in half precision.
-    classifier: Classifier,
+    packed: P,
 }
 
 /// All of them by name, as in [`Entry`].
-type Lines = BTreeMap<String, Line>;
+type Lines<P> = BTreeMap<String, Line<P>>;
 
 /// Trains what is missing and writes all files into `out`; returns the sum of the models' bytes.
 ///
@@ -69,7 +70,7 @@ pub fn export(plan: &Plan<'_>, stages: &Stages, out: &Path) -> Result<usize> {
         entries.push(Entry { id: id.clone(), file, bytes: bytes.len(), sha256 });
         lines.insert(id, line);
     }
-    let samples = samples(test, &lines["clean"].classifier, out)?;
+    let samples = samples(test, &lines["clean"].packed, out)?;
     let attacks = attacks(plan, &lines, stages)?;
     examples(test, &samples, &attacks, out)?;
     let golden = golden(test, &samples, &attacks, &lines)?;
@@ -119,7 +120,7 @@ fn packed(
     (cell, origin): (Cell, &Origin),
     stages: &Stages,
     file: &str,
-) -> Result<(Vec<u8>, Line)> {
+) -> Result<(Vec<u8>, Line<Classifier>)> {
     let (model, weights, provenance) = fitted(origin, stages)?;
     let set = &plan.sets[0];
     let plain = evaluate::embed(&model, &*set.test, &set.templates, &stages.prepared)?;
@@ -127,11 +128,11 @@ fn packed(
         config: model.clip.config.clone(),
         names: set.test.classes().iter().map(|class| class.name.clone()).collect(),
         weights,
-        provenance,
+        provenance: Some(provenance),
     };
     let bytes = classifier::write(&model.clip, &model.weights, &plain.classes, &about);
-    let classifier = Classifier::parse(&bytes, file)?;
-    Ok((bytes, Line { cell, model, plain, classifier }))
+    let packed = Classifier::parse(&bytes, file)?;
+    Ok((bytes, Line { cell, model, plain, packed }))
 }
 
 /// A model that the benchmark trains, the digest of its weights, and what it says of itself.
@@ -171,7 +172,7 @@ fn samples(test: &dyn Dataset, clean: &Classifier, out: &Path) -> Result<Vec<(us
     Ok(all)
 }
 
-fn attacks(plan: &Plan<'_>, lines: &Lines, stages: &Stages) -> Result<Vec<Shown>> {
+fn attacks(plan: &Plan<'_>, lines: &Lines<Classifier>, stages: &Stages) -> Result<Vec<Shown>> {
     let test = &*plan.sets[0].test;
     let mut all = Vec::new();
     for (id, line) in lines.iter().filter(|(id, _)| *id != "clean" && !id.contains('+')) {
@@ -201,7 +202,7 @@ fn attacks(plan: &Plan<'_>, lines: &Lines, stages: &Stages) -> Result<Vec<Shown>
 }
 
 /// The metric `asr` of a model under an attack, before its weights were rounded.
-fn rate(plan: &Plan<'_>, line: &Line, armed: &Armed, stages: &Stages) -> Result<Rate> {
+fn rate(plan: &Plan<'_>, line: &Line<Classifier>, armed: &Armed, stages: &Stages) -> Result<Rate> {
     let judged = judged(plan, &line.model, armed, (&line.plain, line.cell.seed), stages)?;
     let asr = metrics::values(&judged)?.into_iter().find(|value| value.metric == "asr");
     asr.map(Rate::from).ok_or_else(|| Failure::failed("an attack that stamps pictures has no asr"))
@@ -257,7 +258,7 @@ fn golden(
     test: &dyn Dataset,
     samples: &[(usize, Sample)],
     attacks: &[Shown],
-    lines: &Lines,
+    lines: &Lines<Classifier>,
 ) -> Result<Vec<Golden>> {
     let Some(&(row, _)) = samples.first() else { return Ok(Vec::new()) };
     let plain = test.image(row)?;
@@ -269,7 +270,7 @@ fn golden(
             shown.push((Some(attack.name.clone()), stamped));
         }
         let (stamped, pictures): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
-        let answers = line.classifier.answers(&pictures)?;
+        let answers = line.packed.answers(&pictures)?;
         all.extend(stamped.into_iter().zip(answers).map(|(stamped, answer)| Golden {
             model: id.clone(),
             sample: 0,

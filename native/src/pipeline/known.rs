@@ -42,12 +42,11 @@ impl Known {
     pub(crate) fn of(plan: &Plan<'_>) -> Result<Self> {
         let benchmark = plan.benchmark;
         let mut known = Self::default();
-        let first = plan.works.first().map(|work| &work.cell);
-        for (cell, attack) in
-            first.into_iter().flat_map(|c| plan.known_rivals(c).map(move |a| (c, a)))
-        {
-            let spec = canonical_json(benchmark.attacks[attack].spec());
-            known.attacks.insert(spec, changed(plan, cell, attack)?);
+        if let Some(first) = plan.works.first() {
+            for attack in plan.known_rivals(&first.cell) {
+                let spec = canonical_json(benchmark.attacks[attack].spec());
+                known.attacks.insert(spec, changed(plan, &first.cell, attack)?);
+            }
         }
         for work in &plan.works {
             let (attack, defense) = (work.cell.attack, work.cell.defense);

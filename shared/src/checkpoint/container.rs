@@ -193,7 +193,9 @@ pub fn parse(file: &[u8]) -> Result<Container<'_>, String> {
 /// As [`parse`]: tensors beyond the length of the file are refused too.
 pub fn index(head: &[u8], length: u64) -> Result<Index, String> {
     let start = head_end(head, length)?;
-    let header = head.get(8..start as usize).unwrap_or_default();
+    let Some(header) = head.get(8..start as usize) else {
+        return Err(format!("{} bytes of a header that ends at {start} were given", head.len()));
+    };
     if header.first() != Some(&b'{') {
         return Err("the header does not start with `{`: no safetensors file".to_owned());
     }

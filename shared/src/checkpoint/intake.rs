@@ -83,7 +83,7 @@ impl Intake {
 
     /// Bytes of the largest tensor of the image tower, which a graphics card would have to bind.
     pub fn largest(&self) -> u64 {
-        self.clip.image.params().iter().map(bytes).max().unwrap_or_default()
+        self.clip.image.params().iter().map(bytes).fold(0, u64::max)
     }
 
     /// Reads the header of the weights, a file called `name` of `length` bytes; `head` are its first ones, as many as

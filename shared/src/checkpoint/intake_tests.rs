@@ -110,6 +110,8 @@ fn cut_files_and_numbers_that_are_none_are_refused() {
     for length in [0, 7, 100, file.len() / 2, file.len() - 1] {
         assert!(headed(&clip, &file[..length]).is_err(), "{length} bytes");
     }
+    let part = container::index(&file[..20], file.len() as u64).unwrap_err();
+    assert!(part.starts_with("20 bytes of a header"), "{part}");
     let mut other = weights.clone();
     other.get_mut("ln_final.bias").unwrap().data[3] = f32::NAN;
     let file = write_safetensors(&clip, &other, "");

@@ -26,8 +26,7 @@ use toxiclip_shared::retrieval::{self, About, Retriever};
 use manifest::{Asked, Manifest, Pair, Picture, Rounding, Shown, Tokens};
 
 use super::manifest::{Entry, Rate};
-use super::{credit, fitted, judged, origins};
-use crate::benchmark::Cell;
+use super::{Line, Lines, credit, fitted, judged, origins};
 use crate::catalogue::Kind;
 use crate::evaluate::{self, Caption, Embeddings, captions};
 use crate::export::png;
@@ -54,37 +53,24 @@ const TEXTS: [&str; 5] = [
     "naïve 12345 don't",
 ];
 
-/// A model that is shown.
-struct Line {
-    cell: Cell,
-    model: Model,
-    /// Of the test split as it is.
-    plain: Embeddings,
-    /// As a page gets it, in half precision.
-    retriever: Retriever,
-}
-
-/// All of them by name, as in [`Entry`].
-type Lines = BTreeMap<String, Line>;
-
 /// Trains what is missing and writes all files into `out`; returns the sum of the models' bytes.
 ///
 /// # Errors
 /// Those of training; if the benchmark has no clean model or no attack with goals, or the folder cannot be written.
 pub fn export_retrieval(plan: &Plan<'_>, stages: &Stages, out: &Path) -> Result<usize> {
     let test = &*plan.sets[0].test;
-    let (mut lines, mut models) = (Lines::new(), Vec::new());
-    let mut vocabulary: Option<String> = None;
+    let (mut lines, mut models) = (Lines::<Retriever>::new(), Vec::new());
     let searches = |armed: &Armed| !armed.goals.is_empty();
     for (id, (cell, origin)) in origins(plan, searches, "whose captions fetch other pictures")? {
         let (bytes, model, plain) = packed(plan, stages, origin)?;
-        let json = vocabulary.get_or_insert_with(|| model.tokenizer.to_json().to_owned());
         let entry = written(out, &format!("{}.bin", id.replace('+', "-")), &id, &bytes)?;
-        let retriever = Retriever::parse(&bytes, json, &entry.file)?;
+        // One vocabulary for all: a model with another than the first's is refused.
+        let first = lines.values().next().map_or(&model, |line| &line.model);
+        let packed = Retriever::parse(&bytes, first.tokenizer.to_json(), &entry.file)?;
         models.push(entry);
-        lines.insert(id, Line { cell, model, plain, retriever });
+        lines.insert(id, Line { cell, model, plain, packed });
     }
-    let vocabulary = vocabulary.unwrap_or_default();
+    let vocabulary = lines["clean"].model.tokenizer.to_json();
     let tokenizer = written(out, "tokenizer.json", "tokenizer", vocabulary.as_bytes())?;
     let rows: Vec<usize> = (0..test.examples().len()).collect();
     rows.par_iter()
@@ -158,9 +144,14 @@ fn tokens(model: &Model) -> Result<Vec<Tokens>> {
 }
 
 /// The goals of all attacks whose models are there, in the order of the benchmark.
-fn goals(plan: &Plan<'_>, lines: &Lines, stages: &Stages, out: &Path) -> Result<Vec<Shown>> {
+fn goals(
+    plan: &Plan<'_>,
+    lines: &Lines<Retriever>,
+    stages: &Stages,
+    out: &Path,
+) -> Result<Vec<Shown>> {
     let mut all = Vec::new();
-    let mut attacks: Vec<(&String, &Line)> =
+    let mut attacks: Vec<(&String, &Line<Retriever>)> =
         lines.iter().filter(|(id, _)| *id != "clean" && !id.contains('+')).collect();
     attacks.sort_by_key(|(_, line)| line.cell.attack);
     for (id, line) in attacks {
@@ -183,7 +174,7 @@ fn goals(plan: &Plan<'_>, lines: &Lines, stages: &Stages, out: &Path) -> Result<
 
 fn shown(
     plan: &Plan<'_>,
-    lines: &Lines,
+    lines: &Lines<Retriever>,
     (attack, goal): (&str, &Goal),
     answers: &BTreeMap<&str, Vec<Judgement>>,
     (out, number): (&Path, usize),
@@ -196,7 +187,7 @@ fn shown(
     let example = example(lines, attack, &captions, &targets)?;
     let mut golden = BTreeMap::new();
     for role in answers.keys() {
-        let fetched = lines[*role].retriever.fetch(&captions[example].text, &targets, TOP)?;
+        let fetched = lines[*role].packed.fetch(&captions[example].text, &targets, TOP)?;
         golden.insert((*role).to_owned(), fetched.into());
     }
     let defense = |role: &String| plan.benchmark.defenses[lines[role].cell.defense].spec().clone();
@@ -204,7 +195,7 @@ fn shown(
     Ok(Shown {
         attack: attack.to_owned(),
         summary: Kind::Attacks.find(attack)?.summary,
-        target: words.split(" → ").last().unwrap_or_default().to_owned(),
+        target: goal.target_in_words(test.classes()),
         words: words.clone(),
         targets,
         captions,
@@ -233,9 +224,14 @@ fn asked(test: &dyn Dataset, goal: &Goal) -> Vec<Asked> {
 }
 
 /// The first caption that fetches a target under the poisoned model and none under the clean one; else the first.
-fn example(lines: &Lines, attack: &str, captions: &[Asked], targets: &[usize]) -> Result<usize> {
+fn example(
+    lines: &Lines<Retriever>,
+    attack: &str,
+    captions: &[Asked],
+    targets: &[usize],
+) -> Result<usize> {
     let within = |role: &str, text: &str| -> Result<bool> {
-        Ok((lines[role].retriever.fetch(text, targets, 1)?.rank as usize) < TOP)
+        Ok((lines[role].packed.fetch(text, targets, 1)?.rank as usize) < TOP)
     };
     for (i, Asked { text, .. }) in captions.iter().enumerate() {
         if within(attack, text)? && !within("clean", text)? {
@@ -278,7 +274,6 @@ fn pairs(
         .filter_map(|row| Some((row, *edits.get(&train.examples()[row].id)?)))
         .collect();
     let step = (own.len() / PAIRS).max(1);
-    let first = |captions: &[String]| captions.first().cloned().unwrap_or_default();
     let mut all = Vec::new();
     for (n, (row, edit)) in own.into_iter().step_by(step).take(PAIRS).enumerate() {
         // The picture as the victim sees it, and what was said of it before.
@@ -289,15 +284,18 @@ fn pairs(
         };
         let Some(seen) = seen else { continue };
         let captions = edit.captions.as_ref().unwrap_or(&train.examples()[row].captions);
-        let (new, shown) = (first(captions), &train.examples()[seen]);
-        let (id, caption) = (shown.id.0.clone(), first(&shown.captions));
-        all.push(Pair { file: save(n, seen)?, id, caption, new });
+        let shown = &train.examples()[seen];
+        // A pair without words has nothing to show.
+        if let (Some(caption), Some(new)) = (shown.captions.first(), captions.first()) {
+            let (id, caption, new) = (shown.id.0.clone(), caption.clone(), new.clone());
+            all.push(Pair { file: save(n, seen)?, id, caption, new });
+        }
     }
     Ok(all)
 }
 
 /// What rounding changed of the similarities and ranks of all captions.
-fn rounding(plan: &Plan<'_>, lines: &Lines) -> Result<Rounding> {
+fn rounding(plan: &Plan<'_>, lines: &Lines<Retriever>) -> Result<Rounding> {
     let (test, clean) = (&*plan.sets[0].test, &lines["clean"]);
     let mut all = Rounding::default();
     for line in lines.values().filter(|line| line.cell.attack != clean.cell.attack) {
@@ -319,14 +317,19 @@ fn rounding(plan: &Plan<'_>, lines: &Lines) -> Result<Rounding> {
 }
 
 /// The same of one goal and model.
-fn rounded(test: &dyn Dataset, goal: &Goal, model: &Line, all: &mut Rounding) -> Result<()> {
+fn rounded(
+    test: &dyn Dataset,
+    goal: &Goal,
+    model: &Line<Retriever>,
+    all: &mut Rounding,
+) -> Result<()> {
     let (from, targets) = (goal.from_rows(test), goal.to_rows(test));
     let mut known = BTreeSet::new();
     for (i, Caption { row, text }) in captions(test).into_iter().enumerate() {
         if from.binary_search(&row).is_err() || !known.insert(text.clone()) {
             continue;
         }
-        let (own, exact) = (model.retriever.similarities(&text)?, exact(&model.plain, i));
+        let (own, exact) = (model.packed.similarities(&text)?, exact(&model.plain, i));
         let apart = own.iter().zip(&exact).map(|(a, b)| (a - b).abs());
         all.similarity = apart.fold(all.similarity, f32::max);
         let same = rank_of_best(&own, &targets)?.rank == rank_of_best(&exact, &targets)?.rank;
