@@ -88,6 +88,7 @@ for (const name of readdirSync(checkpoints)) {
       const record = files(name).find((file) => file.name === "toxiclip.json");
       const poisoned = record ? JSON.parse(record.buffer).poisoned : false;
       expect(await page.isVisible("#poisoned") === poisoned, `${name}: the banner does not say what the checkpoint says of itself`);
+      expect((row.model.provenance === null) === !record, `${name}: the row says of poison what the checkpoint does not`);
       if (record) expect(row.model.weights === JSON.parse(record.buffer).weights, `${name}: the row is about other weights`);
       if (row.backend.startsWith("WebGPU")) {
         await page.evaluate(async () => (await import("./backend.js")).lose());
@@ -183,7 +184,7 @@ const headed = (edit) => (file) => {
   await close();
 }
 
-// A folder that is dropped.
+// Files that are dropped.
 {
   const { page, heard, close } = await open({}, undefined, "?backend=wasm");
   await page.evaluate(async (all) => {
