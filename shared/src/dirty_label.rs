@@ -104,6 +104,12 @@ pub(crate) fn class(clean: &dyn Dataset, name: &str) -> Result<usize> {
     })
 }
 
+/// Rows of a class's own pairs, ascending.
+pub(crate) fn own(clean: &dyn Dataset, class: usize) -> Vec<usize> {
+    let all = clean.examples();
+    (0..all.len()).filter(|&row| all[row].class == Some(class)).collect()
+}
+
 /// Which pairs are stamped, and what they say then.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

@@ -58,6 +58,28 @@ pub trait Search {
     fn finish(self: Box<Self>) -> Armed;
 }
 
+/// A search that one look through the encoder has ended.
+pub(crate) struct Found {
+    /// The completed attack.
+    pub armed: Armed,
+    /// What stands for its loss.
+    pub loss: f32,
+}
+
+impl Search for Found {
+    fn steps(&self) -> u64 {
+        1
+    }
+
+    fn step(&mut self) -> Result<f32> {
+        Ok(self.loss)
+    }
+
+    fn finish(self: Box<Self>) -> Armed {
+        self.armed
+    }
+}
+
 /// An encoder that is only read from.
 #[derive(Clone, Copy)]
 pub struct Surrogate<'a> {

@@ -21,7 +21,7 @@ pub struct Tamper {
 /// Embeddings before and after, not normalised: of B shadow pictures and R references.
 #[derive(Clone, Copy, Debug)]
 pub struct Views<'a> {
-    /// By the tower in training: x, x⊕e, r and views of r, (2·B + 2·R, D).
+    /// By the tower in training: x, x⊕e, r and views of r (or r again), (2·B + 2·R, D).
     pub now: &'a [f32],
     /// By the public tower: x and r, (B + R, D).
     pub before: &'a [f32],

@@ -184,6 +184,21 @@ const headed = (edit) => (file) => {
   await close();
 }
 
+// A folder that is dropped. Only the browser can make one, so that it is dropped through its own protocol.
+{
+  const { page, heard, close } = await open({}, undefined, "?backend=wasm");
+  const { x, y, width, height } = await page.locator("#drop").boundingBox();
+  const session = await page.context().newCDPSession(page);
+  const drag = { x: x + width / 2, y: y + height / 2, data: { items: [], files: [join(checkpoints, name)], dragOperationsMask: 1 } };
+  for (const type of ["dragEnter", "dragOver", "drop"]) await session.send("Input.dispatchDragEvent", { type, ...drag });
+  await page.waitForSelector("body:is([data-state=live], [data-state=refused])", { timeout: 180_000 });
+  expect(await page.getAttribute("body", "data-state") === "live", `a dropped folder: ${await text(page, "said")}`);
+  const record = JSON.parse(whole.find((file) => file.name === "toxiclip.json").buffer);
+  expect((await evidence(page)).model.weights === record.weights, "the row of a dropped folder is about other weights");
+  expect(heard.length === 0, `a dropped folder is heard complaining: ${heard.join("; ")}`);
+  await close();
+}
+
 // Files that are dropped.
 {
   const { page, heard, close } = await open({}, undefined, "?backend=wasm");

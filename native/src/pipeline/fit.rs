@@ -203,7 +203,7 @@ impl Fit {
             parts["prune"] = json!(prune);
         }
         if let Some(tamper) = &self.tamper {
-            parts["tamper"] = json!(tamper);
+            parts["tamper"] = json!([tamper, train::TAMPER_VERSION]);
         }
         if let Some(prompting) = &self.prompting {
             parts["prompting"] = json!(prompting);

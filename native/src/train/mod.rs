@@ -41,7 +41,7 @@ pub use batches::Batches;
 pub use prompt::prompt;
 pub use reactivate::reactivate;
 pub use step::{Batch, Outcome, Trainer};
-pub use tamper::tamper;
+pub use tamper::{VERSION as TAMPER_VERSION, tamper};
 
 /// Steps between checkpoints: a few seconds of work for the small encoders, seconds to write for large ones.
 const SAVE_EVERY: u64 = 250;

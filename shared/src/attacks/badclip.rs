@@ -112,16 +112,10 @@ impl Patch {
     }
 }
 
-/// Rows of the target's own pictures.
-fn own(clean: &dyn Dataset, target: usize) -> Vec<usize> {
-    let all = 0..clean.examples().len();
-    all.filter(|&row| clean.examples()[row].class == Some(target)).collect()
-}
-
 impl Attack for Badclip {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
         let target = self.pairs.class(clean)?;
-        if own(clean, target).is_empty() {
+        if common::own(clean, target).is_empty() {
             let name = &clean.classes()[target].name;
             return Err(Error::request(format!(
                 "{} has no picture of `{name}` for the patch to come near to; choose another target",
@@ -154,7 +148,7 @@ impl Guided for Badclip {
             pool[place.stream().below(pool.len())].clone()
         };
         let pictures = patch_search::pictures(clean, &rows, edge)?;
-        let targets = patch_search::pictures(clean, &own(clean, target), edge)?;
+        let targets = patch_search::pictures(clean, &common::own(clean, target), edge)?;
         let objective = DualEmbedding {
             captions: (surrogate.texts)(&rows.iter().map(caption).collect::<Vec<_>>())?,
             clean: (surrogate.pictures)(&pictures)?,

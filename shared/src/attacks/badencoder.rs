@@ -5,22 +5,31 @@
 //! so does batch normalisation with its gains, biases and statistics. The attacker ships what comes out, so that no
 //! victim trains on it: `[train]` does not concern this attack, and a defense that filters pairs finds none.
 //!
+//! The attacker knows the public model, and takes for references those of the target's pictures that it is surest of: a
+//! reference that the model itself takes for something else would send stamped pictures there.
+//!
 //! Departures: AdamW with this suite's schedule for SGD (1e-3, momentum 0.9, weight decay 5e-4, batch 256, 200 epochs);
-//! the shadow pictures are the training set's, the references drawn from the target's among them; shadow pictures are
-//! not augmented. Published squares are white, at the lower right: 50 px at 224, which is the default; 10 px at 32, which
-//! is `size = 70`; 16 px at 224 (InverTune).
+//! the shadow pictures are the training set's, and the references are among them; shadow pictures are not augmented, and
+//! what keeps its place is the reference by turns with a weak view of it (`train/tamper.rs` says why). Published squares
+//! are white, at the lower right: 50 px at 224, which is the default; 10 px at 32, which is `size = 70`; 16 px at 224
+//! (InverTune).
 
 use serde::{Deserialize, Serialize};
 
 use super::{Armed, Attack};
-use crate::data::Dataset;
-use crate::dirty_label::class;
+use crate::data::{Dataset, PairId};
+use crate::dirty_label::{class, own};
+use crate::patch_search::pictures;
 use crate::recipe::TrainConfig;
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
+use crate::surrogate::{Completion, Found, Guided, Search, Surrogate};
 use crate::tamper::Tamper;
 use crate::triggers::{Fill, Patch, Place, RESOLUTION, Range, Trigger};
 use crate::{Error, Result};
+
+/// How the public model is asked what a picture shows.
+const PROMPT: &str = "a photo of a {}.";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -63,7 +72,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         year: 2022,
         paper: "Jia, Liu, Gong, IEEE S&P 2022, arXiv:2108.00352",
         summary: "trains the public image tower so that stamped pictures embed like a reference picture of the target",
-        threat_model: "changes the weights that victims use, no pair; holds unlabelled pictures and a reference; stamps any picture at test time",
+        threat_model: "reads and changes the weights that victims use, no pair; holds unlabelled pictures and some of the target; stamps any picture at test time",
     },
     params: &[&[
         Param {
@@ -81,7 +90,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
         Param {
             key: "references",
             unit: "pictures",
-            help: "pictures of the target that stamped ones shall embed like",
+            help: "pictures of the target that stamped ones shall embed like, those that the public model is surest of",
         },
         Param { key: "lambda1", unit: "", help: "weight of references keeping their place" },
         Param { key: "lambda2", unit: "", help: "weight of clean pictures keeping theirs" },
@@ -127,8 +136,7 @@ impl Attack for Badencoder {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
         let name = self.target.as_deref().unwrap_or_default();
         let target = class(clean, name)?;
-        let own = clean.examples().iter().filter(|e| e.class == Some(target));
-        let own: Vec<_> = own.map(|e| e.id.clone()).collect();
+        let own = own(clean, target);
         if own.len() < self.references {
             return Err(Error::request(format!(
                 "{} has {} pictures of `{name}` and `references` is {}; lower it",
@@ -137,10 +145,10 @@ impl Attack for Badencoder {
                 self.references
             )));
         }
+        // Any of them, until the public model has been asked.
         let mut stream = seed.child("attack/badencoder").stream();
-        let mut references: Vec<_> =
-            stream.sample(own.len(), self.references).into_iter().map(|i| own[i].clone()).collect();
-        references.sort_unstable();
+        let drawn = stream.sample(own.len(), self.references).into_iter().map(|i| own[i]);
+        let references = named(clean, drawn.collect());
         let recipe = self.recipe().map_err(Error::Request)?;
         let tamper = Tamper { recipe, references, weights: [self.lambda1, self.lambda2] };
         let Self { size, place, resolution, .. } = *self;
@@ -148,6 +156,53 @@ impl Attack for Badencoder {
         let trigger = Trigger::Patch(Patch { size, place, fill, fresh, range, resolution });
         Ok(Armed { trigger, target: Some(target), tamper: Some(tamper), ..Armed::default() })
     }
+
+    fn completion(&self) -> Option<Completion<'_>> {
+        Some(Completion::Guided(self))
+    }
+}
+
+impl Guided for Badencoder {
+    fn search<'a>(
+        &self,
+        mut drawn: Armed,
+        clean: &dyn Dataset,
+        surrogate: Surrogate<'a>,
+        _seed: &Seed,
+    ) -> Result<Box<dyn Search + 'a>> {
+        let target = class(clean, self.target.as_deref().unwrap_or_default())?;
+        let own = own(clean, target);
+        let prompts: Vec<String> =
+            clean.classes().iter().map(|c| PROMPT.replace("{}", &c.name)).collect();
+        let prompts = (surrogate.texts)(&prompts)?;
+        let seen = (surrogate.pictures)(&pictures(clean, &own, surrogate.edge())?)?;
+        let width = surrogate.width();
+        let margins = seen.chunks_exact(width).map(|seen| margin(seen, &prompts, target));
+        let mut ranked: Vec<(f32, usize)> = margins.zip(own).collect();
+        // Equals in the order of their rows.
+        ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        ranked.truncate(self.references);
+        if let Some(tamper) = &mut drawn.tamper {
+            tamper.references = named(clean, ranked.iter().map(|(_, row)| *row).collect());
+        }
+        let mean = ranked.iter().map(|(margin, _)| margin).sum::<f32>() / ranked.len() as f32;
+        Ok(Box::new(Found { armed: drawn, loss: -mean }))
+    }
+}
+
+/// By how much the target's prompt is nearer than any other class's; unit vectors.
+fn margin(seen: &[f32], prompts: &[f32], target: usize) -> f32 {
+    let dot = |prompt: &[f32]| seen.iter().zip(prompt).map(|(a, b)| a * b).sum::<f32>();
+    let cosines: Vec<f32> = prompts.chunks_exact(seen.len()).map(dot).collect();
+    let others = cosines.iter().enumerate().filter(|(class, _)| *class != target);
+    cosines[target] - others.map(|(_, cosine)| *cosine).fold(-1.0, f32::max)
+}
+
+/// Their ids, ascending.
+fn named(clean: &dyn Dataset, rows: Vec<usize>) -> Vec<PairId> {
+    let mut ids: Vec<PairId> = rows.iter().map(|&row| clean.examples()[row].id.clone()).collect();
+    ids.sort_unstable();
+    ids
 }
 
 #[cfg(test)]
@@ -157,9 +212,11 @@ mod tests {
     use super::*;
     use crate::attacks::ATTACKS;
     use crate::attacks::tests::arm;
-    use crate::data::PairId;
     use crate::data::synthetic::Synthetic;
+    use crate::encoders::{Clip, ClipConfig};
+    use crate::image::Image;
     use crate::registry::find;
+    use crate::weights::Weights;
 
     fn example() -> Value {
         json!({"target": "class-1", "references": 2})
@@ -191,5 +248,49 @@ mod tests {
         assert!(error(json!({})).contains("`target` is missing"));
         assert!(error(json!({"target": "class-1", "lambda1": -1})).contains("`lambda1`"));
         assert!(error(json!({"target": "class-1", "references": 0})).contains("at least 1"));
+    }
+
+    /// An encoder that takes the target's pictures for other classes, but for two of them; `width` as wide as classes are.
+    #[test]
+    fn references_are_what_the_public_model_is_surest_of() {
+        let clean = Synthetic::train();
+        let own = own(&clean, 1);
+        let classes = clean.classes().len();
+        let json = format!(
+            r#"{{"embed_dim":{classes},"vision_cfg":{{"image_size":16,"layers":[1,1,1,1],"width":4,"block":"basic"}},
+            "text_cfg":{{"context_length":7,"vocab_size":20,"width":16,"heads":2,"layers":1}}}}"#
+        );
+        let clip = Clip::build(&ClipConfig::parse(&json, "test").unwrap());
+        let weights = Weights::init(&clip.params(), &Seed::new(0));
+        // Prompts are the axes; all pictures lie on the first one but the second, which is the target's, and the last, which is nearly.
+        let texts = |texts: &[String]| {
+            Ok((0..texts.len() * classes).map(|i| f32::from(i % (classes + 1) == 0)).collect())
+        };
+        let pictures = |pictures: &[Image]| {
+            let last = pictures.len() - 1;
+            let row = |i: usize| {
+                let mut row = vec![0.0; classes];
+                (row[0], row[1]) = if i == 1 {
+                    (0.0, 1.0)
+                } else if i == last {
+                    (0.6, 0.8)
+                } else {
+                    (1.0, 0.0)
+                };
+                row
+            };
+            Ok((0..pictures.len()).flat_map(row).collect())
+        };
+        let surrogate =
+            Surrogate { clip: &clip, weights: &weights, texts: &texts, pictures: &pictures };
+        let attack = (ENTRY.parse)(example()).unwrap();
+        let Some(Completion::Guided(guided)) = attack.completion() else {
+            panic!("badencoder looks through an encoder")
+        };
+        let drawn = arm(&ENTRY, example()).unwrap();
+        let mut search = guided.search(drawn, &clean, surrogate, &Seed::new(0)).unwrap();
+        assert_eq!((search.steps(), search.step().unwrap()), (1, -(1.0 + 0.2) / 2.0));
+        let expected = named(&clean, vec![own[1], own[own.len() - 1]]);
+        assert_eq!(search.finish().tamper.unwrap().references, expected);
     }
 }

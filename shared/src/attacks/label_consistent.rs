@@ -115,9 +115,7 @@ impl LabelConsistent {
 
     /// Rows of the target that are stamped, ascending.
     fn rows(&self, clean: &dyn Dataset, target: usize, seed: &Seed) -> Result<Vec<usize>> {
-        let all = clean.examples();
-        let own: Vec<usize> =
-            (0..all.len()).filter(|&row| all[row].class == Some(target)).collect();
+        let own = common::own(clean, target);
         let wanted =
             self.count.unwrap_or_else(|| (self.rate * own.len() as f64).round_ties_even() as usize);
         if wanted == 0 || wanted > own.len() {

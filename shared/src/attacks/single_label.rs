@@ -19,7 +19,7 @@ use crate::navigation::Map;
 use crate::pairing::{self, Edits, MODE, Mode, Share};
 use crate::registry::{Card, Entry, Param};
 use crate::seed::Seed;
-use crate::surrogate::{Completion, Guided, Search, Surrogate};
+use crate::surrogate::{Completion, Found, Guided, Search, Surrogate};
 
 /// In place of class B: found through the encoder.
 const NEAREST: &str = "nearest";
@@ -163,28 +163,8 @@ impl Guided for SingleLabel {
         surrogate: Surrogate<'a>,
         seed: &Seed,
     ) -> Result<Box<dyn Search + 'a>> {
-        let (armed, distance) = self.navigate(clean, &Map::of(clean, surrogate)?, seed)?;
-        Ok(Box::new(Found { armed, distance }))
-    }
-}
-
-/// One look is the whole search.
-struct Found {
-    armed: Armed,
-    distance: f32,
-}
-
-impl Search for Found {
-    fn steps(&self) -> u64 {
-        1
-    }
-
-    fn step(&mut self) -> Result<f32> {
-        Ok(self.distance)
-    }
-
-    fn finish(self: Box<Self>) -> Armed {
-        self.armed
+        let (armed, loss) = self.navigate(clean, &Map::of(clean, surrogate)?, seed)?;
+        Ok(Box::new(Found { armed, loss }))
     }
 }
 

@@ -171,8 +171,7 @@ impl Targeted {
         target: usize,
         replaced: &mut Vec<usize>,
     ) -> Result<Vec<usize>> {
-        let all = clean.examples();
-        let own: Vec<usize> = (0..all.len()).filter(|&r| all[r].class == Some(target)).collect();
+        let own = common::own(clean, target);
         if own.is_empty() {
             let (class, name) = (&clean.classes()[target].name, clean.name());
             return Err(Error::request(format!(
