@@ -148,7 +148,7 @@ impl Attack for Badencoder {
         // Any of them, until the public model has been asked.
         let mut stream = seed.child("attack/badencoder").stream();
         let drawn = stream.sample(own.len(), self.references).into_iter().map(|i| own[i]);
-        let references = named(clean, drawn.collect());
+        let references = named(clean, drawn);
         let recipe = self.recipe().map_err(Error::Request)?;
         let tamper = Tamper { recipe, references, weights: [self.lambda1, self.lambda2] };
         let Self { size, place, resolution, .. } = *self;
@@ -183,7 +183,7 @@ impl Guided for Badencoder {
         ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         ranked.truncate(self.references);
         if let Some(tamper) = &mut drawn.tamper {
-            tamper.references = named(clean, ranked.iter().map(|(_, row)| *row).collect());
+            tamper.references = named(clean, ranked.iter().map(|(_, row)| *row));
         }
         let mean = ranked.iter().map(|(margin, _)| margin).sum::<f32>() / ranked.len() as f32;
         Ok(Box::new(Found { armed: drawn, loss: -mean }))
@@ -199,8 +199,9 @@ fn margin(seen: &[f32], prompts: &[f32], target: usize) -> f32 {
 }
 
 /// Their ids, ascending.
-fn named(clean: &dyn Dataset, rows: Vec<usize>) -> Vec<PairId> {
-    let mut ids: Vec<PairId> = rows.iter().map(|&row| clean.examples()[row].id.clone()).collect();
+fn named(clean: &dyn Dataset, rows: impl IntoIterator<Item = usize>) -> Vec<PairId> {
+    let mut ids: Vec<PairId> =
+        rows.into_iter().map(|row| clean.examples()[row].id.clone()).collect();
     ids.sort_unstable();
     ids
 }
@@ -290,7 +291,7 @@ mod tests {
         let drawn = arm(&ENTRY, example()).unwrap();
         let mut search = guided.search(drawn, &clean, surrogate, &Seed::new(0)).unwrap();
         assert_eq!((search.steps(), search.step().unwrap()), (1, -(1.0 + 0.2) / 2.0));
-        let expected = named(&clean, vec![own[1], own[own.len() - 1]]);
+        let expected = named(&clean, [own[1], own[own.len() - 1]]);
         assert_eq!(search.finish().tamper.unwrap().references, expected);
     }
 }

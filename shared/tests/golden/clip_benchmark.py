@@ -1,0 +1,127 @@
+"""What `clip_benchmark eval` and `toxiclip eval` make of the same checkpoint and the same shards, number by number.
+
+  clip_benchmark.py PROGRAM [--steps 200]
+
+PROGRAM is the built `toxiclip`. It trains a small ModifiedResNet that open_clip loads, and gives away its drawings; this script
+writes them as shards in the layout of CLIP_benchmark's `wds/`. Fails where a number is more than 0.001 apart. Captions that are
+the same word for word tie, and each program orders ties in its own way: recall within 5 and 10 may be 0.005 apart. Needs, in an
+environment of its own:
+
+  pip install clip_benchmark==1.6.2 "numpy<2.4" torch==2.15.0 open_clip_torch==3.3.0 transformers==5.23.0 webdataset requests
+"""
+
+import argparse
+import csv
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+SHARD = 500
+PROMPTS = ["a photo of a {c}.", "an image of a {c}"]
+
+
+def write(folder, samples, files):
+    """Shards `test/0.tar` and so on of samples, each a dict from ending to bytes; further files by their names."""
+    (folder / "test").mkdir(parents=True)
+    shards = [samples[i : i + SHARD] for i in range(0, len(samples), SHARD)]
+    for number, shard in enumerate(shards):
+        with tarfile.open(folder / f"test/{number}.tar", "w") as tar:
+            for i, sample in enumerate(shard):
+                for ending, data in sample.items():
+                    member = tarfile.TarInfo(f"s{number * SHARD + i:07}.{ending}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+    for name, text in ({"test/nshards.txt": str(len(shards))} | files).items():
+        (folder / name).write_text(text)
+
+
+def drawings(program, folder):
+    """Class, captions and PNG of every drawing of the training split, from a table that PROGRAM writes; one has a patch."""
+    attack = "badnets:target=banana,count=1"
+    run(program, "poison", "--data", "emoji", "--attack", attack, "--write", "csv", "--out", folder)
+    found = {}
+    with open(folder / "pairs.csv", newline="") as file:
+        for path, caption, name, _ in list(csv.reader(file))[1:]:
+            found.setdefault(path, (name, []))[1].append(caption)
+    return [(name, captions, opaque(folder / path)) for path, (name, captions) in found.items()]
+
+
+def opaque(file):
+    """The picture on white: the colours under transparent pixels, which CLIP_benchmark shows, are nobody's picture."""
+    picture = Image.open(file).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    out = io.BytesIO()
+    Image.alpha_composite(white, picture).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def run(*command):
+    done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}")
+    return done.stdout
+
+
+def theirs(folder, task, model, out):
+    run(
+        *(sys.executable, "-m", "clip_benchmark.cli", "eval", "--dataset", f"wds/{folder.name}", "--dataset_root", folder),
+        *("--task", task, "--model", f"local-dir:{model}", "--pretrained", "", "--no_amp", "--num_workers", 0, "--recall_k", 1, 5, 10),
+        *("--output", out),
+    )
+    return json.loads(out.read_text())["metrics"]
+
+
+def ours(program, folder, task, model, out):
+    shards = f"wds:{folder}/test/{{0..{len(list(folder.glob('test/*.tar'))) - 1}}}.tar"
+    run(program, "eval", "--checkpoint", model, "--data", shards, "--task", task, "--out", out)
+    [result] = [json.loads(file.read_text()) for file in out.glob("*_en_zeroshot_*.json")]
+    return result["metrics"]
+
+
+def compare(ours, theirs):
+    """Prints a line a number; whether all agree."""
+    good = True
+    for name in sorted(set(ours) & set(theirs)):
+        apart = abs(ours[name] - theirs[name])
+        holds = apart <= (0.005 if name.endswith(("@5", "@10")) else 0.001)
+        good &= holds
+        print(f"{name:28} {ours[name]:.9f} {theirs[name]:.9f} {apart:.1e}{'' if holds else '  TOO FAR'}")
+    return good
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--steps", type=int, default=200)
+    args = parser.parse_args()
+    # A comparer that cannot fail says nothing.
+    if compare({"acc1": 0.5}, {"acc1": 0.502}):
+        sys.exit("the comparison does not see a difference")
+    program = args.program.resolve()
+    with tempfile.TemporaryDirectory() as place:
+        place = Path(place)
+        model = place / "model"
+        run(program, "train", "--data", "emoji", "--encoder", "tiny-rn", "--steps", args.steps, "--out", model)
+        all_ = drawings(program, place / "poison")
+        names = sorted({name for name, _, _ in all_})
+        classified = [{"png": picture, "cls": str(names.index(name)).encode()} for name, _, picture in all_]
+        beside = {"classnames.txt": "\n".join(names), "zeroshot_classification_templates.txt": "\n".join(PROMPTS)}
+        write(place / "classified", classified, beside)
+        write(place / "captioned", [{"png": picture, "txt": captions[0].encode()} for _, captions, picture in all_[::4]], {"dataset_type.txt": "retrieval"})
+        good = True
+        for folder, short, long in (("classified", "zero-shot", "zeroshot_classification"), ("captioned", "retrieval", "zeroshot_retrieval")):
+            folder = place / folder
+            print(f"{long}: ours, clip_benchmark's, apart")
+            mine = ours(program, folder, short, model, place / f"ours-{short}")
+            good &= compare(mine, theirs(folder, long, model, place / f"{short}.json"))
+        sys.exit(0 if good else "numbers differ")
+
+
+if __name__ == "__main__":
+    main()
