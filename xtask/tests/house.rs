@@ -81,11 +81,12 @@ fn broken_links(path: &Path, text: &str) -> Vec<String> {
 }
 
 /// What Python scripts here use of its standard library.
-const STANDARD: [&str; 35] = [
+const STANDARD: [&str; 36] = [
     "argparse",
     "collections",
     "concurrent",
     "contextlib",
+    "csv",
     "dataclasses",
     "datetime",
     "gzip",
