@@ -115,10 +115,6 @@ fn without_a_public_model_nothing_is_written() {
     command.arg(place.path().join("out")).arg("--cache").arg(place.path().join("cache"));
     let done = command.args(ATTACK).output().unwrap();
     assert_eq!(done.status.code(), Some(2));
-    assert!(
-        stderr(&done).contains("badencoder: it tampers with the weights"),
-        "{}",
-        stderr(&done)
-    );
+    assert!(stderr(&done).contains("badencoder: it tampers with the weights"), "{}", stderr(&done));
     assert!(!place.path().join("out").exists());
 }

@@ -126,8 +126,8 @@ fn triggers(splits: &Splits) -> Result<Vec<(String, Trigger)>> {
             let seed = Seed::new(0);
             let mut armed = attack.prepare(&**train, &*splits.test, &seed)?;
             match attack.completion() {
-                None => {}
-                Some(Completion::Guided(_)) => continue,
+                // A trigger that a search through an encoder finds is none yet.
+                None | Some(Completion::Guided(_)) => {}
                 Some(Completion::Trained(trained)) => {
                     let mut training = trained.training(armed, &**train, &seed)?;
                     for _ in 0..training.steps() {

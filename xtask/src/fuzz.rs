@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::step::{cargo, command, output};
+use crate::step::{Outcome, cargo, command, output};
 use crate::{root, target_dir};
 
 /// What `cargo fuzz` gives the compiler: a counter for every edge, a table of their places, and operands of comparisons.
@@ -51,6 +51,14 @@ pub(crate) fn run(seconds: u32, wanted: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Whether the lock file of the targets, which lie apart from the workspace, names what the program depends on today.
+pub(crate) fn locked() -> Result<Outcome> {
+    command(&mut cargo("update --quiet --workspace --locked --manifest-path fuzz/Cargo.toml"))
+        .context(
+            "fuzz/Cargo.lock is behind: the same command without --locked brings it up to date",
+        )
+}
+
 /// Names of the files in `fuzz/targets`, as their programs are called.
 fn targets() -> Result<Vec<String>> {
     let folder = root().join("fuzz/targets");
@@ -69,7 +77,8 @@ fn build(targets: &[&str], place: &Path) -> Result<PathBuf> {
     let mut build = cargo("build --release --locked --manifest-path fuzz/Cargo.toml");
     build.args(["--target", &host, "--target-dir"]).arg(place);
     build.args(targets.iter().flat_map(|name| ["--bin", name]));
-    command(build.env("RUSTFLAGS", COUNTERS)).context("libFuzzer needs a C++ compiler")?;
+    command(build.env("RUSTFLAGS", COUNTERS))
+        .context("the targets do not build; libFuzzer in them needs a C++ compiler")?;
     Ok(place.join(host).join("release"))
 }
 

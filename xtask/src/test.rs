@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{Outcome, Steps, cargo, command, works};
-use crate::{browser, gpu, results, serve, wasm};
+use crate::{browser, fuzz, gpu, results, serve, wasm};
 
 /// One set of features for lints and tests, so that dependencies are compiled once: `candle`, whose primitives are the
 /// oracle of our own operations, `wgpu` for graphics cards, `serve`, and the task that rebuilds the data.
@@ -20,7 +20,8 @@ pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::default();
     steps.run("format", || command(&mut cargo("fmt --all --check")));
     steps.run("lint", || {
-        command(&mut cargo(&format!("clippy {FEATURES} --all-targets -- -D warnings")))
+        command(&mut cargo(&format!("clippy {FEATURES} --all-targets -- -D warnings")))?;
+        fuzz::locked()
     });
     steps.run("test", tests);
     steps.run("results", results::step);
