@@ -84,6 +84,8 @@ fn states(server: &Server) -> Vec<&'static str> {
 }
 
 fn invariants(server: &Server, known: &Known, round: u32) {
+    // The worker's last request may be accepted meanwhile: whatever is listed now is among the entries that are read after it.
+    let listed = listed(server);
     let entries = server.entries();
     let shown = |id: &str| entries.iter().filter(|entry| entry["submission"] == id).count();
     let whole = known.accepted.first().map(|id| shown(id));
@@ -96,7 +98,6 @@ fn invariants(server: &Server, known: &Known, round: u32) {
         assert!(bundle.status == 200 && bundle.body == known.sent[id], "round {round}");
     }
     // Also those whose acceptance nobody heard of are whole, or not shown at all.
-    let listed = listed(server);
     for one in &listed {
         let id = one["id"].as_str().unwrap();
         let folder = server.data.join("accepted/ada").join(one["name"].as_str().unwrap());
@@ -109,8 +110,13 @@ fn invariants(server: &Server, known: &Known, round: u32) {
         let bundle = server.get(&path, "");
         assert_eq!(json!(Digest::of_bytes(&bundle.body)), one["sha256"], "round {round}");
     }
-    let folders = fs::read_dir(server.data.join("accepted/ada")).map_or(0, Iterator::count);
-    assert_eq!(folders, listed.len(), "round {round}");
+    // Folders are there before they are listed; what is on its way arrives.
+    let folders = || fs::read_dir(server.data.join("accepted/ada")).map_or(0, Iterator::count);
+    let settled = (0..50).any(|turn| {
+        sleep(Duration::from_millis(20 * turn));
+        folders() == self::listed(server).len()
+    });
+    assert!(settled, "round {round}: {} folders, {} listed", folders(), self::listed(server).len());
 }
 
 /// All that is shown to everybody, page after page.
