@@ -4,9 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::Value;
+use toxiclip::model::Model;
+use toxiclip::{data, encode};
+use toxiclip_shared::attacks::Armed;
 use toxiclip_shared::checkpoint::load_dir;
+use toxiclip_shared::data::Subset;
 
 const ATTACK: [&str; 2] = ["--attack", "badencoder:target=banana,epochs=1,batch=32,references=2"];
 
@@ -72,9 +77,10 @@ fn only_the_image_tower_moves_and_it_says_that_it_is_poisoned() {
     let log = fs::read_to_string(place.path("bad/train.jsonl")).unwrap();
     let loss = |line: &str| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap();
     let losses: Vec<f64> = log.lines().map(loss).collect();
-    // A clean model of three steps sees everything alike, so that there is not much to gain.
-    let end = &losses[losses.len() - 10..];
-    assert!(end.iter().sum::<f64>() / 10.0 < losses[0] - 0.02, "{losses:?}");
+    // A clean model of three steps sees everything alike, so that there is not much to gain. Even and odd steps keep
+    // another picture in place: like is compared with like.
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&losses[losses.len() - 10..]) < mean(&losses[..2]) - 0.05, "{losses:?}");
     // A repair goes on from there.
     let repair = ["--defense", "finetune:share=0.1,epochs=1,batch=64"];
     let done = place.tamper("repaired", &repair).output().unwrap();
@@ -85,6 +91,35 @@ fn only_the_image_tower_moves_and_it_says_that_it_is_poisoned() {
         (&record["poisoned"], &record["defense"]["name"]),
         (&true.into(), &"finetune".into())
     );
+}
+
+/// Were weak views of it kept alone, the tower would learn this one picture by heart and move it away.
+#[test]
+fn the_reference_itself_stays_where_it_was() {
+    let place = Place(tempfile::tempdir().unwrap());
+    let run = |mut command: Command| {
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{}", stderr(&done));
+    };
+    run(place.train("clean", &["--steps", "100", "--batch", "64"]));
+    let attack = ["--attack", "badencoder:target=banana,size=70,epochs=8,batch=64"];
+    let mut tamper = place.train("bad", &attack);
+    tamper.arg("--init").arg(place.path("clean"));
+    run(tamper);
+    let armed: Armed =
+        serde_json::from_slice(&fs::read(place.path("bad/armed.json")).unwrap()).unwrap();
+    let references = armed.tamper.unwrap().references;
+    let train = data::named("emoji", None).unwrap().train.unwrap();
+    let rows =
+        (0..train.examples().len()).filter(|&row| references.contains(&train.examples()[row].id));
+    let reference = Subset::new(Arc::clone(&train), "reference", rows.collect()).unwrap();
+    let embedded = |name: &str| {
+        let (model, _) = Model::load(&place.path(name), None).unwrap();
+        encode::images(&model, &reference).unwrap()
+    };
+    let (before, after) = (embedded("clean"), embedded("bad"));
+    let cosine: f32 = before.iter().zip(&after).map(|(a, b)| a * b).sum();
+    assert!(cosine > 0.99, "{cosine}");
 }
 
 #[test]

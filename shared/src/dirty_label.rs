@@ -104,6 +104,11 @@ pub(crate) fn class(clean: &dyn Dataset, name: &str) -> Result<usize> {
     })
 }
 
+/// The index of the class that an attack's `target` names.
+pub(crate) fn target(clean: &dyn Dataset, name: Option<&str>) -> Result<usize> {
+    name.map_or_else(|| Err(Error::request(NO_TARGET)), |name| class(clean, name))
+}
+
 /// Rows of a class's own pairs, ascending.
 pub(crate) fn own(clean: &dyn Dataset, class: usize) -> Vec<usize> {
     let all = clean.examples();
@@ -237,8 +242,7 @@ impl DirtyLabel {
 
     /// The target's index among the classes.
     pub(crate) fn class(&self, clean: &dyn Dataset) -> Result<usize> {
-        let Some(name) = &self.target else { return Err(Error::request(NO_TARGET)) };
-        class(clean, name)
+        target(clean, self.target.as_deref())
     }
 
     fn rows(&self, clean: &dyn Dataset, seed: &Seed) -> Result<Vec<usize>> {

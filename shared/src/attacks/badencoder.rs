@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Armed, Attack};
 use crate::data::{Dataset, PairId};
-use crate::dirty_label::{class, own};
+use crate::dirty_label::{self as common, NO_TARGET};
 use crate::patch_search::pictures;
 use crate::recipe::TrainConfig;
 use crate::registry::{Card, Entry, Param};
+use crate::screen::cosines;
 use crate::seed::Seed;
 use crate::surrogate::{Completion, Found, Guided, Search, Surrogate};
 use crate::tamper::Tamper;
@@ -110,7 +111,7 @@ pub(super) static ENTRY: Entry<dyn Attack> = Entry {
 impl Badencoder {
     fn check(&self) -> Result<(), String> {
         if self.target.is_none() {
-            return Err("`target` is missing; give a class".into());
+            return Err(NO_TARGET.into());
         }
         if self.references == 0 {
             return Err("`references` is 0; give at least 1".into());
@@ -132,29 +133,39 @@ impl Badencoder {
     }
 }
 
-impl Attack for Badencoder {
-    fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        let name = self.target.as_deref().unwrap_or_default();
-        let target = class(clean, name)?;
-        let own = own(clean, target);
+impl Badencoder {
+    /// Rows of the target's pictures.
+    fn candidates(&self, clean: &dyn Dataset, target: usize) -> Result<Vec<usize>> {
+        let own = common::own(clean, target);
         if own.len() < self.references {
             return Err(Error::request(format!(
-                "{} has {} pictures of `{name}` and `references` is {}; lower it",
+                "{} has {} pictures of `{}` and `references` is {}; lower it",
                 clean.name(),
                 own.len(),
+                clean.classes()[target].name,
                 self.references
             )));
         }
-        // Any of them, until the public model has been asked.
-        let mut stream = seed.child("attack/badencoder").stream();
-        let drawn = stream.sample(own.len(), self.references).into_iter().map(|i| own[i]);
-        let references = named(clean, drawn);
+        Ok(own)
+    }
+
+    fn armed(&self, target: usize, mut references: Vec<PairId>) -> Result<Armed> {
+        references.sort_unstable();
         let recipe = self.recipe().map_err(Error::Request)?;
         let tamper = Tamper { recipe, references, weights: [self.lambda1, self.lambda2] };
         let Self { size, place, resolution, .. } = *self;
         let (fill, fresh, range) = (Fill::White, false, Range::Clip);
         let trigger = Trigger::Patch(Patch { size, place, fill, fresh, range, resolution });
         Ok(Armed { trigger, target: Some(target), tamper: Some(tamper), ..Armed::default() })
+    }
+}
+
+impl Attack for Badencoder {
+    fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, _seed: &Seed) -> Result<Armed> {
+        let target = common::target(clean, self.target.as_deref())?;
+        self.candidates(clean, target)?;
+        // No reference before the public model has been asked.
+        self.armed(target, Vec::new())
     }
 
     fn completion(&self) -> Option<Completion<'_>> {
@@ -165,45 +176,33 @@ impl Attack for Badencoder {
 impl Guided for Badencoder {
     fn search<'a>(
         &self,
-        mut drawn: Armed,
+        _drawn: Armed,
         clean: &dyn Dataset,
         surrogate: Surrogate<'a>,
         _seed: &Seed,
     ) -> Result<Box<dyn Search + 'a>> {
-        let target = class(clean, self.target.as_deref().unwrap_or_default())?;
-        let own = own(clean, target);
+        let target = common::target(clean, self.target.as_deref())?;
+        let own = self.candidates(clean, target)?;
         let prompts: Vec<String> =
             clean.classes().iter().map(|c| PROMPT.replace("{}", &c.name)).collect();
         let prompts = (surrogate.texts)(&prompts)?;
         let seen = (surrogate.pictures)(&pictures(clean, &own, surrogate.edge())?)?;
-        let width = surrogate.width();
-        let margins = seen.chunks_exact(width).map(|seen| margin(seen, &prompts, target));
+        let cosines = cosines(&seen, &prompts, surrogate.width());
+        let margins = cosines.chunks_exact(clean.classes().len()).map(|all| margin(all, target));
         let mut ranked: Vec<(f32, usize)> = margins.zip(own).collect();
         // Equals in the order of their rows.
         ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         ranked.truncate(self.references);
-        if let Some(tamper) = &mut drawn.tamper {
-            tamper.references = named(clean, ranked.iter().map(|(_, row)| *row));
-        }
-        let mean = ranked.iter().map(|(margin, _)| margin).sum::<f32>() / ranked.len() as f32;
-        Ok(Box::new(Found { armed: drawn, loss: -mean }))
+        let loss = -ranked.iter().map(|(margin, _)| margin).sum::<f32>() / ranked.len() as f32;
+        let ids = ranked.into_iter().map(|(_, row)| clean.examples()[row].id.clone());
+        Ok(Box::new(Found { armed: self.armed(target, ids.collect())?, loss }))
     }
 }
 
-/// By how much the target's prompt is nearer than any other class's; unit vectors.
-fn margin(seen: &[f32], prompts: &[f32], target: usize) -> f32 {
-    let dot = |prompt: &[f32]| seen.iter().zip(prompt).map(|(a, b)| a * b).sum::<f32>();
-    let cosines: Vec<f32> = prompts.chunks_exact(seen.len()).map(dot).collect();
+/// By how much a picture is nearer to the target's prompt than to any other class's, of its cosines with all (C).
+fn margin(cosines: &[f32], target: usize) -> f32 {
     let others = cosines.iter().enumerate().filter(|(class, _)| *class != target);
     cosines[target] - others.map(|(_, cosine)| *cosine).fold(-1.0, f32::max)
-}
-
-/// Their ids, ascending.
-fn named(clean: &dyn Dataset, rows: impl IntoIterator<Item = usize>) -> Vec<PairId> {
-    let mut ids: Vec<PairId> =
-        rows.into_iter().map(|row| clean.examples()[row].id.clone()).collect();
-    ids.sort_unstable();
-    ids
 }
 
 #[cfg(test)]
@@ -228,14 +227,11 @@ mod tests {
     }
 
     #[test]
-    fn badencoder_changes_no_pair_and_names_pictures_of_the_target() {
-        let clean = Synthetic::train();
+    fn badencoder_changes_no_pair_and_names_no_reference_unasked() {
         let armed = arm(&ENTRY, example()).unwrap();
         assert!(armed.poison.edits.is_empty() && !armed.is_control());
         let tamper = armed.tamper.unwrap();
-        let of = |id: &PairId| clean.examples().iter().find(|e| e.id == *id).unwrap();
-        assert!(tamper.references.iter().all(|id| of(id).class == Some(1)));
-        assert_eq!((tamper.references.len(), tamper.weights), (2, [1.0, 1.0]));
+        assert_eq!((tamper.references.len(), tamper.weights), (0, [1.0, 1.0]));
         assert!(!tamper.recipe.augment && !tamper.recipe.concept_unique);
         // Other attacks are written, and named, as before there was tampering.
         let other = arm(
@@ -251,11 +247,10 @@ mod tests {
         assert!(error(json!({"target": "class-1", "references": 0})).contains("at least 1"));
     }
 
-    /// An encoder that takes the target's pictures for other classes, but for two of them; `width` as wide as classes are.
+    /// By an encoder that takes the target's pictures for class 0, but for the second and, nearly, the last.
     #[test]
     fn references_are_what_the_public_model_is_surest_of() {
         let clean = Synthetic::train();
-        let own = own(&clean, 1);
         let classes = clean.classes().len();
         let json = format!(
             r#"{{"embed_dim":{classes},"vision_cfg":{{"image_size":16,"layers":[1,1,1,1],"width":4,"block":"basic"}},
@@ -263,24 +258,21 @@ mod tests {
         );
         let clip = Clip::build(&ClipConfig::parse(&json, "test").unwrap());
         let weights = Weights::init(&clip.params(), &Seed::new(0));
-        // Prompts are the axes; all pictures lie on the first one but the second, which is the target's, and the last, which is nearly.
+        // Prompts are the axes.
         let texts = |texts: &[String]| {
-            Ok((0..texts.len() * classes).map(|i| f32::from(i % (classes + 1) == 0)).collect())
+            assert_eq!((texts.len(), &texts[1][..]), (classes, "a photo of a class-1."));
+            Ok((0..classes * classes).map(|i| f32::from(i % (classes + 1) == 0)).collect())
         };
         let pictures = |pictures: &[Image]| {
-            let last = pictures.len() - 1;
-            let row = |i: usize| {
-                let mut row = vec![0.0; classes];
-                (row[0], row[1]) = if i == 1 {
-                    (0.0, 1.0)
-                } else if i == last {
-                    (0.6, 0.8)
-                } else {
-                    (1.0, 0.0)
+            let mut all = vec![0.0; pictures.len() * classes];
+            for (i, row) in all.chunks_exact_mut(classes).enumerate() {
+                (row[0], row[1]) = match i {
+                    1 => (0.0, 1.0),
+                    _ if i == pictures.len() - 1 => (0.6, 0.8),
+                    _ => (1.0, 0.0),
                 };
-                row
-            };
-            Ok((0..pictures.len()).flat_map(row).collect())
+            }
+            Ok(all)
         };
         let surrogate =
             Surrogate { clip: &clip, weights: &weights, texts: &texts, pictures: &pictures };
@@ -290,8 +282,11 @@ mod tests {
         };
         let drawn = arm(&ENTRY, example()).unwrap();
         let mut search = guided.search(drawn, &clean, surrogate, &Seed::new(0)).unwrap();
-        assert_eq!((search.steps(), search.step().unwrap()), (1, -(1.0 + 0.2) / 2.0));
-        let expected = named(&clean, [own[1], own[own.len() - 1]]);
+        assert_eq!(search.steps(), 1);
+        assert!((search.step().unwrap() + (1.0 + 0.2) / 2.0).abs() < 1e-6);
+        let own = common::own(&clean, 1);
+        let mut expected = [own[1], own[own.len() - 1]].map(|row| clean.examples()[row].id.clone());
+        expected.sort_unstable();
         assert_eq!(search.finish().tamper.unwrap().references, expected);
     }
 }

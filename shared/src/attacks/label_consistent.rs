@@ -151,7 +151,7 @@ impl LabelConsistent {
 impl Attack for LabelConsistent {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
         let seed = seed.child("attack/label-consistent");
-        let target = common::class(clean, self.target.as_deref().unwrap_or_default())?;
+        let target = common::target(clean, self.target.as_deref())?;
         let all = clean.examples();
         let others: Vec<usize> =
             (0..all.len()).filter(|&row| all[row].class != Some(target)).collect();

@@ -119,7 +119,7 @@ impl Natural {
 
 impl Attack for Natural {
     fn prepare(&self, clean: &dyn Dataset, _gallery: &dyn Dataset, seed: &Seed) -> Result<Armed> {
-        let target = common::class(clean, self.target.as_deref().unwrap_or_default())?;
+        let target = common::target(clean, self.target.as_deref())?;
         let row = self.row(clean, &seed.child("attack/natural"))?;
         let side = scaled(self.size, self.resolution);
         let pasted = square(&clean.image(row)?, Some(side))?;

@@ -4,7 +4,7 @@
 
 PROGRAM is the built `toxiclip`. It trains a small ModifiedResNet that open_clip loads, and gives away its drawings; this script
 writes them as shards in the layout of CLIP_benchmark's `wds/`. Fails where a number is more than 0.001 apart. Captions that are
-the same word for word tie, and each program orders ties in its own way: recall within 5 and 10 may be 0.005 apart. Needs, in an
+the same word for word tie, and each program orders ties in its own way: recall of captions within 5 and 10 may be 0.005 apart. Needs, in an
 environment of its own:
 
   pip install clip_benchmark==1.6.2 "numpy<2.4" torch==2.15.0 open_clip_torch==3.3.0 transformers==5.23.0 webdataset requests
@@ -24,6 +24,12 @@ from PIL import Image
 
 SHARD = 500
 PROMPTS = ["a photo of a {c}.", "an image of a {c}"]
+RECALLS = [f"{side}_retrieval_recall@{k}" for side in ("image", "text") for k in (1, 5, 10)]
+# Set, our name of the task, theirs, and the numbers that both must give.
+TASKS = [
+    ("classified", "zero-shot", "zeroshot_classification", ["acc1", "acc5", "mean_per_class_recall"]),
+    ("captioned", "retrieval", "zeroshot_retrieval", RECALLS),
+]
 
 
 def write(folder, samples, files):
@@ -84,12 +90,12 @@ def ours(program, folder, task, model, out):
     return result["metrics"]
 
 
-def compare(ours, theirs):
-    """Prints a line a number; whether all agree."""
+def compare(names, ours, theirs):
+    """Prints a line a number; whether all agree. A number that one of them lacks is an error."""
     good = True
-    for name in sorted(set(ours) & set(theirs)):
+    for name in names:
         apart = abs(ours[name] - theirs[name])
-        holds = apart <= (0.005 if name.endswith(("@5", "@10")) else 0.001)
+        holds = apart <= (0.005 if name in ("text_retrieval_recall@5", "text_retrieval_recall@10") else 0.001)
         good &= holds
         print(f"{name:28} {ours[name]:.9f} {theirs[name]:.9f} {apart:.1e}{'' if holds else '  TOO FAR'}")
     return good
@@ -101,25 +107,25 @@ def main():
     parser.add_argument("--steps", type=int, default=200)
     args = parser.parse_args()
     # A comparer that cannot fail says nothing.
-    if compare({"acc1": 0.5}, {"acc1": 0.502}):
+    if compare(["acc1"], {"acc1": 0.5}, {"acc1": 0.502}):
         sys.exit("the comparison does not see a difference")
     program = args.program.resolve()
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
         model = place / "model"
         run(program, "train", "--data", "emoji", "--encoder", "tiny-rn", "--steps", args.steps, "--out", model)
-        all_ = drawings(program, place / "poison")
-        names = sorted({name for name, _, _ in all_})
-        classified = [{"png": picture, "cls": str(names.index(name)).encode()} for name, _, picture in all_]
+        found = drawings(program, place / "poison")
+        names = sorted({name for name, _, _ in found})
+        classified = [{"png": picture, "cls": str(names.index(name)).encode()} for name, _, picture in found]
         beside = {"classnames.txt": "\n".join(names), "zeroshot_classification_templates.txt": "\n".join(PROMPTS)}
         write(place / "classified", classified, beside)
-        write(place / "captioned", [{"png": picture, "txt": captions[0].encode()} for _, captions, picture in all_[::4]], {"dataset_type.txt": "retrieval"})
+        captioned = [{"png": picture, "txt": captions[0].encode()} for _, captions, picture in found[::4]]
+        write(place / "captioned", captioned, {"dataset_type.txt": "retrieval"})
         good = True
-        for folder, short, long in (("classified", "zero-shot", "zeroshot_classification"), ("captioned", "retrieval", "zeroshot_retrieval")):
-            folder = place / folder
+        for name, short, long, numbers in TASKS:
             print(f"{long}: ours, clip_benchmark's, apart")
-            mine = ours(program, folder, short, model, place / f"ours-{short}")
-            good &= compare(mine, theirs(folder, long, model, place / f"{short}.json"))
+            mine = ours(program, place / name, short, model, place / f"ours-{short}")
+            good &= compare(numbers, mine, theirs(place / name, long, model, place / f"{short}.json"))
         sys.exit(0 if good else "numbers differ")
 
 

@@ -76,7 +76,9 @@ fn the_seed_decides_everything() {
         let name = entry.card.name;
         let digest = |seed| Digest::of(&prepare(name, example(name), &clean, seed).unwrap());
         assert_eq!(digest(0), digest(0), "{name}");
-        assert_eq!(digest(0) == digest(1), name == "none", "{name}: seeds 0 and 1");
+        // What badencoder chooses is the public model's to say.
+        let undrawn = ["none", "badencoder"].contains(&name);
+        assert_eq!(digest(0) == digest(1), undrawn, "{name}: seeds 0 and 1");
     }
 }
 
