@@ -163,9 +163,44 @@ fn clip_benchmark_reads_the_result() {
 #[test]
 fn a_probe_is_fitted_to_the_training_split() {
     let place = tempfile::tempdir().unwrap();
-    eval(place.path(), "linear-probe", &[]);
-    let (probe, whole) = (values(place.path(), None), values(&bench().out, Some("none")));
-    assert!(probe["ca"] > whole["ca"], "{probe:?}");
+    let probed = |name: &str, more: &[&str]| {
+        let out = place.path().join(name);
+        eval(&out, "linear-probe", more);
+        recomputed(&out);
+        values(&out, None)
+    };
+    let (stepped, minimum) = (probed("stepped", &[]), probed("minimum", &["--probe", "logistic"]));
+    let whole = values(&bench().out, Some("none"));
+    assert!(stepped["ca"] > whole["ca"] && minimum["ca"] > whole["ca"], "{stepped:?} {minimum:?}");
+    assert_ne!(stepped, minimum);
+    assert_ne!(stepped, probed("other-seed", &["--seed", "1"]));
+    assert_eq!(stepped, probed("named", &["--train", "emoji"]));
+    let files = fs::read_dir(place.path().join("named")).unwrap().map(|e| e.unwrap().path());
+    let file = files.into_iter().find(|p| p.extension().is_some_and(|e| e == "json")).unwrap();
+    let result: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert_eq!(result["metrics"]["lp_acc1"], stepped["ca"]);
+}
+
+#[test]
+fn a_probe_without_its_pictures_is_one_line() {
+    let place = tempfile::tempdir().unwrap();
+    let pairs = place.path().join("pairs");
+    let attack = "badnets:target=banana,count=1";
+    let first = ["poison", "--data", "emoji", "--attack", attack, "--write", "csv"];
+    said(&[&first[..], &["--out", text(&pairs)]].concat());
+    let table = format!("csv:{}", text(&pairs.join("pairs.csv")));
+    let refused = |task: &str, data: &str, more: &[&str]| {
+        let victim = text(&bench().victim);
+        let out = place.path().join("never");
+        let first = ["eval", "--checkpoint", victim, "--task", task, "--data", data];
+        let done = toxiclip(&[&first[..], &["--out", text(&out)], more].concat());
+        assert_eq!((done.status.code(), out.exists()), (Some(2), false));
+        error(&done)
+    };
+    assert!(refused("linear-probe", &table, &[]).contains("give one by --train"));
+    assert!(refused("zero-shot", "emoji", &["--train", "emoji"]).contains("--train is what"));
+    let other = refused("linear-probe", &table, &["--train", "emoji-3d"]);
+    assert!(other.contains("emoji-3d has no training split"), "{other}");
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! A classifier of the defender's own on a frozen image tower, in place of class prompts.
 
+mod clip_benchmark;
+mod cross_entropy;
 mod logistic;
+mod torch;
 
 use crate::data::Dataset;
 use crate::seed::Seed;
 use crate::{Error, Result};
 
+pub use clip_benchmark::ClipBenchmark;
 pub use logistic::{Fitted, Logistic};
 
 /// A defense that leaves the model as it is and reads classes off its pictures in another way. Nothing asks the text
@@ -64,6 +68,10 @@ pub struct Head {
 }
 
 impl Head {
+    fn of(width: usize, weights: &[f64]) -> Self {
+        Self { width, rows: weights.iter().map(|x| *x as f32).collect() }
+    }
+
     /// Unit vectors (N, D + 2) of pictures with unit vectors (N, D): (u, 1, 0) / √2.
     ///
     /// Their cosine with vector c of [`Head::classes`] is logit c / (√2·M), M being the norm of the longest row: what

@@ -1,9 +1,10 @@
-//! The classifier of a linear probe against scikit-learn's (`golden/logistic.py`).
+//! The classifiers of linear probes against scikit-learn's (`golden/logistic.py`) and CLIP_benchmark's
+//! (`golden/linear_probe.py`).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use serde::Deserialize;
-use toxiclip_shared::probe::{Fitted, Logistic};
+use toxiclip_shared::probe::{ClipBenchmark, Fitted, Logistic};
 
 /// Largest difference of a weight or bias, relative to the largest of them.
 const TOLERANCE: f64 = 1e-3;
@@ -95,4 +96,68 @@ fn what_cannot_be_fitted_is_one_line() {
     broken[3] = f32::NAN;
     let error = logistic.fit(&broken, case.width, labels, &|_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("not finite"), "{error}");
+}
+
+/// Of what CLIP_benchmark's own steps end with, in single precision there.
+const STEPS: f32 = 1e-5;
+
+#[derive(Deserialize)]
+struct Descent {
+    width: usize,
+    unit: Vec<f32>,
+    labels: Vec<usize>,
+    seed: u64,
+    epochs: usize,
+    batch: usize,
+    lr: f64,
+    weights: Vec<Vec<f32>>,
+    bias: Vec<f32>,
+}
+
+impl Descent {
+    fn golden() -> Vec<Self> {
+        serde_json::from_str(include_str!("golden/linear_probe.json")).unwrap()
+    }
+
+    fn probe(&self) -> ClipBenchmark {
+        ClipBenchmark { lr: self.lr, epochs: self.epochs, batch: self.batch, seed: self.seed }
+    }
+
+    /// Largest difference of a weight or bias, relative to the largest of them.
+    fn deviation(&self, probe: ClipBenchmark) -> f32 {
+        let labels = (&self.labels[..], self.bias.len());
+        let head = probe.fit(&self.unit, self.width, labels, &|_| Ok(())).unwrap();
+        let wanted = self.weights.iter().zip(&self.bias);
+        let wanted: Vec<f32> =
+            wanted.flat_map(|(row, bias)| row.iter().copied().chain([*bias])).collect();
+        assert_eq!(head.rows.len(), wanted.len());
+        let largest = wanted.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        let apart = head.rows.iter().zip(&wanted).map(|(a, b)| (a - b).abs());
+        apart.fold(0.0, f32::max) / largest
+    }
+}
+
+#[test]
+fn steps_begin_shuffle_and_end_as_clip_benchmarks() {
+    for case in Descent::golden() {
+        let deviation = case.deviation(case.probe());
+        println!("CLIP_benchmark's probe, seed {}: {deviation:.1e}", case.seed);
+        assert!(deviation < STEPS, "{deviation}");
+    }
+}
+
+#[test]
+fn steps_of_another_seed_rate_or_batch_are_seen() {
+    for case in Descent::golden() {
+        let probe = case.probe();
+        for other in [
+            ClipBenchmark { seed: probe.seed + 1, ..probe },
+            ClipBenchmark { lr: probe.lr * 1.001, ..probe },
+            ClipBenchmark { epochs: probe.epochs + 1, ..probe },
+            ClipBenchmark { batch: probe.batch / 2 + 1, ..probe },
+        ] {
+            let deviation = case.deviation(other);
+            assert!(deviation > STEPS, "{other:?}: {deviation}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::argument::{Checkpoint, Place, Source};
 use crate::catalogue::Kind;
 use crate::cli::Context;
 use crate::data;
-use crate::evaluate::task::{Asked, Task, measure};
+use crate::evaluate::task::{Asked, Estimator, Question, Task, measure};
 use crate::evidence;
 use crate::failure::{Failure, Result};
 use crate::files::name_of;
@@ -42,13 +42,19 @@ pub struct Args {
     /// What it is asked.
     #[arg(long, value_name = "TASK")]
     pub task: Task,
+    /// What a linear probe is fitted to [default: the data set's own training split].
+    #[arg(long, value_name = "SOURCE")]
+    pub train: Option<Source>,
+    /// How it is fitted.
+    #[arg(long, value_name = "ESTIMATOR", default_value = "clip-benchmark")]
+    pub probe: Estimator,
     /// Class prompts: those of a data set, or a file with one a line, `{}` or `{c}` being the class [default: the set's own].
     #[arg(long, value_name = "NAME|FILE")]
     pub templates: Option<String>,
     /// The attack whose trigger and goals are tested too: `armed.json` of `train`, `poison` or `run`.
     #[arg(long, value_name = "FILE.json")]
     pub armed: Option<PathBuf>,
-    /// Seed of the random captions that goals are compared with.
+    /// Seed of the random captions that goals are compared with, and of a probe's random numbers.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Where rows, evidence and the result in CLIP_benchmark's form go.
@@ -82,7 +88,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let row = row(args, &asked, (&folder, provenance.as_ref()), attack.as_ref());
     let path = args.out.join("rows.jsonl");
     refuse_others(&path, &row)?;
-    let judgements = measure(&asked, args.task, attack.as_ref(), args.seed)?;
+    let question = Question { task: args.task, probe: args.probe, seed: args.seed };
+    let judgements = measure(&asked, question, attack.as_ref())?;
     let values = metrics::values(&judgements)?;
     let row = Row { seconds: timer.seconds(), ..row };
     let evidence = args.out.join("evidence").join(format!("{}.parquet", row.run));
@@ -95,7 +102,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 
 /// What is measured on, and what a probe is fitted to.
 fn splits(args: &Args) -> Result<Splits> {
-    match &args.place.reads(&args.data)? {
+    let splits = match &args.place.reads(&args.data)? {
         Source::Named(name) => {
             let fits = args.task.utility().is_none_or(|task| data::answers(name, task));
             if !fits {
@@ -103,11 +110,21 @@ fn splits(args: &Args) -> Result<Splits> {
                     "data set {name} cannot be asked that; see `toxiclip show dataset {name}`"
                 )));
             }
-            data::named(name, args.place.root())
+            data::named(name, args.place.root())?
         }
         located => {
             let test = data::training(located, None)?;
-            Ok(Splits { train: None, val: None, test, utility: None })
+            Splits { train: None, val: None, test, utility: None }
+        }
+    };
+    match &args.train {
+        None => Ok(splits),
+        Some(_) if args.task != Task::LinearProbe => {
+            Err(Failure::request("--train is what a linear probe is fitted to; leave it out"))
+        }
+        Some(train) => {
+            let train = data::training(&args.place.reads(train)?, args.place.root())?;
+            Ok(Splits { train: Some(train), ..splits })
         }
     }
 }
@@ -152,7 +169,7 @@ fn row(
     (folder, provenance): (&str, Option<&Provenance>),
     attack: Option<&Armed>,
 ) -> Row {
-    let Asked { model, splits: Splits { test, utility, .. }, templates, .. } = asked;
+    let Asked { model, splits: Splits { train, test, utility, .. }, templates, .. } = asked;
     let data = utility.as_ref().unwrap_or(test);
     // Attacks are measured on the test split, which is another where utility has its own.
     let digest = match utility.as_ref().and(attack) {
@@ -162,8 +179,10 @@ fn row(
     let none = || json!({ "name": "none" });
     let weights = model.weights.digest();
     let poison = attack.map(Digest::of);
+    let fitted = (args.task == Task::LinearProbe)
+        .then(|| (args.probe, train.as_ref().map(|train| train.digest())));
     let config = Digest::of(&json!({
-        "task": args.task, "templates": templates, "armed": poison, "version": crate::evaluate::VERSION,
+        "task": args.task, "fitted": fitted, "templates": templates, "armed": poison, "version": crate::evaluate::VERSION,
         // The same weights give other embeddings under another activation.
         "encoder": model.clip.config,
     }));
@@ -237,7 +256,10 @@ fn clip_benchmark(task: Task, pretrained: &str, row: &Row, values: &[Measured]) 
             _ => None,
         }
     };
-    let named = values.iter().filter_map(|v| Some((word(&v.metric)?, json!(v.value))));
+    let before = if task == Task::LinearProbe { "lp_" } else { "" };
+    let named = values
+        .iter()
+        .filter_map(|v| Some((format!("{before}{}", word(&v.metric)?), json!(v.value))));
     let metrics: serde_json::Map<String, Value> = named.collect();
     let task = task.clip_benchmark();
     let result = json!({

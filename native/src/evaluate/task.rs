@@ -6,7 +6,7 @@ use serde::Serialize;
 use toxiclip_shared::attacks::{Aim, Armed};
 use toxiclip_shared::data::{Dataset, Recaptioned, Splits, Triggered};
 use toxiclip_shared::metrics::{Judgement, Task as Evidence};
-use toxiclip_shared::probe::{Head, Logistic};
+use toxiclip_shared::probe::{ClipBenchmark, Head, Logistic};
 use toxiclip_shared::seed::Seed;
 
 use super::judge::unlabelled;
@@ -53,6 +53,28 @@ impl Task {
     }
 }
 
+/// How the classifier of a linear probe is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Estimator {
+    /// CLIP_benchmark's ten epochs of AdamW, from PyTorch's random numbers for the seed.
+    #[default]
+    ClipBenchmark,
+    /// CLIP's own: the minimum of the penalised cross-entropy, whatever the seed.
+    Logistic,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// About pictures and captions as they are.
+    pub task: Task,
+    /// How a probe is fitted.
+    pub probe: Estimator,
+    /// Of random captions that goals are compared with, and of a probe.
+    pub seed: u64,
+}
+
 /// Who is asked, about what.
 pub struct Asked<'a> {
     /// The model.
@@ -75,34 +97,33 @@ pub struct Asked<'a> {
 /// classes or pictures.
 pub fn measure(
     asked: &Asked<'_>,
-    task: Task,
+    question: Question,
     attack: Option<&Armed>,
-    seed: u64,
 ) -> Result<Vec<Judgement>> {
     let Splits { test, utility, .. } = asked.splits;
     let data = utility.as_ref().unwrap_or(test);
     let plain = asked.embed(&**data, asked.templates)?;
-    let mut all = ordinary(asked, task, &**data, &plain)?;
+    let mut all = ordinary(asked, question, &**data, &plain)?;
     if let Some(attack) = attack {
         let plain = match utility {
             None => plain,
             Some(_) => asked.embed(&**test, asked.templates)?,
         };
-        all.extend(attacked(asked, attack, &plain, seed)?);
+        all.extend(attacked(asked, attack, &plain, question.seed)?);
     }
     Ok(all)
 }
 
 fn ordinary(
     asked: &Asked<'_>,
-    task: Task,
+    question: Question,
     data: &dyn Dataset,
     plain: &Embeddings,
 ) -> Result<Vec<Judgement>> {
-    match task.utility() {
+    match question.task.utility() {
         Some(task) => judge_utility(data, plain, &[task]),
         None => {
-            let head = fit(asked)?;
+            let head = fit(asked, question, data)?;
             let images = head.pictures(&plain.images);
             let (dim, captions, classes) = (plain.dim + 2, Vec::new(), head.classes());
             let read = Embeddings { dim, images, captions, classes };
@@ -169,21 +190,34 @@ fn check(test: &dyn Dataset, attack: &Armed) -> Result<()> {
     }
 }
 
-/// CLIP's probe: logistic regression on the unit embeddings of the whole training split.
-fn fit(asked: &Asked<'_>) -> Result<Head> {
+/// A classifier of the classes of `data` on the unit embeddings of the whole training split.
+fn fit(asked: &Asked<'_>, question: Question, data: &dyn Dataset) -> Result<Head> {
     let Some(train) = &asked.splits.train else {
         return Err(Failure::request(
-            "linear-probe: there is no training split here to fit a classifier to; give a data set that has one",
+            "linear-probe: there is no training split here to fit a classifier to; give one by --train",
         ));
     };
+    let names = |of: &dyn Dataset| -> Vec<String> {
+        of.classes().iter().map(|class| class.name.clone()).collect()
+    };
+    if names(&**train) != names(data) {
+        let (train, data) = (train.name(), data.name());
+        return Err(Failure::request(format!(
+            "linear-probe: {train} and {data} have different classes"
+        )));
+    }
     let label = |row: usize| train.examples()[row].class.ok_or_else(|| unlabelled(&**train, row));
     let labels: Vec<usize> = (0..train.examples().len()).map(label).collect::<Result<_>>()?;
     let unit = encode::images(asked.model, &**train)?;
-    let (width, classes) = (asked.model.clip.config.embed_dim, train.classes().len());
-    let fitted = asked.lab.watched("linear-probe".to_owned(), |tick| {
-        Logistic::default().fit(&unit, width, (&labels, classes), tick)
-    })?;
-    Ok(fitted.head)
+    let width = asked.model.clip.config.embed_dim;
+    let labels = (&labels[..], train.classes().len());
+    asked.lab.watched("linear-probe".to_owned(), |tick| match question.probe {
+        Estimator::ClipBenchmark => {
+            let probe = ClipBenchmark { seed: question.seed, ..ClipBenchmark::default() };
+            probe.fit(&unit, width, labels, tick)
+        }
+        Estimator::Logistic => Ok(Logistic::default().fit(&unit, width, labels, tick)?.head),
+    })
 }
 
 impl Asked<'_> {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Head;
-use crate::exec::cpu::matmul::{Into, Mat, product};
+use super::cross_entropy::Problem;
 use crate::{Error, Result};
 
 /// Pairs of steps and changes of the gradient that are remembered.
@@ -41,16 +41,6 @@ pub struct Fitted {
     pub losses: Vec<f64>,
 }
 
-/// Pictures with their classes; all that F depends on.
-struct Problem<'a> {
-    /// (N, D + 1), a 1 behind every picture.
-    inputs: Vec<f32>,
-    labels: &'a [usize],
-    classes: usize,
-    columns: usize,
-    penalty: f64,
-}
-
 impl Logistic {
     /// Fits to pictures with unit vectors (N, `width`) of the given classes. Same input, same bits; `tick` is called
     /// with the share of iterations done.
@@ -64,15 +54,9 @@ impl Logistic {
         (labels, classes): (&[usize], usize),
         tick: &dyn Fn(f64) -> Result<()>,
     ) -> Result<Fitted> {
-        let with_one = |u: &[f32]| u.iter().copied().chain([1.0]).collect::<Vec<_>>();
-        let inputs: Vec<f32> = unit.chunks_exact(width).flat_map(with_one).collect();
-        if inputs.iter().any(|x| !x.is_finite()) {
-            return Err(Error::request("the pictures' embeddings are not finite"));
-        }
-        let (columns, penalty) = (width + 1, self.penalty);
-        let problem = Problem { inputs, labels, classes, columns, penalty };
+        let problem = Problem::new(unit, width, (labels, classes), self.penalty)?;
         let (weights, losses) = self.minimise(&problem, tick)?;
-        Ok(Fitted { head: Head { width, rows: to_f32(&weights) }, losses })
+        Ok(Fitted { head: Head::of(width, &weights), losses })
     }
 
     fn minimise(
@@ -80,7 +64,7 @@ impl Logistic {
         problem: &Problem<'_>,
         tick: &dyn Fn(f64) -> Result<()>,
     ) -> Result<(Vec<f64>, Vec<f64>)> {
-        let mut at = vec![0.0; problem.classes * problem.columns];
+        let mut at = vec![0.0; problem.len()];
         let (mut loss, mut gradient) = problem.evaluate(&at);
         let (mut known, mut losses) = (VecDeque::new(), vec![loss]);
         for step in 0..self.steps {
@@ -116,41 +100,6 @@ impl Logistic {
             "the classifier did not settle in {} steps (gradient {left:.1e}); raise `penalty` or `steps`",
             self.steps
         )))
-    }
-}
-
-impl Problem<'_> {
-    /// F and its gradient at weights (C, D + 1).
-    fn evaluate(&self, weights: &[f64]) -> (f64, Vec<f64>) {
-        let (rows, classes, columns) = (self.labels.len(), self.classes, self.columns);
-        let inputs = Mat::new(&self.inputs, rows, columns);
-        let flat = to_f32(weights);
-        let mut logits = vec![0.0; rows * classes];
-        product(&mut logits, classes, Into::Set, inputs, Mat::new(&flat, classes, columns).t());
-        let mut loss = 0.0;
-        for (logits, &label) in logits.chunks_exact_mut(classes).zip(self.labels) {
-            let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let own = logits[label];
-            logits.iter_mut().for_each(|l| *l = (*l - top).exp());
-            let mass: f64 = logits.iter().map(|e| f64::from(*e)).sum();
-            loss += mass.ln() + f64::from(top) - f64::from(own);
-            logits.iter_mut().for_each(|e| *e = (f64::from(*e) / mass) as f32);
-            logits[label] -= 1.0;
-        }
-        let mut slope = vec![0.0; classes * columns];
-        let errors = Mat::new(&logits, rows, classes);
-        product(&mut slope, columns, Into::Set, errors.t(), inputs);
-        let mut gradient: Vec<f64> = slope.iter().map(|g| f64::from(*g) / rows as f64).collect();
-        let mut square = 0.0;
-        for (gradient, weights) in
-            gradient.chunks_exact_mut(columns).zip(weights.chunks_exact(columns))
-        {
-            for (g, w) in gradient.iter_mut().zip(weights).take(columns - 1) {
-                *g += self.penalty * w;
-                square += w * w;
-            }
-        }
-        (loss / rows as f64 + 0.5 * self.penalty * square, gradient)
     }
 }
 
@@ -194,10 +143,6 @@ fn search(
         length *= 0.5;
     }
     None
-}
-
-fn to_f32(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|x| *x as f32).collect()
 }
 
 fn largest(values: &[f64]) -> f64 {

@@ -14,6 +14,7 @@ import argparse
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -29,21 +30,38 @@ RECALLS = [f"{side}_retrieval_recall@{k}" for side in ("image", "text") for k in
 TASKS = [
     ("classified", "zero-shot", "zeroshot_classification", ["acc1", "acc5", "mean_per_class_recall"]),
     ("captioned", "retrieval", "zeroshot_retrieval", RECALLS),
+    ("probed", "linear-probe", "linear_probe", ["lp_acc1", "lp_acc5", "lp_mean_per_class_recall"]),
 ]
+# Their linear probe asks for CUDA and gets a CPU, whose random numbers are those of any machine. SHUFFLED is 1 as published; else
+# its shuffle before all epochs, which depends on how often building the model has thrown dice, keeps the order.
+ON_CPU = """
+import os, runpy, torch
+from clip_benchmark.metrics import linear_probe
+class Cpu(str):
+    __hash__ = str.__hash__
+    def __eq__(self, other):
+        return other == "cuda" or str.__eq__(self, other)
+torch.Tensor.cuda = torch.nn.Module.cuda = lambda self, *_, **__: self
+evaluate, randperm = linear_probe.evaluate, torch.randperm
+linear_probe.evaluate = lambda *args, **more: evaluate(*args, **{**more, "device": Cpu("cpu")})
+if os.environ["SHUFFLED"] != "1":
+    torch.randperm = lambda n, **more: randperm(n, **more) if more else torch.arange(n)
+runpy.run_module("clip_benchmark.cli", run_name="__main__")
+"""
 
 
-def write(folder, samples, files):
-    """Shards `test/0.tar` and so on of samples, each a dict from ending to bytes; further files by their names."""
-    (folder / "test").mkdir(parents=True)
+def write(folder, split, samples, files):
+    """Shards `SPLIT/0.tar` and so on of samples, each a dict from ending to bytes; further files by their names."""
+    (folder / split).mkdir(parents=True)
     shards = [samples[i : i + SHARD] for i in range(0, len(samples), SHARD)]
     for number, shard in enumerate(shards):
-        with tarfile.open(folder / f"test/{number}.tar", "w") as tar:
+        with tarfile.open(folder / f"{split}/{number}.tar", "w") as tar:
             for i, sample in enumerate(shard):
                 for ending, data in sample.items():
                     member = tarfile.TarInfo(f"s{number * SHARD + i:07}.{ending}")
                     member.size = len(data)
                     tar.addfile(member, io.BytesIO(data))
-    for name, text in ({"test/nshards.txt": str(len(shards))} | files).items():
+    for name, text in ({f"{split}/nshards.txt": str(len(shards))} | files).items():
         (folder / name).write_text(text)
 
 
@@ -67,26 +85,32 @@ def opaque(file):
     return out.getvalue()
 
 
-def run(*command):
-    done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def run(*command, **more):
+    done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}")
     return done.stdout
 
 
-def theirs(folder, task, model, out):
+def theirs(folder, task, model, out, seed=0, shuffled=False):
     run(
-        *(sys.executable, "-m", "clip_benchmark.cli", "eval", "--dataset", f"wds/{folder.name}", "--dataset_root", folder),
+        *(sys.executable, "-P", "-c", ON_CPU, "eval", "--dataset", f"wds/{folder.name}", "--dataset_root", folder),
         *("--task", task, "--model", f"local-dir:{model}", "--pretrained", "", "--no_amp", "--num_workers", 0, "--recall_k", 1, 5, 10),
-        *("--output", out),
+        *("--seed", seed, "--feature_root", out.with_suffix(".features"), "--output", out),
+        env=os.environ | {"SHUFFLED": str(int(shuffled))},
     )
     return json.loads(out.read_text())["metrics"]
 
 
-def ours(program, folder, task, model, out):
-    shards = f"wds:{folder}/test/{{0..{len(list(folder.glob('test/*.tar'))) - 1}}}.tar"
-    run(program, "eval", "--checkpoint", model, "--data", shards, "--task", task, "--out", out)
-    [result] = [json.loads(file.read_text()) for file in out.glob("*_en_zeroshot_*.json")]
+def shards(folder, split):
+    return f"wds:{folder}/{split}/{{0..{len(list(folder.glob(f'{split}/*.tar'))) - 1}}}.tar"
+
+
+def ours(program, folder, task, model, out, seed=0):
+    train = ("--train", shards(folder, "train")) if task == "linear-probe" else ()
+    asked = ("--data", shards(folder, "test"), *train, "--task", task, "--seed", seed)
+    run(program, "eval", "--checkpoint", model, *asked, "--out", out)
+    [result] = [json.loads(file.read_text()) for file in out.glob("*_en_*.json")]
     return result["metrics"]
 
 
@@ -118,15 +142,26 @@ def main():
         names = sorted({name for name, _, _ in found})
         classified = [{"png": picture, "cls": str(names.index(name)).encode()} for name, _, picture in found]
         beside = {"classnames.txt": "\n".join(names), "zeroshot_classification_templates.txt": "\n".join(PROMPTS)}
-        write(place / "classified", classified, beside)
+        write(place / "classified", "test", classified, beside)
+        write(place / "probed", "test", classified[::5], beside)
+        write(place / "probed", "train", [sample for i, sample in enumerate(classified) if i % 5], {})
         captioned = [{"png": picture, "txt": captions[0].encode()} for _, captions, picture in found[::4]]
-        write(place / "captioned", captioned, {"dataset_type.txt": "retrieval"})
+        write(place / "captioned", "test", captioned, {"dataset_type.txt": "retrieval"})
         good = True
         for name, short, long, numbers in TASKS:
             print(f"{long}: ours, clip_benchmark's, apart")
             mine = ours(program, place / name, short, model, place / f"ours-{short}")
             good &= compare(numbers, mine, theirs(place / name, long, model, place / f"{short}.json"))
+        spread(program, place, model)
         sys.exit(0 if good else "numbers differ")
+
+
+def spread(program, place, model):
+    """What the seed is worth in a linear probe, theirs as published."""
+    for seed in range(3):
+        mine = ours(program, place / "probed", "linear-probe", model, place / f"seed-{seed}", seed)
+        alike = theirs(place / "probed", "linear_probe", model, place / f"seed-{seed}.json", seed, shuffled=True)
+        print(f"linear probe, seed {seed}, theirs shuffled: acc1 {mine['lp_acc1']:.4f} {alike['lp_acc1']:.4f}")
 
 
 if __name__ == "__main__":
