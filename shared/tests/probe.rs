@@ -154,7 +154,7 @@ fn steps_of_another_seed_rate_or_batch_are_seen() {
             ClipBenchmark { seed: probe.seed + 1, ..probe },
             ClipBenchmark { lr: probe.lr * 1.001, ..probe },
             ClipBenchmark { epochs: probe.epochs + 1, ..probe },
-            ClipBenchmark { batch: probe.batch / 2 + 1, ..probe },
+            ClipBenchmark { batch: case.labels.len() / 2, ..probe },
         ] {
             let deviation = case.deviation(other);
             assert!(deviation > STEPS, "{other:?}: {deviation}");

@@ -6,30 +6,33 @@
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
-/// A slice of f32 on loan from an [`Arena`].
+use super::scratch::{LINE, line_start};
+
+/// A slice of f32 on loan from an [`Arena`], which begins on a line of the cache.
 #[derive(Debug, Default)]
 pub struct Buffer {
     data: Vec<f32>,
+    first: usize,
     len: usize,
 }
 
 impl Deref for Buffer {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        &self.data[..self.len]
+        &self.data[self.first..self.first + self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.data[..self.len]
+        &mut self.data[self.first..self.first + self.len]
     }
 }
 
-/// Numbers that came from elsewhere.
+/// Numbers that came from elsewhere, wherever they begin.
 impl From<Vec<f32>> for Buffer {
     fn from(data: Vec<f32>) -> Self {
-        Self { len: data.len(), data }
+        Self { first: 0, len: data.len(), data }
     }
 }
 
@@ -45,14 +48,14 @@ impl Arena {
         // A buffer of up to twice the size serves: texts of a batch differ in length from step to step.
         let fit = self
             .free
-            .range(len..=2 * len)
+            .range(len + LINE..=2 * len + LINE)
             .find(|(_, list)| !list.is_empty())
             .map(|(&size, _)| size);
         let data = match fit.and_then(|size| self.free.get_mut(&size)).and_then(Vec::pop) {
             Some(data) => data,
-            None => vec![0.0; len],
+            None => vec![0.0; len + LINE],
         };
-        Buffer { data, len }
+        Buffer { first: line_start(&data), data, len }
     }
 
     /// The same, filled with zeros.

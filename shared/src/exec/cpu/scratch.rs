@@ -3,18 +3,28 @@
 
 use std::cell::RefCell;
 
+/// Elements of a line of the cache.
+pub(super) const LINE: usize = 16;
+
+/// The first element, of at most [`LINE`], that begins a line.
+pub(super) fn line_start(space: &[f32]) -> usize {
+    space.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE)
+}
+
 thread_local! {
     /// Spaces that no task of this thread uses at the moment. Nobody reads what an earlier task left.
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `task` with `len` elements of unspecified content.
+/// Calls `task` with `len` elements of unspecified content, which begin on a line of the cache: a vector register is as
+/// long as a line, and one that reads two lines takes twice the time.
 pub(super) fn with<R>(len: usize, task: impl FnOnce(&mut [f32]) -> R) -> R {
     let mut space = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if space.len() < len {
-        space.resize(len, 0.0);
+    if space.len() < len + LINE {
+        space.resize(len + LINE, 0.0);
     }
-    let result = task(&mut space[..len]);
+    let first = line_start(&space);
+    let result = task(&mut space[first..first + len]);
     FREE.with_borrow_mut(|free| free.push(space));
     result
 }
@@ -31,5 +41,6 @@ mod tests {
             assert_eq!(a, [1.0; 4]);
         });
         with(2, |again| assert_eq!(again.len(), 2));
+        with(33, |space| assert!(space.as_ptr().addr().is_multiple_of(64)));
     }
 }

@@ -12,6 +12,7 @@
 mod kernel;
 mod operand;
 mod panel;
+mod side;
 #[cfg(test)]
 mod tests;
 

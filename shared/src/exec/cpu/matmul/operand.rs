@@ -74,7 +74,37 @@ impl<'a> From<Windows<'a>> for Left<'a> {
     }
 }
 
-impl Left<'_> {
+impl<'a> Left<'a> {
+    #[inline(always)]
+    pub(super) fn is_transposed(&self) -> bool {
+        match self {
+            Self::Mat(mat) => mat.transposed,
+            Self::Windows(windows) => windows.transposed,
+        }
+    }
+
+    /// Where the rows from `i` on begin of what is not transposed; the last of `rows` again behind it.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "a closure would not be inlined")]
+    pub(super) fn starts<const ROWS: usize>(
+        &self,
+        i: usize,
+        rows: usize,
+    ) -> (&'a [f32], [usize; ROWS]) {
+        let mut starts = [0; ROWS];
+        for r in 0..ROWS {
+            let row = i + r.min(rows - 1);
+            starts[r] = match self {
+                Self::Mat(mat) => row * mat.stride,
+                Self::Windows(windows) => windows.starts[row] as usize,
+            };
+        }
+        match self {
+            Self::Mat(mat) => (mat.data, starts),
+            Self::Windows(windows) => (windows.data, starts),
+        }
+    }
+
     pub(super) fn shape(&self) -> (usize, usize) {
         match self {
             Self::Mat(mat) => mat.shape(),

@@ -92,6 +92,13 @@ fn pack_panel(b: &Mat<'_>, j: usize, lanes: usize, out: &mut [f32]) {
         turn(&b.data[j * b.stride..], b.stride, columns, width, out);
         return;
     }
+    if columns == GROUP {
+        // A copy of known length needs no call.
+        for (p, row) in out.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+            row.copy_from_slice(&b.data[p * b.stride + j..][..GROUP]);
+        }
+        return;
+    }
     for (p, row) in out.chunks_exact_mut(width).enumerate() {
         let at = p * b.stride + j;
         row[..columns].copy_from_slice(&b.data[at..at + columns]);
