@@ -14,12 +14,18 @@ function picture() {
   return rgba;
 }
 
+/** Our module, compiled. */
+async function module() {
+  const wasm = await import("./pkg/toxiclip_wasm.js");
+  await wasm.default({ module_or_path: new URL("pkg/toxiclip_wasm_bg.wasm", location.href) });
+  return wasm;
+}
+
 const fetched = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
 
 /** A checkpoint as a visitor would bring it, with a class for each number of the embedding: the answer tells all of them. */
 async function ours() {
-  const wasm = await import("./pkg/toxiclip_wasm.js");
-  await wasm.default();
+  const wasm = await module();
   const text = (name) => fetch(`${model}/${name}`).then((answer) => answer.text());
   const intake = new wasm.Intake("open_clip_config.json", await text("open_clip_config.json"));
   intake.tokenizer(await fetched(`${model}/tokenizer.json`));
@@ -58,8 +64,7 @@ async function theirs(pixels, about) {
 
 /** Channels first, as the export has them. */
 async function seen(edge) {
-  const wasm = await import("./pkg/toxiclip_wasm.js");
-  await wasm.default();
+  const wasm = await module();
   const last = wasm.pixels(picture(), EDGE, EDGE, edge);
   const first = new Float32Array(last.length);
   for (let i = 0; i < edge * edge; i += 1) for (let c = 0; c < 3; c += 1) first[c * edge * edge + i] = last[3 * i + c];
