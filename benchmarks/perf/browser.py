@@ -1,6 +1,6 @@
 """The browser's engine and onnxruntime-web on the same checkpoints, in turns; writes docs/performance-browser.md.
 
-  browser.py [--rounds 3] [--models tiny-vit,small-clip,browser/vit-s-32.json] [--binary …] [--chromium /usr/bin/chromium]
+  browser.py [--rounds 3] [--remark …] [--models tiny-vit,small-clip,browser/vit-s-32.json] [--binary …] [--chromium /usr/bin/chromium]
 
 `toxiclip train` writes checkpoints of a step, open_clip reads them and exports the image tower to ONNX. Every turn is a headless
 Chromium of its own: made ready (module, model, kernels), the first picture, then the median of the later ones. The answers of both
@@ -104,12 +104,13 @@ def page(turns, names, args):
     commit = run("git", "-C", ROOT, "rev-parse", "HEAD", capture_output=True).stdout.strip()
     version = run(args.chromium, "--version", "--no-sandbox", capture_output=True).stdout.strip()
     deviations = ", ".join(f"`{name}` {deviation(turns, name):.0e}" for name in names)
+    remark = f"\n* {args.remark}" if args.remark else ""
     return f"""# Performance in a browser
 
 Written by `python benchmarks/perf/browser.py`; [how it measures](../benchmarks/perf/README.md).
 
 * {platform.machine()}, {args.rounds} rounds, commit {commit}
-* {version}, onnxruntime-web {PACKAGES[THEIRS]}; WebGPU by the browser's software adapter: what kernels cost two cores, not a card
+* {version}, onnxruntime-web {PACKAGES[THEIRS]}; WebGPU by the browser's software adapter: what kernels cost two cores, not a card{remark}
 
 {table(turns, names)}
 
@@ -126,6 +127,7 @@ def main():
     parser.add_argument("--site", help="a folder that `cargo xtask www --release` wrote; built when it is not given")
     parser.add_argument("--binary", help="our program; built when it is not given")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--remark", help="a line about the machine for the page: what else ran, how fast it was")
     parser.add_argument("--dry", action="store_true", help="writes no page")
     args = parser.parse_args()
     binary = args.binary or build()
