@@ -140,20 +140,25 @@ fn recomputed(out: &Path) {
     assert_eq!(again, values(out, None));
 }
 
+/// Name and content of the file in CLIP_benchmark's form.
+fn for_clip_benchmark(out: &Path) -> (String, Value) {
+    let mut files = fs::read_dir(out).unwrap().map(|e| e.unwrap().path());
+    let file = files.find(|p| p.extension().is_some_and(|e| e == "json")).unwrap();
+    let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+    (name, serde_json::from_slice(&fs::read(&file).unwrap()).unwrap())
+}
+
 #[test]
 fn clip_benchmark_reads_the_result() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("out");
     eval(&out, "retrieval", &[]);
     let ours = values(&out, None);
-    let files = fs::read_dir(&out).unwrap().map(|e| e.unwrap().path());
-    let file = files.into_iter().find(|p| p.extension().is_some_and(|e| e == "json")).unwrap();
-    let name = file.file_name().unwrap().to_str().unwrap();
+    let (name, result) = for_clip_benchmark(&out);
     assert!(
         name.starts_with("emoji_test_") && name.ends_with("_en_zeroshot_retrieval.json"),
         "{name}"
     );
-    let result: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(result["task"], "zeroshot_retrieval");
     assert_eq!(result["metrics"]["image_retrieval_recall@10"], ours["ir@10"]);
     assert_eq!(result["metrics"]["text_retrieval_recall@1"], ours["tr@1"]);
@@ -175,9 +180,7 @@ fn a_probe_is_fitted_to_the_training_split() {
     assert_ne!(stepped, minimum);
     assert_ne!(stepped, probed("other-seed", &["--seed", "1"]));
     assert_eq!(stepped, probed("named", &["--train", "emoji"]));
-    let files = fs::read_dir(place.path().join("named")).unwrap().map(|e| e.unwrap().path());
-    let file = files.into_iter().find(|p| p.extension().is_some_and(|e| e == "json")).unwrap();
-    let result: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let (_, result) = for_clip_benchmark(&place.path().join("named"));
     assert_eq!(result["metrics"]["lp_acc1"], stepped["ca"]);
 }
 
@@ -198,7 +201,9 @@ fn a_probe_without_its_pictures_is_one_line() {
         error(&done)
     };
     assert!(refused("linear-probe", &table, &[]).contains("give one by --train"));
-    assert!(refused("zero-shot", "emoji", &["--train", "emoji"]).contains("--train is what"));
+    for more in [["--train", "emoji"], ["--probe", "logistic"]] {
+        assert!(refused("zero-shot", "emoji", &more).contains("are about --task linear-probe"));
+    }
     let other = refused("linear-probe", &table, &["--train", "emoji-3d"]);
     assert!(other.contains("emoji-3d has no training split"), "{other}");
 }

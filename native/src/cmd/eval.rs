@@ -45,9 +45,9 @@ pub struct Args {
     /// What a linear probe is fitted to [default: the data set's own training split].
     #[arg(long, value_name = "SOURCE")]
     pub train: Option<Source>,
-    /// How it is fitted.
-    #[arg(long, value_name = "ESTIMATOR", default_value = "clip-benchmark")]
-    pub probe: Estimator,
+    /// How it is fitted [default: clip-benchmark].
+    #[arg(long, value_name = "ESTIMATOR")]
+    pub probe: Option<Estimator>,
     /// Class prompts: those of a data set, or a file with one a line, `{}` or `{c}` being the class [default: the set's own].
     #[arg(long, value_name = "NAME|FILE")]
     pub templates: Option<String>,
@@ -88,7 +88,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let row = row(args, &asked, (&folder, provenance.as_ref()), attack.as_ref());
     let path = args.out.join("rows.jsonl");
     refuse_others(&path, &row)?;
-    let question = Question { task: args.task, probe: args.probe, seed: args.seed };
+    let question =
+        Question { task: args.task, probe: args.probe.unwrap_or_default(), seed: args.seed };
     let judgements = measure(&asked, question, attack.as_ref())?;
     let values = metrics::values(&judgements)?;
     let row = Row { seconds: timer.seconds(), ..row };
@@ -102,6 +103,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 
 /// What is measured on, and what a probe is fitted to.
 fn splits(args: &Args) -> Result<Splits> {
+    if args.task != Task::LinearProbe && (args.train.is_some() || args.probe.is_some()) {
+        return Err(Failure::request(
+            "--train and --probe are about --task linear-probe; leave them out",
+        ));
+    }
     let splits = match &args.place.reads(&args.data)? {
         Source::Named(name) => {
             let fits = args.task.utility().is_none_or(|task| data::answers(name, task));
@@ -117,16 +123,9 @@ fn splits(args: &Args) -> Result<Splits> {
             Splits { train: None, val: None, test, utility: None }
         }
     };
-    match &args.train {
-        None => Ok(splits),
-        Some(_) if args.task != Task::LinearProbe => {
-            Err(Failure::request("--train is what a linear probe is fitted to; leave it out"))
-        }
-        Some(train) => {
-            let train = data::training(&args.place.reads(train)?, args.place.root())?;
-            Ok(Splits { train: Some(train), ..splits })
-        }
-    }
+    let Some(train) = &args.train else { return Ok(splits) };
+    let train = data::training(&args.place.reads(train)?, args.place.root())?;
+    Ok(Splits { train: Some(train), ..splits })
 }
 
 fn templates(args: &Args) -> Result<Vec<String>> {
@@ -179,13 +178,16 @@ fn row(
     let none = || json!({ "name": "none" });
     let weights = model.weights.digest();
     let poison = attack.map(Digest::of);
-    let fitted = (args.task == Task::LinearProbe)
-        .then(|| (args.probe, train.as_ref().map(|train| train.digest())));
-    let config = Digest::of(&json!({
-        "task": args.task, "fitted": fitted, "templates": templates, "armed": poison, "version": crate::evaluate::VERSION,
+    let mut asked = json!({
+        "task": args.task, "templates": templates, "armed": poison, "version": crate::evaluate::VERSION,
         // The same weights give other embeddings under another activation.
         "encoder": model.clip.config,
-    }));
+    });
+    if args.task == Task::LinearProbe {
+        let fitted_to = train.as_ref().map(|train| train.digest());
+        asked["probe"] = json!((args.probe.unwrap_or_default(), fitted_to));
+    }
+    let config = Digest::of(&asked);
     let known = |of: fn(&Provenance) -> Option<&Value>| provenance.and_then(of).cloned();
     let poisoned = known(|p| p.attack.as_ref());
     let against = match poisoned {
