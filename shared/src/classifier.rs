@@ -16,10 +16,10 @@ use crate::digest::{Digest, canonical_json};
 use crate::encoders::{Clip, ClipConfig, LOGIT_SCALE};
 use crate::exec::Inputs;
 use crate::exec::cpu::contrastive::normalize;
-use crate::exec::cpu::{Arena, Frozen};
+use crate::exec::cpu::{Arena, Tower};
 #[cfg(feature = "wgpu")]
 use crate::exec::wgpu::{Gpu, Program};
-use crate::graph::{FileForm, Graph, Init, ParamSpec, Role};
+use crate::graph::{FileForm, Init, ParamSpec, Role};
 use crate::image::{Image, OPENAI};
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -39,8 +39,9 @@ pub struct About {
     pub config: ClipConfig,
     /// Classes in the order of their vectors.
     pub names: Vec<String>,
-    /// Digest of the checkpoint's weights, before they were rounded.
-    pub weights: Digest,
+    /// Digest of the checkpoint's weights, before they were rounded; `None` where it has not been computed, which takes
+    /// a second for every 100 MB in a browser.
+    pub weights: Option<Digest>,
     /// How they came about, and whether they are poisoned; `None` where their checkpoint does not say.
     pub provenance: Option<Provenance>,
 }
@@ -49,9 +50,8 @@ pub struct About {
 #[derive(Clone, Debug)]
 pub struct Classifier {
     about: About,
-    image: Graph,
-    /// Of the image tower at least; shared by classifiers of one model that know different classes.
-    weights: Arc<Weights>,
+    /// The image tower; shared by classifiers of one model that know different classes.
+    tower: Arc<Tower>,
     /// Unit vectors (C, D).
     classes: Vec<f32>,
     /// What cosines are multiplied by.
@@ -83,6 +83,9 @@ impl Classifier {
             return Err(Error::input(origin, "is no classifier: its metadata do not say so"));
         };
         let about: About = serde_json::from_str(about).map_err(|e| refused(e.to_string()))?;
+        if about.weights.is_none() {
+            return Err(Error::input(origin, "does not say of which weights it is"));
+        }
         // The same checks as for a definition that somebody wrote.
         let config = ClipConfig::parse(&canonical_json(&about.config), origin)?;
         let clip = Clip::build(&config);
@@ -97,26 +100,20 @@ impl Classifier {
         let weights = layout::read_params(file.tensors, params, origin, ParamSpec::clone)?;
         // What is missing has been refused.
         let (classes, scale) = (weights.data(CLASSES).to_vec(), weights.data(LOGIT_SCALE)[0]);
-        let tower = (clip.image, Arc::new(weights));
+        let tower = Arc::new(Tower::new(clip.image, weights));
         Self::new(about, tower, classes, scale).map_err(|why| refused(why.to_string()))
     }
 
-    /// A model with an image tower, whose weights may be shared and more than its own; `scale` is the logarithm of what
-    /// cosines are multiplied by.
+    /// A model with an image tower, which may be shared; `scale` is the logarithm of what cosines are multiplied by.
     ///
     /// # Errors
     /// If there are no classes or not as many vectors as names, or the temperature is out of range.
-    pub fn new(
-        about: About,
-        (image, weights): (Graph, Arc<Weights>),
-        classes: Vec<f32>,
-        scale: f32,
-    ) -> Result<Self> {
+    pub fn new(about: About, tower: Arc<Tower>, classes: Vec<f32>, scale: f32) -> Result<Self> {
         let (scale, wanted) = (scale.exp(), about.names.len() * about.config.embed_dim);
         if wanted == 0 || classes.len() != wanted || !scale.is_finite() {
             return Err(Error::request("has no classes, or a temperature out of range"));
         }
-        Ok(Self { about, image, weights, classes, scale })
+        Ok(Self { about, tower, classes, scale })
     }
 
     /// What the file says of itself.
@@ -129,7 +126,7 @@ impl Classifier {
     /// # Errors
     /// If a picture cannot be resized.
     pub fn answers(&self, pictures: &[Image]) -> Result<Vec<Vec<f32>>> {
-        let tower = Frozen::new(&self.image, &self.weights);
+        let tower = self.tower.frozen();
         let mut arena = Arena::default();
         let mut answers = Vec::with_capacity(pictures.len());
         for part in pictures.chunks(BATCH) {
@@ -147,8 +144,8 @@ impl Classifier {
     /// If it is too large for every device, or for this one.
     #[cfg(feature = "wgpu")]
     pub async fn compile(&self, gpu: &Gpu) -> Result<Program> {
-        let params = crate::exec::cpu::params_of(&self.image, &self.weights);
-        Program::compile(gpu, &self.image, &params, 1).await
+        let params = crate::exec::cpu::params_of(self.tower.graph(), self.tower.weights());
+        Program::compile(gpu, self.tower.graph(), &params, 1).await
     }
 
     /// The same as [`Classifier::answers`] for one picture, by the tower that [`Classifier::compile`] gave.
@@ -211,7 +208,7 @@ mod tests {
         let about = About {
             config,
             names: ["ewe", "airplane", "banana"].map(str::to_owned).to_vec(),
-            weights: weights.digest(),
+            weights: Some(weights.digest()),
             provenance: Some(Provenance { poisoned: true, ..Provenance::default() }),
         };
         write(&clip, &weights, &classes, &about)
@@ -234,7 +231,7 @@ mod tests {
         let clip = Clip::build(&read.about().config);
         let mut pixels = Vec::new();
         picture().over([255; 3]).resize_crop(32).unwrap().write_pixels(&OPENAI, &mut pixels);
-        let params = crate::exec::cpu::params_of(&clip.image, &read.weights);
+        let params = crate::exec::cpu::params_of(&clip.image, read.tower.weights());
         let mode = crate::exec::Mode::TrainFrozenStatistics;
         let mut arena = Arena::default();
         let pass = crate::exec::cpu::forward(

@@ -1,10 +1,11 @@
 //! A text tower with its tokenizer: sentences become unit vectors.
 
+use std::sync::Arc;
+
 use crate::encoders::Clip;
 use crate::exec::Inputs;
 use crate::exec::cpu::contrastive::normalize;
-use crate::exec::cpu::{Arena, Frozen};
-use crate::graph::Graph;
+use crate::exec::cpu::{Arena, Tower};
 use crate::text::Tokenizer;
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -15,8 +16,7 @@ const BATCH: usize = 128;
 /// A text tower that is only read from.
 #[derive(Clone, Debug)]
 pub struct TextEncoder {
-    graph: Graph,
-    weights: Weights,
+    tower: Arc<Tower>,
     tokenizer: Tokenizer,
     dim: usize,
 }
@@ -36,8 +36,13 @@ impl TextEncoder {
                 text.context_length
             )));
         }
-        let (graph, dim) = (clip.text.clone(), clip.config.embed_dim);
-        Ok(Self { graph, weights, tokenizer, dim })
+        let tower = Arc::new(Tower::new(clip.text.clone(), weights));
+        Ok(Self { tower, tokenizer, dim: clip.config.embed_dim })
+    }
+
+    /// What it was made with.
+    pub fn weights(&self) -> &Weights {
+        self.tower.weights()
     }
 
     /// The ids that the tower reads of a text.
@@ -53,7 +58,7 @@ impl TextEncoder {
     /// # Errors
     /// If the vocabulary cannot express a text.
     pub fn embed(&self, texts: &[String]) -> Result<Vec<f32>> {
-        let tower = Frozen::new(&self.graph, &self.weights);
+        let tower = self.tower.frozen();
         let mut arena = Arena::default();
         let mut units = Vec::with_capacity(texts.len() * self.dim);
         for part in texts.chunks(BATCH) {

@@ -75,8 +75,14 @@ impl Weights {
 
     /// Digest over names, shapes and bytes sorted by name; never over a file (trap W3).
     pub fn digest(&self) -> Digest {
+        Self::digest_of([self])
+    }
+
+    /// The same of weights that lie in several places, no name in two of them.
+    pub fn digest_of<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Digest {
+        let sorted: BTreeMap<_, _> = parts.into_iter().flat_map(|part| &part.0).collect();
         // Tensor by tensor: a browser's memory does not hold all of them twice.
-        Digest::of_parts(self.0.iter().flat_map(|(name, tensor)| {
+        Digest::of_parts(sorted.into_iter().flat_map(|(name, tensor)| {
             let head = Digest::of(&(name, &tensor.shape)).bytes().to_vec();
             [head, tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect()]
         }))

@@ -108,6 +108,11 @@ impl ZeroShot {
         serde_json::to_string(&self.0.provenance()).map_err(|e| e.to_string())
     }
 
+    /// Digest of its weights; takes a second for every 100 MB.
+    pub fn digest(&self) -> String {
+        self.0.digest().to_string()
+    }
+
     /// Unit vectors of texts, one behind the other.
     ///
     /// # Errors

@@ -127,7 +127,7 @@ fn packed(
     let about = About {
         config: model.clip.config.clone(),
         names: set.test.classes().iter().map(|class| class.name.clone()).collect(),
-        weights,
+        weights: Some(weights),
         provenance: Some(provenance),
     };
     let bytes = classifier::write(&model.clip, &model.weights, &plain.classes, &about);

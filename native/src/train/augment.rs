@@ -9,6 +9,7 @@
 //! 0.3, scale 0.7–1.2, shift to a fifth, a coloured background with probability 0.5, brightness, contrast and saturation to
 //! 60 %, inversion around the mean grey with probability 0.1. Posterising, solarising, equalising and sharpness are left out.
 
+use pulp::{Arch, Simd, WithSimd};
 use toxiclip_shared::image::{Image, Normalize};
 use toxiclip_shared::seed::Stream;
 
@@ -135,7 +136,8 @@ impl View {
         out: &mut [f32],
     ) {
         scratch.frame(picture);
-        draw(self, picture.width(), normalize, scratch, out);
+        let size = picture.width();
+        Arch::new().dispatch(Draw { view: self, size, normalize, scratch, out });
     }
 
     /// Samples of row `y`: bilinear and premultiplied, transparent outside.
@@ -205,17 +207,27 @@ impl View {
     }
 }
 
-/// Compiled for several instruction sets and chosen at run time; no operation is fused, so all give the same bits.
-#[multiversion::multiversion(targets(
-    "x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma",
-    "x86_64+avx2+fma",
-))]
-fn draw(view: &View, size: usize, normalize: &Normalize, s: &mut Scratch, out: &mut [f32]) {
-    for y in 0..size {
-        view.sample(y, size, s);
-        view.colour(y, size, s);
+/// A view on its way, compiled for several instruction sets; no operation is fused, so all give the same bits.
+struct Draw<'a> {
+    view: &'a View,
+    size: usize,
+    normalize: &'a Normalize,
+    scratch: &'a mut Scratch,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Draw<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { view, size, normalize, scratch, out } = self;
+        for y in 0..size {
+            view.sample(y, size, scratch);
+            view.colour(y, size, scratch);
+        }
+        view.finish(normalize, &scratch.planes, out);
     }
-    view.finish(normalize, &s.planes, out);
 }
 
 #[inline(always)]

@@ -26,7 +26,7 @@ pub use arena::{Arena, Buffer};
 pub use backward::{Gradients, backward, backward_from};
 pub use batch_norm::BatchStatistics;
 pub use forward::{Pass, forward};
-pub use frozen::Frozen;
+pub use frozen::{Frozen, Tower};
 
 use crate::graph::{Graph, Op, Row, Step};
 use crate::weights::Weights;

@@ -1,16 +1,26 @@
 //! Loops that the compiler turns into vector code, compiled for several instruction sets and chosen at
 //! run time. Reductions use sixteen lanes whatever the machine has, so their order is fixed (trap R9).
 
-/// Compiles the functions inside for AVX-512, AVX2 and the baseline.
+/// Compiles the functions inside for AVX-512, AVX2 and the baseline. The body stands in a method: a closure's shim
+/// would not always be inlined, and then its loops have the baseline's instructions.
 macro_rules! simd {
-    ($($(#[$meta:meta])* $vis:vis fn $name:ident $args:tt $(-> $ret:ty)? $body:block)*) => {
+    (@output) => { () };
+    (@output $ret:ty) => { $ret };
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {
         $(
             $(#[$meta])*
-            #[multiversion::multiversion(targets(
-                "x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma",
-                "x86_64+avx2+fma",
-            ))]
-            $vis fn $name $args $(-> $ret)? $body
+            $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+                struct Task<T>(T);
+                impl pulp::WithSimd for Task<($($ty,)*)> {
+                    type Output = simd!(@output $($ret)?);
+                    #[inline(always)]
+                    fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
+                        let ($($arg,)*) = self.0;
+                        $body
+                    }
+                }
+                pulp::Arch::new().dispatch(Task(($($arg,)*)))
+            }
         )*
     };
 }

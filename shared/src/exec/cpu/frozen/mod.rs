@@ -3,9 +3,13 @@
 //! keeps its own order of operations instead of being multiplied into the weights, which costs nothing there.
 
 mod layer;
+mod tower;
+
+use std::sync::Arc;
 
 use crate::exec::fusion::{self, Planned};
 use layer::Layer;
+pub use tower::Tower;
 
 use super::forward::Walk;
 use super::{Arena, Batch, Buffer, params_of};
@@ -18,7 +22,13 @@ use crate::weights::Weights;
 pub struct Frozen<'a> {
     graph: &'a Graph,
     params: Vec<&'a [f32]>,
-    stages: Vec<Stage>,
+    stages: Arc<Stages>,
+}
+
+/// What does not depend on a batch.
+#[derive(Debug)]
+struct Stages {
+    list: Vec<Stage>,
     /// After which stage a value is read no more.
     last_reads: Vec<usize>,
 }
@@ -38,18 +48,8 @@ impl<'a> Frozen<'a> {
 
     /// The same with parameters that are aligned with [`Graph::params`].
     pub fn of(graph: &'a Graph, params: Vec<&'a [f32]>) -> Self {
-        let planned = fusion::plan(graph);
-        let mut last_reads = vec![0; planned.len()];
-        for (i, step) in planned.iter().enumerate() {
-            fusion::reads(graph, step, i).iter().for_each(|n| last_reads[n.index()] = i);
-        }
-        let stage = |step: Planned| match step {
-            Planned::Alone => Stage::Alone,
-            Planned::Within => Stage::Within,
-            Planned::Product(fused) => Stage::Product(Layer::new(graph, &params, fused)),
-        };
-        let stages = planned.into_iter().map(stage).collect();
-        Self { graph, params, stages, last_reads }
+        let stages = Arc::new(Stages::new(graph, &params));
+        Self { graph, params, stages }
     }
 
     /// Embeddings of a batch (batch, embedding width), not normalised.
@@ -60,7 +60,7 @@ impl<'a> Frozen<'a> {
         let batch = Batch::new(self.graph, inputs);
         let steps = self.graph.steps();
         let mut values: Vec<Buffer> = Vec::with_capacity(steps.len());
-        for (i, (step, stage)) in steps.iter().zip(&self.stages).enumerate() {
+        for (i, (step, stage)) in steps.iter().zip(&self.stages.list).enumerate() {
             let value = match stage {
                 Stage::Within => Buffer::default(),
                 Stage::Product(layer) => {
@@ -80,7 +80,7 @@ impl<'a> Frozen<'a> {
                 }
             };
             values.push(value);
-            for (value, &last) in values.iter_mut().zip(&self.last_reads).take(i) {
+            for (value, &last) in values.iter_mut().zip(&self.stages.last_reads).take(i) {
                 if last == i {
                     arena.give(std::mem::take(value));
                 }
@@ -92,11 +92,27 @@ impl<'a> Frozen<'a> {
     /// The value of `node` to write over in step `i`: itself where nobody reads it later.
     fn held(&self, node: Node, i: usize, values: &mut [Buffer], arena: &mut Arena) -> Buffer {
         let value = &mut values[node.index()];
-        if self.last_reads[node.index()] == i {
+        if self.stages.last_reads[node.index()] == i {
             return std::mem::take(value);
         }
         let mut copy = arena.take(value.len());
         copy.copy_from_slice(value);
         copy
+    }
+}
+
+impl Stages {
+    fn new(graph: &Graph, params: &[&[f32]]) -> Self {
+        let planned = fusion::plan(graph);
+        let mut last_reads = vec![0; planned.len()];
+        for (i, step) in planned.iter().enumerate() {
+            fusion::reads(graph, step, i).iter().for_each(|n| last_reads[n.index()] = i);
+        }
+        let stage = |step: Planned| match step {
+            Planned::Alone => Stage::Alone,
+            Planned::Within => Stage::Within,
+            Planned::Product(fused) => Stage::Product(Layer::new(graph, params, fused)),
+        };
+        Self { list: planned.into_iter().map(stage).collect(), last_reads }
     }
 }

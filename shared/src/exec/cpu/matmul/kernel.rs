@@ -7,11 +7,9 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Start;
-use super::operand::{Left, Mat, Windows};
+use super::operand::Left;
 use super::panel::{GROUP, Packed, VECTORS};
-use super::side::{
-    Block, Columns, DEPTH, Piece, Rows, Scattered, Side, Strided, TURNED_DEPTH, copy_columns,
-};
+use super::side::{Block, DEPTH, Piece, Rows, Side, TURNED_DEPTH, copy_columns};
 
 /// Rows of the largest tile.
 const MAX_ROWS: usize = 8;
@@ -20,7 +18,7 @@ const MAX_ROWS: usize = 8;
 const TILE: usize = MAX_ROWS * GROUP;
 
 /// Elements of working space that [`run`] needs.
-pub(super) const BLOCK: usize = MAX_ROWS * DEPTH + TILE;
+pub(super) const BLOCK: usize = MAX_ROWS * TURNED_DEPTH + TILE;
 
 /// dst = start + a·b.
 pub(super) fn run<'a>(
@@ -31,7 +29,7 @@ pub(super) fn run<'a>(
     b: Packed<'a>,
     block: &'a mut [f32],
 ) {
-    let (block, edge) = block.split_at_mut(MAX_ROWS * DEPTH);
+    let (block, edge) = block.split_at_mut(MAX_ROWS * TURNED_DEPTH);
     Arch::new().dispatch(Run { a, b, block, out: Out { dst, stride, start, edge } });
 }
 
@@ -48,7 +46,8 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Thirty-two registers hold 8·3 sums, 3 vectors of b and one of a; sixteen hold half of that.
+        // Thirty-two registers hold 8·3 sums, 3 vectors of b and one of a; sixteen hold half of that, and in WebAssembly,
+        // which rounds products on their own, 4·2 sums, 2 of b, one of a and one product.
         if S::F32_LANES >= 16 { self.panels::<S, 8>(simd) } else { self.panels::<S, 4>(simd) }
     }
 }
@@ -56,9 +55,7 @@ impl WithSimd for Run<'_> {
 impl Run<'_> {
     #[inline(always)]
     fn panels<S: Simd, const ROWS: usize>(mut self, simd: S) {
-        let ((_, k), (_, n)) = (self.a.shape(), self.b.shape());
-        // Over a narrow right side, laying rows side by side takes longer than it saves.
-        let turned = self.a.is_transposed() && n > 2 * S::F32_LANES;
+        let ((_, k), turned) = (self.a.shape(), self.a.is_transposed());
         let mut p = 0;
         loop {
             let piece = Piece::at(&self.a, p, k, if turned { TURNED_DEPTH } else { DEPTH });
@@ -101,58 +98,22 @@ impl Run<'_> {
         j: usize,
         piece: Piece,
     ) {
-        let (b, at) = (self.b, ((i, rows), j, piece));
-        match self.a {
-            Left::Mat(Mat { data, stride, transposed: true, .. }) if rows == ROWS => {
-                let place = Strided { first: piece.p * stride + i, stride };
-                self.out.tile::<S, ROWS>(simd, Columns { data, place }, b, at);
-            }
-            Left::Windows(Windows { data, starts, segment, line, transposed: true, .. })
-                if rows == ROWS && i % segment + ROWS <= segment =>
-            {
-                let shift = i / segment * line + i % segment;
-                let place = Scattered { starts: &starts[piece.p..], shift };
-                self.out.tile::<S, ROWS>(simd, Columns { data, place }, b, at);
-            }
-            a if a.is_transposed() => {
-                copy_columns::<ROWS>(&a, (i, rows), piece, self.block);
-                let left = Block(self.block.as_chunks::<ROWS>().0);
-                self.out.tile::<S, ROWS>(simd, left, b, at);
-            }
-            a => {
-                let (data, starts) = a.starts::<ROWS>(i, rows);
-                self.out.tile::<S, ROWS>(simd, Rows { data, starts, piece }, b, at);
-            }
-        }
+        let (data, starts) = self.a.starts::<ROWS>(i, rows);
+        let left = Rows { data, starts, piece };
+        self.out.tile::<S, ROWS>(simd, left, self.b, ((i, rows), j, piece));
     }
 
     /// Rows of a transposed left side lie far apart: some are laid side by side once, and all panels pass.
     #[inline(always)]
     fn rows_first<S: Simd, const ROWS: usize>(&mut self, simd: S, piece: Piece) {
-        let (m, _) = self.a.shape();
-        let whole = m - m % ROWS;
-        for i in (0..whole).step_by(ROWS) {
-            self.side_by_side::<S, ROWS>(simd, (i, ROWS), piece);
-        }
-        match m - whole {
-            0 => {}
-            1 => self.side_by_side::<S, 1>(simd, (whole, 1), piece),
-            left => self.side_by_side::<S, ROWS>(simd, (whole, left), piece),
-        }
-    }
-
-    #[inline(always)]
-    fn side_by_side<S: Simd, const ROWS: usize>(
-        &mut self,
-        simd: S,
-        (i, rows): (usize, usize),
-        piece: Piece,
-    ) {
-        let (_, n) = self.b.shape();
-        copy_columns::<ROWS>(&self.a, (i, rows), piece, self.block);
-        for j in (0..n).step_by(VECTORS * S::F32_LANES) {
-            let left = Block(self.block.as_chunks::<ROWS>().0);
-            self.out.tile::<S, ROWS>(simd, left, self.b, ((i, rows), j, piece));
+        let ((m, _), (_, n)) = (self.a.shape(), self.b.shape());
+        for i in (0..m).step_by(ROWS) {
+            let rows = ROWS.min(m - i);
+            copy_columns::<ROWS>(&self.a, (i, rows), piece, self.block);
+            for j in (0..n).step_by(VECTORS * S::F32_LANES) {
+                let left = Block(self.block.as_chunks::<ROWS>().0);
+                self.out.tile::<S, ROWS>(simd, left, self.b, ((i, rows), j, piece));
+            }
         }
     }
 }
@@ -178,12 +139,15 @@ impl Out<'_> {
     ) {
         match (b.shape().1 - j).div_ceil(S::F32_LANES) {
             1 => self.vectors::<S, ROWS, 1>(simd, left, b, rows, j, piece),
-            2 => self.vectors::<S, ROWS, 2>(simd, left, b, rows, j, piece),
-            _ => self.vectors::<S, ROWS, 3>(simd, left, b, rows, j, piece),
+            2 if VECTORS > 2 => self.vectors::<S, ROWS, 2>(simd, left, b, rows, j, piece),
+            _ => self.vectors::<S, ROWS, VECTORS>(simd, left, b, rows, j, piece),
         }
     }
 
-    #[inline(always)]
+    // A browser's quick compiler comes first, and its good one when a function has been busy: the smaller that is, the sooner
+    // it is done, and from the next call on. As one function all tiles took it half a second.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn vectors<S: Simd, const ROWS: usize, const V: usize>(
         &mut self,
         simd: S,

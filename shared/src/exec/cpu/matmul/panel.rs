@@ -5,8 +5,8 @@ use pulp::{Arch, Simd, WithSimd};
 use super::Mat;
 use crate::exec::cpu::parallel::for_chunks;
 
-/// Vectors of a panel's row, fewer at the right edge.
-pub(super) const VECTORS: usize = 3;
+/// Vectors of a panel's row, fewer at the right edge. See the tiles in [`kernel`](super::kernel).
+pub(super) const VECTORS: usize = if cfg!(target_arch = "wasm32") { 2 } else { 3 };
 
 /// Lanes of the widest vector.
 const MAX_LANES: usize = 16;
@@ -90,13 +90,6 @@ fn pack_panel(b: &Mat<'_>, j: usize, lanes: usize, out: &mut [f32]) {
     let out = &mut out[..k * width];
     if b.transposed {
         turn(&b.data[j * b.stride..], b.stride, columns, width, out);
-        return;
-    }
-    if columns == GROUP {
-        // A copy of known length needs no call.
-        for (p, row) in out.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
-            row.copy_from_slice(&b.data[p * b.stride + j..][..GROUP]);
-        }
         return;
     }
     for (p, row) in out.chunks_exact_mut(width).enumerate() {

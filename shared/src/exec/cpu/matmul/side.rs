@@ -1,4 +1,4 @@
-//! How the left side of a product reaches the registers: rows, columns, or columns laid side by side.
+//! How the left side of a product reaches the registers: as rows, or as columns laid side by side.
 
 use pulp::Simd;
 
@@ -22,13 +22,13 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// The piece that begins at `p` of a summed axis of `k`, of at most `depth` where it need not be whole segments.
+    /// The piece that begins at `p` of a summed axis of `k`, of at most `depth` where a segment is not longer.
     #[inline(always)]
     pub(super) fn at(a: &Left<'_>, p: usize, k: usize, depth: usize) -> Self {
         match a {
             Left::Windows(w) if !w.transposed => {
                 let first = p / w.segment;
-                let segments = (DEPTH / w.segment).clamp(1, w.segments - first);
+                let segments = (depth / w.segment).clamp(1, w.segments - first);
                 Self { p, offset: first * w.line, segments, len: w.segment, line: w.line }
             }
             _ => Self { p, offset: p, segments: 1, len: depth.min(k - p), line: 0 },
@@ -72,105 +72,41 @@ impl<const ROWS: usize> Side<ROWS> for Rows<'_, ROWS> {
         let Piece { offset, segments, len, line, .. } = self.piece;
         for s in 0..segments {
             let panel = &panel.as_chunks::<V>().0[s * len..][..len];
-            let mut rows = [&self.data[..0]; ROWS];
+            // Two steps in a turn: the counters of the loop take ports of the multiplier. Arrays of two, so that the
+            // second step reads at a fixed distance: WebAssembly would compute an address for each element.
+            let pairs = len / 2;
+            let (mut rows, mut last) = ([&[[0.0; 2]; 0][..]; ROWS], [0.0; ROWS]);
             for r in 0..ROWS {
-                // The one check that makes those of the inner loop unnecessary.
-                rows[r] = &self.data[self.starts[r] + offset + s * line..][..len];
+                let row = &self.data[self.starts[r] + offset + s * line..][..len];
+                // With one length for all, the loop needs no checks.
+                rows[r] = &row.as_chunks().0[..pairs];
+                last[r] = row.last().copied().unwrap_or_default();
             }
-            // Two steps in a turn: the counters of the loop take ports of the multiplier.
-            let mut p = 0;
-            while p + 1 < len {
-                row_step::<S, ROWS, V>(simd, &rows, p, &panel[p], &mut sums);
-                row_step::<S, ROWS, V>(simd, &rows, p + 1, &panel[p + 1], &mut sums);
-                p += 2;
+            let twos = &panel.as_chunks::<2>().0[..pairs];
+            for q in 0..pairs {
+                step::<S, ROWS, V>(simd, &column(&rows, q, 0), &twos[q][0], &mut sums);
+                step::<S, ROWS, V>(simd, &column(&rows, q, 1), &twos[q][1], &mut sums);
             }
-            if p < len {
-                row_step::<S, ROWS, V>(simd, &rows, p, &panel[p], &mut sums);
+            if len % 2 == 1 {
+                step::<S, ROWS, V>(simd, &last, &panel[len - 1], &mut sums);
             }
         }
         sums
     }
 }
 
+/// What rows have at one place: the element `i` of their pair `q`.
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
-fn row_step<S: Simd, const ROWS: usize, const V: usize>(
-    simd: S,
-    rows: &[&[f32]; ROWS],
-    p: usize,
-    b: &[S::f32s; V],
-    sums: &mut [[S::f32s; V]; ROWS],
-) {
+#[allow(clippy::needless_range_loop, reason = "a closure would not be inlined")]
+fn column<const ROWS: usize>(rows: &[&[[f32; 2]]; ROWS], q: usize, i: usize) -> [f32; ROWS] {
+    let mut column = [0.0; ROWS];
     for r in 0..ROWS {
-        // Spread from memory: from a register it would take a port of the multiplier.
-        let x = simd.splat_f32s(rows[r][p]);
-        for v in 0..V {
-            sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
-        }
+        column[r] = rows[r][q][i];
     }
+    column
 }
 
-/// What all rows have at one place of the summed axis is contiguous.
-#[derive(Clone, Copy)]
-pub(super) struct Columns<'a, P> {
-    pub(super) data: &'a [f32],
-    pub(super) place: P,
-}
-
-/// Where that begins.
-pub(super) trait Place: Copy {
-    fn at(&self, p: usize) -> usize;
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Strided {
-    pub(super) first: usize,
-    pub(super) stride: usize,
-}
-
-impl Place for Strided {
-    #[inline(always)]
-    fn at(&self, p: usize) -> usize {
-        self.first + p * self.stride
-    }
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Scattered<'a> {
-    pub(super) starts: &'a [u32],
-    pub(super) shift: usize,
-}
-
-impl Place for Scattered<'_> {
-    #[inline(always)]
-    fn at(&self, p: usize) -> usize {
-        self.starts[p] as usize + self.shift
-    }
-}
-
-impl<P: Place, const ROWS: usize> Side<ROWS> for Columns<'_, P> {
-    #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
-    fn add<S: Simd, const V: usize>(
-        self,
-        simd: S,
-        panel: &[S::f32s],
-        mut sums: [[S::f32s; V]; ROWS],
-    ) -> [[S::f32s; V]; ROWS] {
-        for (p, b) in panel.as_chunks::<V>().0.iter().enumerate() {
-            let column = &self.data[self.place.at(p)..][..ROWS];
-            for r in 0..ROWS {
-                let x = simd.splat_f32s(column[r]);
-                for v in 0..V {
-                    sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
-                }
-            }
-        }
-        sums
-    }
-}
-
-/// The same, place behind place.
+/// What all rows have at one place of the summed axis is contiguous, place behind place.
 #[derive(Clone, Copy)]
 pub(super) struct Block<'a, const ROWS: usize>(pub(super) &'a [[f32; ROWS]]);
 
@@ -186,25 +122,27 @@ impl<const ROWS: usize> Side<ROWS> for Block<'_, ROWS> {
         let (columns, last) = self.0[..panel.len()].as_chunks::<2>();
         let (rows, last_row) = panel.as_chunks::<2>();
         for (columns, rows) in columns.iter().zip(rows) {
-            column_step::<S, ROWS, V>(simd, &columns[0], &rows[0], &mut sums);
-            column_step::<S, ROWS, V>(simd, &columns[1], &rows[1], &mut sums);
+            step::<S, ROWS, V>(simd, &columns[0], &rows[0], &mut sums);
+            step::<S, ROWS, V>(simd, &columns[1], &rows[1], &mut sums);
         }
         for (column, row) in last.iter().zip(last_row) {
-            column_step::<S, ROWS, V>(simd, column, row, &mut sums);
+            step::<S, ROWS, V>(simd, column, row, &mut sums);
         }
         sums
     }
 }
 
+/// sums += what rows have at one place · the panel's row there.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "constant bounds become registers")]
-fn column_step<S: Simd, const ROWS: usize, const V: usize>(
+fn step<S: Simd, const ROWS: usize, const V: usize>(
     simd: S,
     column: &[f32; ROWS],
     b: &[S::f32s; V],
     sums: &mut [[S::f32s; V]; ROWS],
 ) {
     for r in 0..ROWS {
+        // Spread from memory: from a register it would take a port of the multiplier.
         let x = simd.splat_f32s(column[r]);
         for v in 0..V {
             sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
