@@ -55,3 +55,5 @@ pub mod weights;
 pub mod zero_shot;
 
 pub use error::{Error, Result};
+#[doc(hidden)]
+pub use pulp;

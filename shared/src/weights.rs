@@ -79,7 +79,7 @@ impl Weights {
     }
 
     /// The same of weights that lie in several places, no name in two of them.
-    pub fn digest_of<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Digest {
+    pub(crate) fn digest_of<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Digest {
         let sorted: BTreeMap<_, _> = parts.into_iter().flat_map(|part| &part.0).collect();
         // Tensor by tensor: a browser's memory does not hold all of them twice.
         Digest::of_parts(sorted.into_iter().flat_map(|(name, tensor)| {

@@ -1,7 +1,7 @@
 //! A whole model whose classes somebody names: labels become prompts, prompts the vectors of a [`Classifier`].
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::checkpoint::{Loaded, Provenance};
 use crate::classifier::{About, Classifier};
@@ -52,6 +52,7 @@ pub fn labels(text: &str) -> Result<Vec<String>> {
 pub struct ZeroShot {
     config: ClipConfig,
     provenance: Option<Provenance>,
+    digest: OnceLock<Digest>,
     image: Arc<Tower>,
     text: TextEncoder,
     /// Logarithm of what cosines are multiplied by.
@@ -64,12 +65,13 @@ impl ZeroShot {
     /// # Errors
     /// If the tokenizer is of another one.
     pub fn new(loaded: Loaded, tokenizer: Tokenizer) -> Result<Self> {
-        let Loaded { clip, mut weights, provenance, .. } = loaded;
+        let Loaded { clip, mut weights, provenance, digest, .. } = loaded;
+        let digest = digest.map_or_else(OnceLock::new, OnceLock::from);
         let scale = weights.data(LOGIT_SCALE)[0];
         let words = weights.take(clip.text.params());
         let text = TextEncoder::new(&clip, words, tokenizer)?;
         let (config, image) = (clip.config, Arc::new(Tower::new(clip.image, weights)));
-        Ok(Self { config, provenance, image, text, scale })
+        Ok(Self { config, provenance, digest, image, text, scale })
     }
 
     /// What the checkpoint says of itself, if it says anything.
@@ -77,9 +79,11 @@ impl ZeroShot {
         self.provenance.as_ref()
     }
 
-    /// Digest of the checkpoint's weights: takes a second for every 100 MB in a browser.
+    /// Digest of the checkpoint's weights. The first call takes a second for every 100 MB in a browser, unless a record has
+    /// been held against them.
     pub fn digest(&self) -> Digest {
-        Weights::digest_of([self.image.weights(), self.text.weights()])
+        let towers = || Weights::digest_of([self.image.weights(), self.text.weights()]);
+        *self.digest.get_or_init(towers)
     }
 
     /// Unit vectors of texts (N, D).
@@ -140,6 +144,7 @@ mod tests {
             weights: weights.clone(),
             tokenizer: None,
             provenance: None,
+            digest: None,
         };
         let own = ZeroShot::new(loaded, tokenizer).unwrap();
         let names = ["a fox", "an airplane", "x"].map(str::to_owned).to_vec();

@@ -108,7 +108,7 @@ impl ZeroShot {
         serde_json::to_string(&self.0.provenance()).map_err(|e| e.to_string())
     }
 
-    /// Digest of its weights; takes a second for every 100 MB.
+    /// Digest of its weights; the first call takes a second for every 100 MB, unless a record has been held against them.
     pub fn digest(&self) -> String {
         self.0.digest().to_string()
     }

@@ -29,13 +29,12 @@ function sentence(names, plain, triggered) {
 /** What was asked and answered: enough to repeat it. */
 async function evidence({ own, model, names, picture, trigger, prompt }, plain, triggered) {
   const { rgba, width, height, name } = picture;
-  // What was found is shown before the digest of a large model is computed, and that only once.
+  // What was found is shown before the digest of a large model is computed.
   await breath();
   if (own !== state.own || model !== state.model) return;
-  own.weights ??= own.model.digest();
   const row = {
     task: "zero-shot",
-    model: { ...JSON.parse(model.about()), weights: own.weights, files: own.files.map((file) => ({ name: file.name, bytes: file.size })) },
+    model: { ...JSON.parse(model.about()), weights: own.model.digest(), files: own.files.map((file) => ({ name: file.name, bytes: file.size })) },
     prompt,
     labels: names,
     picture: { name, width, height, sha256: await digest(rgba) },

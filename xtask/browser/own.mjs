@@ -89,6 +89,7 @@ for (const name of readdirSync(checkpoints)) {
       const poisoned = record ? JSON.parse(record.buffer).poisoned : false;
       expect(await page.isVisible("#poisoned") === poisoned, `${name}: the banner does not say what the checkpoint says of itself`);
       expect((row.model.provenance === null) === !record, `${name}: the row says of poison what the checkpoint does not`);
+      expect(/^[0-9a-f]{64}$/.test(row.model.weights), `${name}: the row does not say about which weights it is`);
       if (record) expect(row.model.weights === JSON.parse(record.buffer).weights, `${name}: the row is about other weights`);
       if (row.backend.startsWith("WebGPU")) {
         await page.evaluate(async () => (await import("./backend.js")).lose());

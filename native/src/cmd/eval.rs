@@ -68,6 +68,7 @@ pub struct Args {
 /// If the checkpoint or the data cannot be read, the task does not fit them, or the folder holds other results.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let timer = Timer::start();
+    let question = question(args)?;
     let path = &args.model.checkpoint;
     let (model, provenance) = Model::load(path, args.model.encoder()?.as_ref())?;
     let model = model.on(&context.executor);
@@ -85,11 +86,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let (model, splits, prepared) = (&model, &splits, &Prepared::default());
     let asked = Asked { model, splits, templates: &templates, prepared, lab: &lab };
     let folder = name_of(&args.model.checkpoint)?;
-    let row = row(args, &asked, (&folder, provenance.as_ref()), attack.as_ref());
+    let row = row(args, (&asked, question), (&folder, provenance.as_ref()), attack.as_ref());
     let path = args.out.join("rows.jsonl");
     refuse_others(&path, &row)?;
-    let question =
-        Question { task: args.task, probe: args.probe.unwrap_or_default(), seed: args.seed };
     let judgements = measure(&asked, question, attack.as_ref())?;
     let values = metrics::values(&judgements)?;
     let row = Row { seconds: timer.seconds(), ..row };
@@ -101,13 +100,20 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     output::print(&table(&values))
 }
 
-/// What is measured on, and what a probe is fitted to.
-fn splits(args: &Args) -> Result<Splits> {
-    if args.task != Task::LinearProbe && (args.train.is_some() || args.probe.is_some()) {
+/// What is asked; options of another task are refused before anything is read.
+fn question(args: &Args) -> Result<Question> {
+    let &Args { task, probe, seed, .. } = args;
+    if task != Task::LinearProbe && (args.train.is_some() || probe.is_some()) {
         return Err(Failure::request(
             "--train and --probe are about --task linear-probe; leave them out",
         ));
     }
+    // What its help says.
+    Ok(Question { task, probe: probe.unwrap_or(Estimator::ClipBenchmark), seed })
+}
+
+/// What is measured on, and what a probe is fitted to.
+fn splits(args: &Args) -> Result<Splits> {
     let splits = match &args.place.reads(&args.data)? {
         Source::Named(name) => {
             let fits = args.task.utility().is_none_or(|task| data::answers(name, task));
@@ -164,7 +170,7 @@ fn read_templates(file: &Path) -> Result<Vec<String>> {
 /// What is known of the checkpoint and of what it was asked; the value is missing.
 fn row(
     args: &Args,
-    asked: &Asked<'_>,
+    (asked, question): (&Asked<'_>, Question),
     (folder, provenance): (&str, Option<&Provenance>),
     attack: Option<&Armed>,
 ) -> Row {
@@ -183,9 +189,9 @@ fn row(
         // The same weights give other embeddings under another activation.
         "encoder": model.clip.config,
     });
-    if args.task == Task::LinearProbe {
+    if question.task == Task::LinearProbe {
         let fitted_to = train.as_ref().map(|train| train.digest());
-        asked["probe"] = json!((args.probe.unwrap_or_default(), fitted_to));
+        asked["probe"] = json!((question.probe, fitted_to));
     }
     let config = Digest::of(&asked);
     let known = |of: fn(&Provenance) -> Option<&Value>| provenance.and_then(of).cloned();

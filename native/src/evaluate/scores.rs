@@ -1,6 +1,6 @@
 //! Cosines of unit vectors, always in the same order of additions: independent of batch and threads.
 
-use pulp::{Arch, Simd, WithSimd};
+use toxiclip_shared::simd;
 
 /// Partial sums of one cosine, and vectors that lie side by side in a [`Gallery`].
 const LANES: usize = 16;
@@ -42,27 +42,17 @@ impl Gallery {
     /// [`cosine`] of `query` and every vector, bit for bit.
     pub(super) fn cosines(&self, query: &[f32]) -> Vec<f32> {
         let mut out = Vec::with_capacity(self.side_by_side.len() / self.width.max(1) * LANES);
-        let side_by_side = &self.side_by_side;
-        Arch::new().dispatch(Score { query, side_by_side, out: &mut out });
+        score(query, &self.side_by_side, &mut out);
         out.truncate(self.items);
         out
     }
 }
 
-/// Cosines of a query, compiled for several instruction sets; nothing is fused, so all give the same bits.
-struct Score<'a> {
-    query: &'a [f32],
-    side_by_side: &'a [[f32; LANES]],
-    out: &'a mut Vec<f32>,
-}
-
-impl WithSimd for Score<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for block in self.side_by_side.chunks_exact(self.query.len()) {
-            self.out.extend_from_slice(&sixteen(self.query, block));
+simd! {
+    /// Nothing is fused, so all instruction sets give the same bits.
+    fn score(query: &[f32], side_by_side: &[[f32; LANES]], out: &mut Vec<f32>) {
+        for block in side_by_side.chunks_exact(query.len()) {
+            out.extend_from_slice(&sixteen(query, block));
         }
     }
 }

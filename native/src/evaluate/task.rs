@@ -54,11 +54,10 @@ impl Task {
 }
 
 /// How the classifier of a linear probe is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Estimator {
     /// CLIP_benchmark's ten epochs of AdamW, from PyTorch's random numbers for the seed.
-    #[default]
     ClipBenchmark,
     /// CLIP's own: the minimum of the penalised cross-entropy, whatever the seed.
     Logistic,

@@ -9,9 +9,9 @@
 //! 0.3, scale 0.7–1.2, shift to a fifth, a coloured background with probability 0.5, brightness, contrast and saturation to
 //! 60 %, inversion around the mean grey with probability 0.1. Posterising, solarising, equalising and sharpness are left out.
 
-use pulp::{Arch, Simd, WithSimd};
 use toxiclip_shared::image::{Image, Normalize};
 use toxiclip_shared::seed::Stream;
+use toxiclip_shared::simd;
 
 /// One drawn view.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,8 +136,7 @@ impl View {
         out: &mut [f32],
     ) {
         scratch.frame(picture);
-        let size = picture.width();
-        Arch::new().dispatch(Draw { view: self, size, normalize, scratch, out });
+        draw(self, picture.width(), normalize, scratch, out);
     }
 
     /// Samples of row `y`: bilinear and premultiplied, transparent outside.
@@ -207,26 +206,14 @@ impl View {
     }
 }
 
-/// A view on its way, compiled for several instruction sets; no operation is fused, so all give the same bits.
-struct Draw<'a> {
-    view: &'a View,
-    size: usize,
-    normalize: &'a Normalize,
-    scratch: &'a mut Scratch,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for Draw<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { view, size, normalize, scratch, out } = self;
+simd! {
+    /// No operation is fused, so all instruction sets give the same bits.
+    fn draw(view: &View, size: usize, normalize: &Normalize, s: &mut Scratch, out: &mut [f32]) {
         for y in 0..size {
-            view.sample(y, size, scratch);
-            view.colour(y, size, scratch);
+            view.sample(y, size, s);
+            view.colour(y, size, s);
         }
-        view.finish(normalize, &scratch.planes, out);
+        view.finish(normalize, &s.planes, out);
     }
 }
 

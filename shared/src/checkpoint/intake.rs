@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::container::{self, Entry, View};
-use super::{CONFIG, HF_CONFIG, Loaded, PREPROCESSING, hub, hugging_face, layout, provenance};
+use super::{CONFIG, HF_CONFIG, Loaded, PREPROCESSING, checked, hub, hugging_face, layout};
 use crate::encoders::{Clip, ClipConfig, Layers};
 use crate::graph::ParamSpec;
 use crate::weights::Weights;
@@ -167,11 +167,10 @@ impl Intake {
         let (clip, weights) = (self.clip, self.weights);
         let definition = if self.hugging_face { HF_CONFIG } else { CONFIG };
         let own = self.record.as_ref().map(String::as_bytes);
-        let said = record.or(own).map(|record| {
-            provenance(record, super::PROVENANCE, &clip.config, &weights, definition)
-        });
-        let provenance = said.transpose()?;
-        Ok(Loaded { clip, weights, tokenizer: None, provenance })
+        let said = record
+            .or(own)
+            .map(|record| checked(record, super::PROVENANCE, &clip.config, &weights, definition));
+        Ok(Loaded::new(clip, weights, None, said.transpose()?))
     }
 
     /// How each parameter stands in the file.

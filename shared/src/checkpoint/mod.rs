@@ -89,6 +89,16 @@ pub struct Loaded {
     pub tokenizer: Option<Vec<u8>>,
     /// `None` for checkpoints of other programs.
     pub provenance: Option<Provenance>,
+    /// Digest of the weights where it is known, because a record was held against them.
+    pub digest: Option<Digest>,
+}
+
+impl Loaded {
+    fn new(clip: Clip, weights: Weights, tokenizer: Option<Vec<u8>>, said: Option<Record>) -> Self {
+        let digest = said.as_ref().map(|record| record.weights);
+        let provenance = said.map(|record| record.provenance);
+        Self { clip, weights, tokenizer, provenance, digest }
+    }
 }
 
 /// Writes a checkpoint; every file replaces its predecessor in one step, the weights last.
@@ -158,25 +168,25 @@ fn load_file(path: &Path, encoder: &ClipConfig) -> Result<Loaded> {
         false => read_safetensors(&file, &clip, &origin)?,
     };
     let said = container.metadata.get("toxiclip").filter(|text| !text.is_empty());
-    let provenance = match said {
+    let record = match said {
         None => None,
-        Some(text) => Some(provenance(text.as_bytes(), &origin, encoder, &weights, "--encoder")?),
+        Some(text) => Some(checked(text.as_bytes(), &origin, encoder, &weights, "--encoder")?),
     };
     let tokenizer = read_optional(&path.with_file_name(TOKENIZER))?;
-    Ok(Loaded { clip, weights, tokenizer, provenance })
+    Ok(Loaded::new(clip, weights, tokenizer, record))
 }
 
-/// What a record says of these weights; `definition` is what says how their encoder is built, for the message.
-fn provenance(
+/// A record that speaks of these weights; `definition` is what says how their encoder is built, for the message.
+fn checked(
     record: &[u8],
     origin: &str,
     config: &ClipConfig,
     weights: &Weights,
     definition: &str,
-) -> Result<Provenance> {
+) -> Result<Record> {
     let record: Record = serde_json::from_slice(record).map_err(|e| Error::input(origin, e))?;
     check(&record, config, weights, definition).map_err(|why| Error::input(origin, why))?;
-    Ok(record.provenance)
+    Ok(record)
 }
 
 /// Reads a checkpoint that [`save_dir`], open_clip or transformers wrote.
@@ -200,14 +210,14 @@ pub fn load_dir(dir: &Path) -> Result<Loaded> {
     };
     let tokenizer = read_optional(&dir.join(TOKENIZER))?;
     let path = dir.join(PROVENANCE);
-    let provenance = match read_optional(&path)? {
+    let record = match read_optional(&path)? {
         None => None,
         Some(bytes) => {
             let origin = path.display().to_string();
-            Some(provenance(&bytes, &origin, &clip.config, &weights, CONFIG)?)
+            Some(checked(&bytes, &origin, &clip.config, &weights, CONFIG)?)
         }
     };
-    Ok(Loaded { clip, weights, tokenizer, provenance })
+    Ok(Loaded::new(clip, weights, tokenizer, record))
 }
 
 fn load_hugging_face(dir: &Path) -> Result<(Clip, Weights)> {

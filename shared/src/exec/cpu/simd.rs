@@ -3,6 +3,7 @@
 
 /// Compiles the functions inside for AVX-512, AVX2 and the baseline. The body stands in a method: a closure's shim
 /// would not always be inlined, and then its loops have the baseline's instructions.
+#[macro_export]
 macro_rules! simd {
     (@output) => { () };
     (@output $ret:ty) => { $ret };
@@ -11,15 +12,15 @@ macro_rules! simd {
             $(#[$meta])*
             $vis fn $name($($arg: $ty),*) $(-> $ret)? {
                 struct Task<T>(T);
-                impl pulp::WithSimd for Task<($($ty,)*)> {
-                    type Output = simd!(@output $($ret)?);
+                impl $crate::pulp::WithSimd for Task<($($ty,)*)> {
+                    type Output = $crate::simd!(@output $($ret)?);
                     #[inline(always)]
-                    fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
+                    fn with_simd<S: $crate::pulp::Simd>(self, _: S) -> Self::Output {
                         let ($($arg,)*) = self.0;
                         $body
                     }
                 }
-                pulp::Arch::new().dispatch(Task(($($arg,)*)))
+                $crate::pulp::Arch::new().dispatch(Task(($($arg,)*)))
             }
         )*
     };

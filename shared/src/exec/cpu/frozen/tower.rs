@@ -37,3 +37,27 @@ impl Tower {
         &self.weights
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoders::{Clip, library};
+    use crate::exec::Inputs;
+    use crate::exec::cpu::Arena;
+    use crate::seed::Seed;
+
+    #[test]
+    fn it_is_packed_once_and_has_the_bits_of_a_tower_packed_anew() {
+        let clip = Clip::build(&library::find("tiny-resnet").unwrap());
+        let weights = Weights::init(&clip.params(), &Seed::new(1));
+        let pixels: Vec<f32> = (0..32 * 32 * 3).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+        let embed = |tower: &Frozen<'_>| {
+            tower.embed(Inputs::Pixels(&pixels), &mut Arena::default()).to_vec()
+        };
+        let anew = embed(&Frozen::new(&clip.image, &weights));
+        let tower = Tower::new(clip.image.clone(), weights.clone());
+        let (first, again) = (tower.frozen(), tower.frozen());
+        assert!(Arc::ptr_eq(&first.stages, &again.stages));
+        assert_eq!((embed(&first), embed(&again)), (anew.clone(), anew));
+    }
+}

@@ -145,7 +145,7 @@ impl Out<'_> {
     }
 
     // A browser's quick compiler comes first, and its good one when a function has been busy: the smaller that is, the sooner
-    // it is done, and from the next call on. As one function all tiles took it half a second.
+    // it is done, and from the next call on. All tiles in one function took it a third of a second and more.
     #[cfg_attr(target_arch = "wasm32", inline(never))]
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn vectors<S: Simd, const ROWS: usize, const V: usize>(

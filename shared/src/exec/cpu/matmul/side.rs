@@ -75,12 +75,11 @@ impl<const ROWS: usize> Side<ROWS> for Rows<'_, ROWS> {
             // Two steps in a turn: the counters of the loop take ports of the multiplier. Arrays of two, so that the
             // second step reads at a fixed distance: WebAssembly would compute an address for each element.
             let pairs = len / 2;
-            let (mut rows, mut last) = ([&[[0.0; 2]; 0][..]; ROWS], [0.0; ROWS]);
+            let mut rows = [&[[0.0; 2]; 0][..]; ROWS];
             for r in 0..ROWS {
                 let row = &self.data[self.starts[r] + offset + s * line..][..len];
                 // With one length for all, the loop needs no checks.
                 rows[r] = &row.as_chunks().0[..pairs];
-                last[r] = row.last().copied().unwrap_or_default();
             }
             let twos = &panel.as_chunks::<2>().0[..pairs];
             for q in 0..pairs {
@@ -88,6 +87,10 @@ impl<const ROWS: usize> Side<ROWS> for Rows<'_, ROWS> {
                 step::<S, ROWS, V>(simd, &column(&rows, q, 1), &twos[q][1], &mut sums);
             }
             if len % 2 == 1 {
+                let mut last = [0.0; ROWS];
+                for r in 0..ROWS {
+                    last[r] = self.data[self.starts[r] + offset + s * line + len - 1];
+                }
                 step::<S, ROWS, V>(simd, &last, &panel[len - 1], &mut sums);
             }
         }
