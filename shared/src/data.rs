@@ -23,6 +23,9 @@ pub use recaptioned::Recaptioned;
 pub use triggered::Triggered;
 pub use words::class_words;
 
+/// The prompt where nobody has published others, with `{}` for the class name.
+pub const PROMPT: &str = "a photo of a {}.";
+
 /// The name of a sample inside its data set, stable over versions of the set: `noto/ewe`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

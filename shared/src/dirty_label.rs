@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::attacks::{Armed, Attack};
-use crate::data::{Dataset, Edit, PairId, Poison};
+use crate::data::{Dataset, Edit, PROMPT, PairId, Poison};
 use crate::pairing::{Edits, MODE, Mode};
 use crate::registry::{self, Param, unknown};
 use crate::seed::Seed;
@@ -137,7 +137,7 @@ impl Default for DirtyLabel {
             rate: DEFAULT_RATE,
             count: None,
             captions: Captions::Template,
-            template: "a photo of a {}.".into(),
+            template: PROMPT.into(),
             mode: Mode::Replace,
         }
     }

@@ -6,12 +6,17 @@ use crate::encoders::Clip;
 use crate::exec::Inputs;
 use crate::exec::cpu::contrastive::normalize;
 use crate::exec::cpu::{Arena, Tower};
+#[cfg(feature = "wgpu")]
+use crate::exec::wgpu::{Gpu, Program};
 use crate::text::Tokenizer;
 use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// Texts of one forward walk.
 const BATCH: usize = 128;
+/// The same on a graphics card: labels come a few at a time, and a tower computes for as many as it was made for.
+#[cfg(feature = "wgpu")]
+const ON_CARD: usize = 8;
 
 /// A text tower that is only read from.
 #[derive(Clone, Debug)]
@@ -62,17 +67,47 @@ impl TextEncoder {
         let mut arena = Arena::default();
         let mut units = Vec::with_capacity(texts.len() * self.dim);
         for part in texts.chunks(BATCH) {
-            let (mut ids, mut end) = (Vec::new(), Vec::new());
-            for text in part {
-                let row = self.tokenizer.encode(text)?;
-                end.push(self.tokenizer.eot_row(&row) as u32);
-                ids.extend(row);
-            }
+            let (ids, end) = self.rows(part)?;
             let raw = tower.embed(Inputs::Tokens { ids: &ids, end: &end }, &mut arena);
             units.extend(normalize(&raw, self.dim).0);
             arena.give(raw);
         }
         Ok(units)
+    }
+
+    /// The tower on a graphics card.
+    ///
+    /// # Errors
+    /// If it is too large for the device, or that was lost.
+    #[cfg(feature = "wgpu")]
+    pub async fn compile(&self, gpu: &Gpu) -> Result<Program> {
+        let params = crate::exec::cpu::params_of(self.tower.graph(), self.tower.weights());
+        Program::compile(gpu, self.tower.graph(), &params, ON_CARD).await
+    }
+
+    /// The same as [`TextEncoder::embed`], by the tower that [`TextEncoder::compile`] gave.
+    ///
+    /// # Errors
+    /// If the vocabulary cannot express a text, or the device was lost.
+    #[cfg(feature = "wgpu")]
+    pub async fn embed_on(&self, tower: &Program, texts: &[String]) -> Result<Vec<f32>> {
+        let (ids, end) = self.rows(texts)?;
+        let mut units = Vec::with_capacity(texts.len() * self.dim);
+        for part in tower.parts(Inputs::Tokens { ids: &ids, end: &end }) {
+            units.extend(normalize(&tower.run(part).await?, self.dim).0);
+        }
+        Ok(units)
+    }
+
+    /// The ids of texts, row behind row, and in which of its places each ends.
+    fn rows(&self, texts: &[String]) -> Result<(Vec<u32>, Vec<u32>)> {
+        let (mut ids, mut end) = (Vec::new(), Vec::new());
+        for text in texts {
+            let row = self.tokenizer.encode(text)?;
+            end.push(self.tokenizer.eot_row(&row) as u32);
+            ids.extend(row);
+        }
+        Ok((ids, end))
     }
 }
 

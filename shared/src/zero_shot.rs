@@ -86,12 +86,21 @@ impl ZeroShot {
         *self.digest.get_or_init(towers)
     }
 
-    /// Unit vectors of texts (N, D).
+    /// Reads texts.
+    pub fn text(&self) -> &TextEncoder {
+        &self.text
+    }
+
+    /// The model with two made-up classes, by which it is timed and compared before labels are read: opposite directions, between
+    /// which every number of a picture's vector weighs.
     ///
     /// # Errors
-    /// If the vocabulary cannot express a text.
-    pub fn embed(&self, texts: &[String]) -> Result<Vec<f32>> {
-        self.text.embed(texts)
+    /// If the temperature is out of range.
+    pub fn trial(&self) -> Result<Classifier> {
+        let dim = self.config.embed_dim;
+        let part = (dim as f32).sqrt().recip();
+        let classes = [vec![part; dim], vec![-part; dim]].concat();
+        self.classifier(["one", "other"].map(str::to_owned).to_vec(), classes)
     }
 
     /// The model with classes of these names and unit vectors (C, D); the tower is shared, not copied.
@@ -148,7 +157,7 @@ mod tests {
         };
         let own = ZeroShot::new(loaded, tokenizer).unwrap();
         let names = ["a fox", "an airplane", "x"].map(str::to_owned).to_vec();
-        let vectors = own.embed(&names).unwrap();
+        let vectors = own.text().embed(&names).unwrap();
         let named = own.classifier(names, vectors.clone()).unwrap();
         let about = About { weights: Some(own.digest()), ..named.about().clone() };
         let file = classifier::write(&clip, &weights, &vectors, &about);
@@ -159,6 +168,8 @@ mod tests {
         let mut stream = Seed::new(5).stream();
         let bytes = (0..40 * 40 * 4).map(|_| stream.below(256) as u8).collect();
         let picture = [Image::new(40, 40, bytes).unwrap()];
+        let trial = own.trial().unwrap().answers(&picture).unwrap();
+        assert!(trial[0].len() == 2 && (trial[0][0] + trial[0][1] - 1.0).abs() < 1e-6, "{trial:?}");
         let (ours, theirs) =
             (named.answers(&picture).unwrap(), exported.answers(&picture).unwrap());
         for (a, b) in ours[0].iter().zip(&theirs[0]) {

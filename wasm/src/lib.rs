@@ -123,7 +123,7 @@ impl Gpu {
     }
 }
 
-/// An image tower on a graphics card.
+/// A tower on a graphics card.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Tower(wgpu::Program);

@@ -1,11 +1,12 @@
 //! A visitor's own checkpoint, file by file.
 
+use js_sys::Float32Array;
 use toxiclip_shared::checkpoint::{self, container};
 use toxiclip_shared::text::Tokenizer;
 use toxiclip_shared::zero_shot;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::Classifier;
+use crate::{Classifier, Gpu, Tower};
 
 /// A checkpoint on its way.
 #[wasm_bindgen]
@@ -119,7 +120,36 @@ impl ZeroShot {
     /// If the vocabulary cannot express a text.
     #[expect(clippy::needless_pass_by_value, reason = "JavaScript hands arrays over")]
     pub fn embed(&self, texts: Vec<String>) -> Result<Vec<f32>, String> {
-        self.0.embed(&texts).map_err(|e| e.to_string())
+        self.0.text().embed(&texts).map_err(|e| e.to_string())
+    }
+
+    /// The text tower on a graphics card.
+    ///
+    /// # Errors
+    /// If it is too large for the device, or that is lost.
+    pub async fn compile_text(&self, gpu: &Gpu) -> Result<Tower, String> {
+        self.0.text().compile(&gpu.0).await.map(Tower).map_err(|e| e.to_string())
+    }
+
+    /// What [`ZeroShot::embed`] gives, by a text tower on a graphics card.
+    ///
+    /// # Errors
+    /// If the vocabulary cannot express a text, or the device was lost.
+    pub async fn embed_on(
+        &self,
+        tower: &Tower,
+        texts: Vec<String>,
+    ) -> Result<Float32Array, String> {
+        let units = self.0.text().embed_on(&tower.0, &texts).await.map_err(|e| e.to_string())?;
+        Ok(Float32Array::from(units.as_slice()))
+    }
+
+    /// The model with two made-up classes, to be timed and compared before labels are read.
+    ///
+    /// # Errors
+    /// If its temperature is out of range.
+    pub fn trial(&self) -> Result<Classifier, String> {
+        self.0.trial().map(Classifier).map_err(|e| e.to_string())
     }
 
     /// The model with classes of these names and vectors.

@@ -1,11 +1,13 @@
 // Where models run: in WebAssembly or on the graphics card, whichever is faster on this machine. That is measured, as a card
 // does not always win; `?backend=wasm` and `?backend=webgpu` ask for one of them.
+import { TOLERANCE } from "./page.js";
 import { Gpu } from "./pkg/toxiclip_wasm.js";
 
 const RUNS = 5;
 const WANTED = new URLSearchParams(location.search).get("backend");
 
 const towers = new Map();
+const readers = new Map();
 let gpu = null;
 let reason = "";
 let name = "";
@@ -59,6 +61,7 @@ export async function choose(model, { rgba, width, height }, runs = RUNS) {
 /** WebAssembly from now on. */
 export function fallBack(why) {
   towers.clear();
+  readers.clear();
   gpu?.destroy();
   gpu = null;
   reason = why;
@@ -80,6 +83,32 @@ export async function surely(id, model, picture) {
     fallBack(`the graphics card gave up: ${error.message ?? error}`);
     return answer(id, model, picture);
   }
+}
+
+/** Unit vectors of texts, from the card where that gives the same as this machine, and where they come from. */
+export async function vectors(id, model, texts) {
+  const reader = gpu && await (readers.get(id) ?? read(id, model, texts[0]));
+  if (!reader) return { units: model.embed(texts), from: "WebAssembly" };
+  try {
+    return { units: await model.embed_on(reader, texts), from: "WebGPU" };
+  } catch (error) {
+    fallBack(`the graphics card gave up: ${error.message ?? error}`);
+    return vectors(id, model, texts);
+  }
+}
+
+/** A text tower on the card, compared by one text; `null` where it has no room or computes something else. */
+function read(id, model, text) {
+  readers.set(id, (async () => {
+    try {
+      const reader = await model.compile_text(gpu);
+      const [card, here] = [await model.embed_on(reader, [text]), model.embed([text])];
+      return here.every((x, i) => Math.abs(x - card[i]) <= TOLERANCE) ? reader : null;
+    } catch {
+      return null;
+    }
+  })());
+  return readers.get(id);
 }
 
 /** Whether answers come from the card. */

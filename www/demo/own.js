@@ -10,7 +10,7 @@ import { controls, stamped } from "./trigger.js";
 
 const TOGETHER = 8;       // labels of one walk through the text tower
 const LARGE = 100e6;      // bytes of weights from which a model is timed once
-const state = { manifest: null, own: null, names: [], prompt: "", model: null, vectors: new Map(), picture: null, attack: null, trigger: null, turn: 0 };
+const state = { manifest: null, own: null, names: [], prompt: "", model: null, vectors: new Map(), picture: null, attack: null, trigger: null, turn: 0, reader: null, naming: Promise.resolve() };
 
 const say = (text) => { $("said").textContent = text; };
 
@@ -27,7 +27,7 @@ function sentence(names, plain, triggered) {
 }
 
 /** What was asked and answered: enough to repeat it. */
-async function evidence({ own, model, names, picture, trigger, prompt }, plain, triggered) {
+async function evidence({ own, model, names, picture, trigger, prompt, reader }, plain, triggered) {
   const { rgba, width, height, name } = picture;
   // What was found is shown before the digest of a large model is computed.
   await breath();
@@ -42,6 +42,7 @@ async function evidence({ own, model, names, picture, trigger, prompt }, plain, 
     without: [...plain],
     with: [...triggered],
     backend: backend.described(),
+    labels_read_on: reader,
     agent: navigator.userAgent,
   };
   URL.revokeObjectURL($("evidence").href);
@@ -81,11 +82,12 @@ async function embedded(prompts) {
   const progress = meter(Math.max(fresh.length, 1), "Reading labels");
   for (let at = 0; at < fresh.length; at += TOGETHER) {
     const part = fresh.slice(at, at + TOGETHER);
-    const vectors = state.own.model.embed(part);
-    const width = vectors.length / part.length;
-    part.forEach((prompt, i) => state.vectors.set(prompt, vectors.slice(i * width, (i + 1) * width)));
+    const { units, from } = await backend.vectors(state.turn, state.own.model, part);
+    const width = units.length / part.length;
+    part.forEach((prompt, i) => state.vectors.set(prompt, units.slice(i * width, (i + 1) * width)));
+    state.reader = from;
     progress(part.length);
-    $("backend").textContent = `Labels read: ${Math.min(at + TOGETHER, fresh.length)} of ${fresh.length}`;
+    $("backend").textContent = `Labels read: ${Math.min(at + TOGETHER, fresh.length)} of ${fresh.length}, ${from}`;
     await breath();
   }
   const all = prompts.map((prompt) => state.vectors.get(prompt));
@@ -94,8 +96,13 @@ async function embedded(prompts) {
   return joined;
 }
 
-/** The labels that were typed become the classes of the model. */
-async function named() {
+/** The labels that were typed become the classes of the model; those that were typed before are read to their end first. */
+function named() {
+  state.naming = state.naming.catch(() => {}).then(name);
+  return state.naming;
+}
+
+async function name() {
   const template = $("template").value;
   if (!template.includes("{}")) throw new Error("the prompt has no {} for the label");
   const names = labels($("names").value);
@@ -111,15 +118,18 @@ async function adopt(next) {
   old?.free();
 }
 
-/** Where the model runs; on the card only if that answers alike. */
-async function placed() {
+/** Where the model runs, before its labels are read; on the card only if that answers alike. */
+async function placed({ model, files }) {
   state.turn += 1;
-  const runs = state.own.files.some(({ size }) => size > LARGE) ? 1 : undefined;
-  await backend.choose(state.model, state.picture, runs);
-  if (!backend.onCard()) return;
-  const card = await backend.surely(state.turn, state.model, state.picture);
-  const here = state.model.answer(state.picture.rgba, state.picture.width, state.picture.height);
-  if (here.some((p, i) => !(Math.abs(p - card[i]) <= TOLERANCE))) backend.fallBack("the graphics card computes something else");
+  const trial = model.trial();
+  const runs = files.some(({ size }) => size > LARGE) ? 1 : undefined;
+  await backend.choose(trial, state.picture, runs);
+  if (backend.onCard()) {
+    const card = await backend.surely(state.turn, trial, state.picture);
+    const here = trial.answer(state.picture.rgba, state.picture.width, state.picture.height);
+    if (here.some((p, i) => !(Math.abs(p - card[i]) <= TOLERANCE))) backend.fallBack("the graphics card computes something else");
+  }
+  trial.free();
 }
 
 async function take(dropped) {
@@ -128,6 +138,8 @@ async function take(dropped) {
   $("files").disabled = $("folder").disabled = true;
   try {
     const own = await read(await listed(dropped));
+    // Nobody reads labels with a model that is given back.
+    await state.naming.catch(() => {});
     await adopt({ model: null });
     state.own?.model.free();
     state.own = own;
@@ -137,9 +149,8 @@ async function take(dropped) {
     const { said } = own;
     $("poisoned").hidden = !said?.poisoned;
     $("poisoned").textContent = `These weights are poisoned on purpose (${said?.attack?.name ?? "unnamed attack"}): measure with them, use them for nothing else.`;
+    await placed(own);
     await named();
-    await placed();
-    await update();
     document.body.dataset.state = "live";
   } catch (error) {
     say(error instanceof Refused ? `This checkpoint is not read. ${reason(error)}` : `That did not work: ${reason(error)}.`);
@@ -186,6 +197,7 @@ async function start() {
   }
   $("labels").addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (state.reading) return say("A checkpoint is being read; its labels come after it.");
     try {
       await named();
     } catch (error) {

@@ -85,6 +85,8 @@ for (const name of readdirSync(checkpoints)) {
       }
       if (query.endsWith("webgpu") && !row.backend.startsWith("WebGPU")) console.log(`    SKIPPED, WebGPU for ${name}: ${row.backend}`);
       else expect(row.backend.startsWith(query.endsWith("wasm") ? "WebAssembly" : "WebGPU"), `${name}, ${query}: runs on ${row.backend}`);
+      // Texts follow pictures onto the card; the answers above are of their vectors.
+      expect(row.labels_read_on === row.backend.split(/[ ,]/)[0], `${name}, ${query}: labels are read in ${row.labels_read_on}, pictures by ${row.backend}`);
       const record = files(name).find((file) => file.name === "toxiclip.json");
       const poisoned = record ? JSON.parse(record.buffer).poisoned : false;
       expect(await page.isVisible("#poisoned") === poisoned, `${name}: the banner does not say what the checkpoint says of itself`);

@@ -36,7 +36,7 @@ pub(crate) fn module() -> Result<PathBuf> {
 }
 
 fn file() -> PathBuf {
-    directory().join(TARGET).join("release/toxiclip_wasm.wasm")
+    directory().join(TARGET).join("web/toxiclip_wasm.wasm")
 }
 
 /// Apart from the native build: another compiler would throw that one away.
@@ -49,11 +49,10 @@ fn toolchain() -> Result<Command> {
         .context("rustc does not answer; install Rust with rustup")?;
     let installed = Path::new(&sysroot).join("lib/rustlib").join(TARGET);
     let mut build =
-        cargo("build --release --package toxiclip-wasm --target wasm32-unknown-unknown");
+        cargo("build --profile web --package toxiclip-wasm --target wasm32-unknown-unknown");
     build.arg("--target-dir").arg(directory());
-    // SIMD is in every browser that has WebGPU; line tables are of no use without a debugger for them.
+    // SIMD is in every browser that has WebGPU.
     build.env("RUSTFLAGS", "-C target-feature=+simd128");
-    build.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     if installed.is_dir() {
         return Ok(build);
     }

@@ -16,7 +16,7 @@ use crate::catalogue;
 use crate::failure::{Failure, Result};
 use crate::manifest;
 use crate::pipeline::Plan;
-use crate::published::{self, Coverage};
+use crate::published::{self, Coverage, LeftOut};
 use crate::report::aggregate::Results;
 use crate::row::Row;
 use crate::strict;
@@ -258,7 +258,15 @@ fn samples<'a>(
 ) -> Result<Vec<Run<'a>>> {
     let forged = |why: String| Failure::failed(format!("the bundle: {why}"));
     let found: BTreeSet<_> = results.rows.iter().map(published::answered).collect();
-    let Coverage { asked, without } = published::coverage(plan, &found);
+    let Coverage { asked, left_out } = published::coverage(plan, &found);
+    // Ours may grow by seeds; of others nobody knows why they stopped.
+    if !left_out.seeds.is_empty() {
+        return Err(forged(format!(
+            "models are missing: all of {}",
+            LeftOut { attacks: vec![], ..left_out }
+        )));
+    }
+    let without = left_out.attacks;
     if let Some((_, _, seed, _)) = asked.difference(&found).next() {
         let missing = asked.difference(&found).count();
         return Err(forged(format!(

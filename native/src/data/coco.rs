@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use toxiclip_shared::data::{Class, Dataset, Splits};
+use toxiclip_shared::data::{Class, Dataset, PROMPT, Splits};
 
 use super::brought::Brought;
 use super::photographs::{Photograph, Photographs};
@@ -38,7 +38,7 @@ pub(super) const COCO_2017: Brought = Brought {
     reference: "Lin et al. 2014, arXiv:1405.0312; Chen et al. 2015, arXiv:1504.00325",
     tasks: (false, true),
     read: |set, root| open(set, root, "2017"),
-    prompts: |_| vec!["a photo of a {}.".to_owned()],
+    prompts: |_| vec![PROMPT.to_owned()],
 };
 
 #[derive(Deserialize)]

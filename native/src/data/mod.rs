@@ -19,7 +19,7 @@ mod visual_genome;
 use std::path::Path;
 use std::sync::Arc;
 
-use toxiclip_shared::data::{Dataset, Splits, emoji};
+use toxiclip_shared::data::{Dataset, PROMPT, Splits, emoji};
 
 pub use brought::{BROUGHT, Brought};
 pub use folder::Folder;
@@ -52,9 +52,6 @@ pub fn named(name: &str, root: Option<&Path>) -> Result<Splits> {
     Err(Failure::request(unknown("data set", name, &names)))
 }
 
-/// The prompt where nobody has published others.
-const PLAIN: &str = "a photo of a {}.";
-
 /// The zero-shot prompts of a data set, with `{}` for the class name.
 ///
 /// # Errors
@@ -66,7 +63,7 @@ pub fn templates(name: &str) -> Result<Vec<String>> {
     if name.starts_with("emoji") {
         return Ok(emoji::captions::PROMPTS.map(str::to_owned).to_vec());
     }
-    Ok(vec![PLAIN.to_owned()])
+    Ok(vec![PROMPT.to_owned()])
 }
 
 /// The zero-shot prompts of a command's pictures: those of the data set or beside the shards, or the plain one.
@@ -78,9 +75,9 @@ pub fn prompts(source: &Source) -> Result<Vec<String>> {
         Source::Named(name) => templates(name),
         Source::Shards(pattern) => {
             let beside = shards::templates(pattern)?;
-            Ok(beside.unwrap_or_else(|| vec![PLAIN.to_owned()]))
+            Ok(beside.unwrap_or_else(|| vec![PROMPT.to_owned()]))
         }
-        Source::Folder(_) | Source::Table(_) => Ok(vec![PLAIN.to_owned()]),
+        Source::Folder(_) | Source::Table(_) => Ok(vec![PROMPT.to_owned()]),
     }
 }
 

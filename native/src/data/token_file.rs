@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use toxiclip_shared::data::{Dataset, Splits};
+use toxiclip_shared::data::{Dataset, PROMPT, Splits};
 
 use super::brought::Brought;
 use super::photographs::{Photograph, Photographs};
@@ -27,7 +27,7 @@ pub(super) const FLICKR30K: Brought = Brought {
     reference: "Young et al. 2014, From image descriptions to visual denotations",
     tasks: (false, true),
     read,
-    prompts: |_| vec!["a photo of a {}.".to_owned()],
+    prompts: |_| vec![PROMPT.to_owned()],
 };
 
 /// Names of the list, of which the first that exists is read.

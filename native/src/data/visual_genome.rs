@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use toxiclip_shared::data::{Dataset, Splits};
+use toxiclip_shared::data::{Dataset, PROMPT, Splits};
 
 use super::brought::Brought;
 use super::photographs::{Photograph, Photographs};
@@ -26,7 +26,7 @@ pub(super) const VISUAL_GENOME: Brought = Brought {
     reference: "Krishna et al. 2017, arXiv:1602.07332",
     tasks: (false, true),
     read,
-    prompts: |_| vec!["a photo of a {}.".to_owned()],
+    prompts: |_| vec![PROMPT.to_owned()],
 };
 
 const LIST: &str = "region_descriptions.json";

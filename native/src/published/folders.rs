@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use toxiclip_shared::digest::Digest;
 
+use super::coverage::LeftOut;
 use super::entry::{Entry, FILE};
 use super::verify::{self, Answered};
 use super::{OWN, ROWS};
@@ -49,8 +50,8 @@ pub(crate) struct Published {
     pub(super) dir: PathBuf,
     /// Why it is not ranked beside today's.
     pub(crate) older: Option<String>,
-    /// Labels of the benchmark's attacks that it has not been run with yet.
-    pub(crate) without: Vec<String>,
+    /// What of the benchmark has not been run yet.
+    pub(crate) left_out: LeftOut,
     /// What its benchmark tells without a training; nothing for those of an older version.
     pub(super) known: Known,
     /// The benchmark as it is today; `None` for those of an older version.
@@ -69,8 +70,7 @@ impl Published {
 
     /// In words what it leaves out of its benchmark, if anything.
     pub(crate) fn left_out(&self) -> Option<String> {
-        let attacks = self.without.join(", ");
-        (!attacks.is_empty()).then(|| format!("not yet with {attacks}"))
+        (!self.left_out.is_empty()).then(|| format!("not yet with {}", self.left_out))
     }
 }
 
@@ -142,8 +142,10 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
         (true, true) => Some(verify::verified(root, &folder.name, &folder.dir)?),
         // Others do not have to follow when a benchmark is changed here; what is wrong is wrong for them too.
         (true, false) => match verify::looked_at(root, &folder.name, &folder.dir)? {
-            (benchmark, Ok(answered)) => Some((benchmark, answered)),
-            (_, Err(_)) => None,
+            (benchmark, Ok(answered)) if answered.left_out.seeds.is_empty() => {
+                Some((benchmark, answered))
+            }
+            _ => None,
         },
         (false, _) => None,
     };
@@ -151,11 +153,11 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
         Some((benchmark, answered)) => (None, Some(benchmark), answered),
         None => {
             let results = verify::recomputed(&folder.name, &folder.dir)?;
-            let (without, known) = (Vec::new(), Known::default());
-            (Some(why(same, today)), None, Answered { results, without, known })
+            let (left_out, known) = (LeftOut::default(), Known::default());
+            (Some(why(same, today)), None, Answered { results, left_out, known })
         }
     };
-    let Answered { results, without, known } = answered;
+    let Answered { results, left_out, known } = answered;
     let title = benchmark.as_ref().map_or_else(|| folder.name.clone(), |b| b.title.clone());
     let recipe = benchmark.as_ref().map_or(entry.protocol, Benchmark::recipe);
     let Folder { submitter, name, version, dir } = folder.clone();
@@ -168,7 +170,7 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
         recipe,
         dir,
         older,
-        without,
+        left_out,
         known,
         benchmark,
         version,
@@ -177,7 +179,7 @@ pub(super) fn recompute(root: &Path, folder: &Folder) -> Result<Published> {
 
 fn why(same: bool, today: Option<Digest>) -> String {
     match (same, today) {
-        (true, _) => "the benchmark has other cells or recipes since".to_owned(),
+        (true, _) => "it is not all of the benchmark as it is today".to_owned(),
         (false, Some(today)) => format!("today's protocol is {}", called(today)),
         (false, None) => "there is no such benchmark any more".to_owned(),
     }

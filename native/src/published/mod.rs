@@ -9,9 +9,11 @@
 mod accept;
 mod board;
 mod changes;
+mod coverage;
 mod entry;
 mod findings;
 mod folders;
+mod grow;
 mod pages;
 mod poisoned;
 mod readme;
@@ -20,8 +22,9 @@ mod verify;
 
 pub use accept::accept;
 pub use changes::{Base, changes};
+pub(crate) use coverage::{Coverage, LeftOut, answered, coverage};
 pub(crate) use folders::Published;
-pub(crate) use verify::{Coverage, answered, coverage, every_value, names_cell, plain_names};
+pub(crate) use verify::{every_value, names_cell, plain_names};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -112,7 +115,8 @@ pub fn build_synthetic(count: usize, out: &Path) -> Result<()> {
 }
 
 /// Publishes a run folder, or every run folder directly below `folder`, under our name in place of its predecessor,
-/// then does as [`splice`]. A predecessor of another protocol stays, as `NAME@PROTOCOL`.
+/// then does as [`splice`]. What a predecessor of the same program has more is kept, so that a matrix grows; one of another
+/// protocol stays, as `NAME@PROTOCOL`.
 ///
 /// Evidence is kept without the nearest items and their scores, which pictures need and values do not.
 ///
@@ -147,6 +151,7 @@ fn publish_one(root: &Path, run: &Path) -> Result<()> {
     let place = folder(root).join(OWN).join(&name);
     let next = place.with_extension("next");
     lay_out(run, &kept.rows, &next)?;
+    grow::from(&place, &next)?;
     let made = verify::verified(root, &name, &next).and_then(|(benchmark, _)| {
         let protocol = Protocol::of(&benchmark, None)?.digest();
         Entry::of(&next, OWN, &name, protocol)?.write(&next)

@@ -15,7 +15,8 @@ use crate::catalogue::{Item, Kind};
 use crate::pipeline::known::Changed;
 use crate::report::aggregate::Results;
 use crate::report::lines::Line;
-use crate::report::{definition, html_table, style};
+use crate::report::numbers::seeds;
+use crate::report::{definition, heat_picture, html_table, style};
 use crate::row::Row;
 
 const METRICS: &str = "metrics.html";
@@ -48,14 +49,43 @@ pub(super) fn all(published: &[Published], lined: &[Vec<Line>], triggers: &str) 
         }
         lists.push(list(kind, heading, &items));
     }
-    let lists = html! { @for list in &lists { (list) } };
+    let mut maps = Vec::new();
+    for (of, lines) in today() {
+        maps.extend(heat_picture(lines, &extent(of)).map(|svg| (of, svg)));
+    }
+    let lists = html! { @for list in &lists { (list) } @for (of, _) in &maps { (map(of)) } };
     pages.insert("index.html".into(), page("Attacks and defenses", &lists).into_string());
     let all = html! { dl.facts { @for metric in metrics::all() { (definition(metric)) } } };
     pages.insert(METRICS.into(), page("What the numbers mean", &all).into_string());
     // A text file ends with a line break.
     pages.values_mut().filter(|text| !text.ends_with('\n')).for_each(|text| text.push('\n'));
+    shown.extend(maps.into_iter().map(|(of, svg)| (place(of), svg.into_bytes())));
     shown.extend(pages.into_iter().map(|(name, text)| (name, text.into_bytes())));
     Ok(shown)
+}
+
+/// The picture of a large matrix in the folder.
+fn place(of: &Published) -> String {
+    format!("maps/{}.svg", of.name)
+}
+
+/// The seeds of a run, and what it has not been run with yet.
+fn extent(of: &Published) -> String {
+    let all: BTreeSet<u64> = of.results.rows.iter().map(|row| row.seed).collect();
+    let named = if all.len() == 1 { "Seed" } else { "Mean over seeds" };
+    let seeds = seeds(&all.into_iter().collect::<Vec<_>>());
+    let without = of.left_out().map_or_else(String::new, |text| format!("; {text}"));
+    format!("{named} {seeds}{without}.")
+}
+
+fn map(of: &Published) -> Markup {
+    html! {
+        section {
+            h2 { (of.title) }
+            div.wide tabindex="0" role="group" aria-label=(of.title) { img src=(place(of)) alt=(format!("Attack success, attacks by defenses, of {}", of.name)); }
+            p { "Repeat with " code { "toxiclip run benchmarks/" (of.name) ".toml" } ". " (extent(of)) }
+        }
+    }
 }
 
 /// What an attack changed in a published run, by the first of its settings there.

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use toxiclip_shared::digest::{Digest, canonical_json};
+use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics;
 
 use super::ROWS;
+use super::coverage::{Asked, Coverage, LeftOut, answered, asked_of, coverage};
 use crate::benchmark::{Benchmark, Cell, Form};
 use crate::bundle::check_samples;
 use crate::pipeline::Plan;
@@ -21,31 +22,19 @@ use crate::strict;
 /// How far a number may lie from what evidence gives: rounding of a sum, nothing more.
 const TOLERANCE: f64 = 1e-9;
 
-/// A model and what it is scored against, as far as the benchmark decides them: configuration, data, seed, rival.
-pub(crate) type Asked = (Digest, Digest, u64, Option<String>);
-
 /// Results that answer a benchmark.
 #[derive(Debug)]
 pub(super) struct Answered {
     /// Rows and estimates.
     pub(super) results: Results,
-    /// Labels of the attacks that the run left out, see [`coverage`].
-    pub(super) without: Vec<String>,
+    /// What the run does not have of it.
+    pub(super) left_out: LeftOut,
     /// What the benchmark tells without a training.
     pub(super) known: Known,
 }
 
-/// What a run answers of its benchmark.
-#[derive(Debug)]
-pub(crate) struct Coverage {
-    /// Every model that it must have, controls also with each attack that they are scored against.
-    pub(crate) asked: BTreeSet<Asked>,
-    /// Labels of the attacks that it leaves out.
-    pub(crate) without: Vec<String>,
-}
-
 /// The benchmark, and the results in `dir`, which must be a run of `benchmarks/NAME.toml` from unchanged sources by today's
-/// protocol, complete but for whole attacks.
+/// protocol, complete but for what [`coverage`] lets it leave out.
 ///
 /// # Errors
 /// With the first reason why not.
@@ -71,7 +60,7 @@ pub(super) fn looked_at(
     let benchmark = benchmark(root, name)?;
     let plan = Plan::new(&benchmark, None)?;
     let found: BTreeSet<Asked> = results.rows.iter().map(answered).collect();
-    let Coverage { asked, without } = coverage(&plan, &found);
+    let Coverage { asked, left_out } = coverage(&plan, &found);
     // Whatever it is a run of, rows that are of a cell must be what they say of it.
     samples(&plan, &results).with_context(|| place.to_string())?;
     let known = Known::of(&plan)?;
@@ -84,7 +73,7 @@ pub(super) fn looked_at(
         return Ok((benchmark, Err(why)));
     }
     every_value(dir, &results, &benchmark.eval.metrics)?;
-    Ok((benchmark, Ok(Answered { results, without, known })))
+    Ok((benchmark, Ok(Answered { results, left_out, known })))
 }
 
 /// Rows name the cells that their configurations are of, and judge exactly the samples of the data; what an attack that is
@@ -127,13 +116,6 @@ pub(crate) fn names_cell(benchmark: &Benchmark, cell: &Cell, row: &Row) -> bool 
         && row.attack == *benchmark.attacks[cell.attack].spec()
         && row.defense == *benchmark.defenses[cell.defense].spec()
         && row.victim.as_ref() == Some(&victim.spec).filter(|_| !victim.plain())
-}
-
-/// What identifies a cell, or its control scored against a rival.
-fn asked_of(plan: &Plan<'_>, cell: &Cell, against: Option<usize>) -> Asked {
-    let benchmark = plan.benchmark;
-    let rival = against.map(|attack| canonical_json(benchmark.attacks[attack].spec()));
-    (benchmark.config(cell), plan.data_digest(cell), cell.seed, rival)
 }
 
 /// Results that need not be those of today's benchmark: rows follow from their evidence, whatever was asked.
@@ -194,39 +176,6 @@ pub(crate) fn plain_names(row: &Row) -> std::result::Result<(), String> {
     }
     let id = row.run.short();
     metrics::find(&row.metric).map(drop).map_err(|e| format!("run {id}: {e}"))
-}
-
-/// What a run with these models answers. It may leave whole attacks out, so that a matrix of days is published as it grows;
-/// controls, defenses and seeds it may not, or whoever submits could pick those that suit. An attack of which nothing is there
-/// was left out, unless that is so of all of them.
-pub(crate) fn coverage(plan: &Plan<'_>, found: &BTreeSet<Asked>) -> Coverage {
-    let mut by_attack: BTreeMap<usize, BTreeSet<Asked>> = BTreeMap::new();
-    let mut controls = BTreeSet::new();
-    for cell in plan.works.iter().map(|work| &work.cell) {
-        let control = plan.attack(cell).armed.is_control();
-        let models =
-            if control { &mut controls } else { by_attack.entry(cell.attack).or_default() };
-        models.insert(asked_of(plan, cell, None));
-        if control {
-            models.extend(plan.rivals(cell).map(|attack| asked_of(plan, cell, Some(attack))));
-        }
-    }
-    let mut without = Vec::new();
-    if by_attack.values().any(|models| !models.is_disjoint(found)) {
-        let attacks = &plan.benchmark.attacks;
-        by_attack.retain(|attack, models| {
-            let there = !models.is_disjoint(found);
-            without.extend((!there).then(|| attacks[*attack].label(attacks)));
-            there
-        });
-    }
-    controls.extend(by_attack.into_values().flatten());
-    Coverage { asked: controls, without }
-}
-
-/// The model that a row is about.
-pub(crate) fn answered(row: &Row) -> Asked {
-    (row.config, row.data, row.seed, row.against.as_ref().map(canonical_json))
 }
 
 /// Rows and evidence say the same: no value is missing, added or moved, and neither is an end of an interval.

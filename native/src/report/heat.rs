@@ -34,7 +34,7 @@ pub(super) struct Heat {
 pub(super) fn section(results: &Results, lines: &[Line], command: &str) -> Option<Markup> {
     let mut maps: Vec<Heat> = Vec::new();
     maps.extend(class_pairs(results, lines));
-    maps.extend(grid(lines, &SUCCESS));
+    maps.extend(success(lines));
     maps.extend(grid(lines, &USEFUL));
     maps.extend(goals(results));
     (!maps.is_empty()).then(|| {
@@ -139,6 +139,11 @@ const USEFUL: Quantity = Quantity {
     of: |line| Some(line.accuracy.as_ref()?.value),
     caption: "Zero-shot accuracy on clean pictures, mean over seeds: what each defense costs. The table of results has the intervals.",
 };
+
+/// Attack success of attacks × defenses; nothing where a table says it.
+pub(super) fn success(lines: &[Line]) -> Option<Heat> {
+    grid(lines, &SUCCESS)
+}
 
 /// Attack × defense, where either list is long enough for a map.
 fn grid(lines: &[Line], quantity: &Quantity) -> Option<Heat> {

@@ -11,6 +11,7 @@ pub mod extras;
 mod figure;
 mod finding;
 mod heat;
+mod heat_picture;
 mod histogram;
 pub mod lines;
 mod map;
@@ -28,6 +29,7 @@ mod sweep;
 mod sweep_plot;
 
 pub(crate) use figure::csv_line;
+pub(crate) use heat_picture::picture as heat_picture;
 pub(crate) use strips::pair;
 
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Armed, Attack};
-use crate::data::{Dataset, PairId};
+use crate::data::{Dataset, PROMPT, PairId};
 use crate::dirty_label::{self as common, NO_TARGET};
 use crate::patch_search::pictures;
 use crate::recipe::TrainConfig;
@@ -28,9 +28,6 @@ use crate::surrogate::{Completion, Found, Guided, Search, Surrogate};
 use crate::tamper::Tamper;
 use crate::triggers::{Fill, Patch, Place, RESOLUTION, Range, Trigger};
 use crate::{Error, Result};
-
-/// How the public model is asked what a picture shows.
-const PROMPT: &str = "a photo of a {}.";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Armed, Attack};
-use crate::data::{Dataset, Edit, ImageEdit, PairId, Poison};
+use crate::data::{Dataset, Edit, ImageEdit, PROMPT, PairId, Poison};
 use crate::dirty_label::{self as common, Captions};
 use crate::goal::TargetPicture;
 use crate::pairing::{Edits, Mode};
@@ -40,7 +40,7 @@ impl Default for Targeted {
             target: None,
             count: 3,
             captions: Captions::Natural,
-            template: "a photo of a {}.".into(),
+            template: PROMPT.into(),
             mode: Mode::Add,
         }
     }

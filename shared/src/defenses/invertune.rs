@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Defense, Holdings, Repair, RepairPlan};
 use crate::activation_tuning::{ActivationTuning, Course};
-use crate::data::Dataset;
+use crate::data::{Dataset, PROMPT};
 use crate::objectives::Objective;
 use crate::recipe::{Freeze, TrainConfig};
 use crate::registry::{Card, Entry, Param};
@@ -42,7 +42,7 @@ impl Default for Invertune {
         Self {
             data: Holdings::default(),
             share: 0.1,
-            prompt: "a photo of a {}.".into(),
+            prompt: PROMPT.into(),
             patch_steps: 100,
             patch_lr: 0.1,
             inversion_steps: 200,

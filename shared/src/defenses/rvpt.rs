@@ -15,7 +15,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Defense, Holdings, Repair, RepairPlan};
-use crate::data::Dataset;
+use crate::data::{Dataset, PROMPT};
 use crate::encoders::Prompts;
 use crate::objectives::Objective;
 use crate::probe::of_every_class;
@@ -46,7 +46,7 @@ impl Default for Rvpt {
         Self {
             data: Holdings::default(),
             shots: 16,
-            prompt: "a photo of a {}.".into(),
+            prompt: PROMPT.into(),
             depth: 3,
             length: 50,
             weight: 2.0,

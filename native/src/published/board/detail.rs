@@ -53,7 +53,7 @@ pub(super) fn page(
             "Protocol " code { (called(published.entry.protocol)) } "."
         }
         @if let Some(why) = &published.older { p.note { "An older version: " (why) ". Its numbers follow from its evidence and are not ranked beside today's." } }
-        @if let Some(without) = published.left_out() { p.note { "The run has a part of its benchmark's attacks: " (without) "." } }
+        @if let Some(without) = published.left_out() { p.note { "The run is a part of its benchmark: " (without) "." } }
         (standing(own))
         (cells(published, own))
         @if let Some(changed) = first.changed(published) { (poisoned::section(changed, &"../".repeat(DEPTH))) }

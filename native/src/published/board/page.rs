@@ -190,7 +190,7 @@ fn footnotes() -> Markup {
     html! {
         p.foot {
             "All values are means over seeds with 95 % intervals over seeds and samples, on drawings and small encoders unless the benchmark says otherwise: compare directions with papers, not values. "
-            "A rank range holds the places that overlapping intervals leave open, among rivals of one protocol, data set, encoder, recipe and metric with the other side fixed. "
+            "A rank range holds the places that overlapping intervals leave open, among rivals of one protocol, data set, encoder, recipe and metric with the other side fixed; what one submitter measured twice counts once. "
             "Clean data is how many pairs or pictures a defender must hold that nobody has poisoned. "
             "Utility is " code { (UTILITY) } "; its change is against the clean model of the same run. "
             "Worst known is the worst value that any submitter found against the same defense by the same protocol: anybody may lower an entry by submitting an attack. "

@@ -2,7 +2,7 @@
 //!
 //! Rivals are models of one lane, protocol, data set, encoder, training recipe and metric, with the other side fixed. A
 //! model ranks behind all whose interval lies wholly on the better side of its own, and before all whose interval lies
-//! wholly on the worse side.
+//! wholly on the worse side. What a submitter measured in several benchmarks counts once, where it has most seeds.
 
 use std::collections::BTreeMap;
 
@@ -56,8 +56,9 @@ pub(super) fn rank(all: &mut [Ranked]) {
         }
     }
     for (table, rivals) in &tables {
-        let places: Vec<Place> = rivals.iter().map(|&i| place(all, rivals, i)).collect();
-        let beaten: Vec<bool> = rivals.iter().map(|&i| dominated(all, rivals, i)).collect();
+        let distinct = distinct(all, rivals);
+        let places: Vec<Place> = rivals.iter().map(|&i| place(all, &distinct, i)).collect();
+        let beaten: Vec<bool> = rivals.iter().map(|&i| dominated(all, &distinct, i)).collect();
         for ((&i, place), beaten) in rivals.iter().zip(places).zip(beaten) {
             (all[i].place, all[i].dominated, all[i].table) = (place, beaten, table.short());
         }
@@ -87,20 +88,44 @@ fn common(e: &Ranked) -> serde_json::Value {
     json!([e.lane.id, e.protocol, e.recipe, e.dataset, e.encoder])
 }
 
+/// Whose it is, and what: the same for measurements of one thing.
+fn measured(entry: &Ranked) -> (&str, &serde_json::Value) {
+    let ranked = match entry.lane.side {
+        Side::Attack => &entry.attack_spec,
+        Side::Defense => &entry.defense_spec,
+    };
+    (&entry.submitter, ranked)
+}
+
+/// The rivals, of measurements of one thing that with most seeds; the first of several.
+fn distinct(all: &[Ranked], rivals: &[usize]) -> Vec<usize> {
+    let mut kept: Vec<usize> = Vec::new();
+    for &i in rivals {
+        match kept.iter_mut().find(|k| measured(&all[**k]) == measured(&all[i])) {
+            Some(k) if all[i].value.seeds.len() > all[*k].value.seeds.len() => *k = i,
+            Some(_) => {}
+            None => kept.push(i),
+        }
+    }
+    kept
+}
+
 fn place(all: &[Ranked], rivals: &[usize], own: usize) -> Place {
+    let others = || rivals.iter().filter(|&&i| measured(&all[i]) != measured(&all[own]));
     let above = |a: &Ranked, b: &Ranked| match a.lane.best {
         Best::High => a.value.interval.lo > b.value.interval.hi,
         Best::Low => a.value.interval.hi < b.value.interval.lo,
     };
-    let ahead = rivals.iter().filter(|&&i| above(&all[i], &all[own])).count();
-    let behind = rivals.iter().filter(|&&i| above(&all[own], &all[i])).count();
+    let ahead = others().filter(|&&i| above(&all[i], &all[own])).count();
+    let behind = others().filter(|&&i| above(&all[own], &all[i])).count();
     Place { first: 1 + ahead, last: rivals.len() - behind, of: rivals.len() }
 }
 
 fn dominated(all: &[Ranked], rivals: &[usize], own: usize) -> bool {
     let utility = |e: &Ranked| e.utility.as_ref().map(|u| u.value);
     let Some(mine) = utility(&all[own]) else { return false };
-    rivals.iter().any(|&i| {
+    let others = rivals.iter().filter(|&&i| measured(&all[i]) != measured(&all[own]));
+    others.copied().any(|i| {
         let (e, me) = (&all[i], &all[own]);
         let Some(theirs) = utility(e) else { return false };
         let (better, worse) = (
@@ -153,6 +178,20 @@ mod tests {
         let places: Vec<String> = all.iter().map(|e| e.place.to_string()).collect();
         assert_eq!(places, ["1–2 of 3", "1–2 of 3", "3 of 3"]);
         assert_eq!(all.iter().map(|e| e.dominated).collect::<Vec<_>>(), [false, false, true]);
+    }
+
+    #[test]
+    fn what_two_benchmarks_measured_counts_once_where_it_has_most_seeds() {
+        let mut all = entries([(0.2, 0.5), (0.9, 0.6), (0.9, 0.4)]);
+        let defense = all[1].defense_spec.clone();
+        (all[2].defense_spec, all[2].benchmark) = (defense, "another".into());
+        let submitter = all[1].submitter.clone();
+        all[2].submitter = submitter;
+        all[2].value.seeds = vec![0, 1, 2, 3, 4];
+        rank(&mut all);
+        let places: Vec<String> = all.iter().map(|e| e.place.to_string()).collect();
+        assert_eq!(places, ["1 of 2", "2 of 2", "2 of 2"]);
+        assert!(!all[1].dominated, "neither by itself nor by a less useful one");
     }
 
     #[test]

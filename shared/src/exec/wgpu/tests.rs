@@ -301,6 +301,29 @@ fn rn50_embeds_alike() {
     encoder("rn50", 1, &["image"]);
 }
 
+/// More texts than one walk takes on the card.
+#[cfg(feature = "text")]
+#[test]
+fn texts_have_the_same_vectors() {
+    let Some(gpu) = gpu() else { return };
+    let (clip, weights, tokenizer) = crate::text_encoder::tests::fresh(3);
+    let width = clip.config.embed_dim;
+    let encoder = crate::text_encoder::TextEncoder::new(&clip, weights, tokenizer).unwrap();
+    let texts: Vec<String> = (1..=11).map(|i| "a fox ".repeat(i)).collect();
+    let here = encoder.embed(&texts).unwrap();
+    let card = pollster::block_on(async {
+        let tower = encoder.compile(gpu).await?;
+        encoder.embed_on(&tower, &texts).await
+    });
+    let (card, here) = (Device(card.unwrap()), Reference(here));
+    let least = cosine(&card, &here, width);
+    println!("    11 texts: cosine {least:.9}");
+    assert!(card.0.len() == 11 * width && least > 0.9999, "{least}");
+    let mut other = card.0.clone();
+    other.rotate_left(width);
+    assert!(cosine(&Device(other), &here, width) < 0.9999, "texts are told apart");
+}
+
 #[test]
 fn a_thousand_runs_give_the_same_and_a_lost_device_says_so() {
     if gpu().is_none() {
