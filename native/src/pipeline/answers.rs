@@ -107,11 +107,7 @@ fn complete(
     let mut all = vec![valued(None, own)?];
     if plan.attack(cell).armed.is_control() {
         for attack in plan.known_rivals(cell) {
-            let judged = judge(attack)?;
-            // A probe cannot be asked about pairs.
-            if !judged.is_empty() {
-                all.push(valued(Some(attack), judged)?);
-            }
+            all.push(valued(Some(attack), judge(attack)?)?);
         }
     }
     Ok(all)

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
+use toxiclip_shared::defenses::Defense;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics::{self, Task};
 
@@ -144,11 +145,17 @@ impl Journal {
 }
 
 impl Plan<'_> {
-    /// Attacks with goals that a control is scored against.
+    /// Attacks that a control is scored against: they want something, and of a probe, which no text tower stands behind, they
+    /// want it of pictures.
     pub fn rivals(&self, cell: &Cell) -> impl Iterator<Item = usize> {
+        let probed = matches!(self.defenses[cell.defense], Defense::Probe(_));
         let met = |attack: &usize| self.benchmark.meet(*attack, cell.defense);
-        let has_goals = |attack: &usize| !self.drawn(cell, *attack).armed.is_control();
-        (0..self.benchmark.attacks.len()).filter(met).filter(has_goals)
+        let asks = move |attack: &usize| {
+            let armed = &self.drawn(cell, *attack).armed;
+            let of_pictures = !armed.aims().is_empty() || !armed.pictures.is_empty();
+            if probed { of_pictures } else { !armed.is_control() }
+        };
+        (0..self.benchmark.attacks.len()).filter(met).filter(asks)
     }
 
     /// Those of them that are complete: a search that failed leaves nothing to be scored against.
