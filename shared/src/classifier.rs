@@ -144,8 +144,7 @@ impl Classifier {
     /// If it is too large for every device, or for this one.
     #[cfg(feature = "wgpu")]
     pub async fn compile(&self, gpu: &Gpu) -> Result<Program> {
-        let params = crate::exec::cpu::params_of(self.tower.graph(), self.tower.weights());
-        Program::compile(gpu, self.tower.graph(), &params, 1).await
+        Program::of(gpu, &self.tower, 1).await
     }
 
     /// The same as [`Classifier::answers`] for one picture, by the tower that [`Classifier::compile`] gave.

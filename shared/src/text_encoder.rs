@@ -75,17 +75,16 @@ impl TextEncoder {
         Ok(units)
     }
 
-    /// The tower on a graphics card.
+    /// The tower on a graphics card, for [`ON_CARD`] texts at a time.
     ///
     /// # Errors
     /// If it is too large for the device, or that was lost.
     #[cfg(feature = "wgpu")]
     pub async fn compile(&self, gpu: &Gpu) -> Result<Program> {
-        let params = crate::exec::cpu::params_of(self.tower.graph(), self.tower.weights());
-        Program::compile(gpu, self.tower.graph(), &params, ON_CARD).await
+        Program::of(gpu, &self.tower, ON_CARD).await
     }
 
-    /// The same as [`TextEncoder::embed`], by the tower that [`TextEncoder::compile`] gave.
+    /// Unit vectors of texts (N, D), as of [`TextEncoder::embed`], by the tower that [`TextEncoder::compile`] gave.
     ///
     /// # Errors
     /// If the vocabulary cannot express a text, or the device was lost.

@@ -87,25 +87,27 @@ export async function surely(id, model, picture) {
 
 /** Unit vectors of texts, from the card where that gives the same as this machine, and where they come from. */
 export async function vectors(id, model, texts) {
-  const reader = gpu && await (readers.get(id) ?? read(id, model, texts[0]));
-  if (!reader) return { units: model.embed(texts), from: "WebAssembly" };
+  const { tower, why } = gpu ? await (readers.get(id) ?? read(id, model, texts[0])) : {};
+  if (!tower) return { units: model.embed(texts), from: why ? `WebAssembly (${why})` : "WebAssembly" };
   try {
-    return { units: await model.embed_on(reader, texts), from: "WebGPU" };
+    return { units: await model.embed_on(tower, texts), from: "WebGPU" };
   } catch (error) {
     fallBack(`the graphics card gave up: ${error.message ?? error}`);
     return vectors(id, model, texts);
   }
 }
 
-/** A text tower on the card, compared by one text; `null` where it has no room or computes something else. */
+/** A text tower on the card, compared by one text, or why it is not there. */
 function read(id, model, text) {
   readers.set(id, (async () => {
     try {
-      const reader = await model.compile_text(gpu);
-      const [card, here] = [await model.embed_on(reader, [text]), model.embed([text])];
-      return here.every((x, i) => Math.abs(x - card[i]) <= TOLERANCE) ? reader : null;
-    } catch {
-      return null;
+      const tower = await model.compile_text(gpu);
+      const [card, here] = [await model.embed_on(tower, [text]), model.embed([text])];
+      if (here.every((x, i) => Math.abs(x - card[i]) <= TOLERANCE)) return { tower };
+      tower.free();
+      return { why: "the graphics card computes other texts" };
+    } catch (error) {
+      return { why: `the graphics card does not read texts: ${error.message ?? error}` };
     }
   })());
   return readers.get(id);

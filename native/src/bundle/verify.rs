@@ -16,8 +16,9 @@ use crate::catalogue;
 use crate::failure::{Failure, Result};
 use crate::manifest;
 use crate::pipeline::Plan;
-use crate::published::{self, Coverage, LeftOut};
+use crate::published::{self, Coverage};
 use crate::report::aggregate::Results;
+use crate::report::numbers::seeds;
 use crate::row::Row;
 use crate::strict;
 
@@ -261,10 +262,8 @@ fn samples<'a>(
     let Coverage { asked, left_out } = published::coverage(plan, &found);
     // Ours may grow by seeds; of others nobody knows why they stopped.
     if !left_out.seeds.is_empty() {
-        return Err(forged(format!(
-            "models are missing: all of {}",
-            LeftOut { attacks: vec![], ..left_out }
-        )));
+        let seeds = seeds(&left_out.seeds);
+        return Err(forged(format!("models are missing: all of seeds {seeds}")));
     }
     let without = left_out.attacks;
     if let Some((_, _, seed, _)) = asked.difference(&found).next() {

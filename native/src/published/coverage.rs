@@ -10,6 +10,7 @@ use toxiclip_shared::digest::{Digest, canonical_json};
 
 use crate::benchmark::Cell;
 use crate::pipeline::Plan;
+use crate::report::numbers::seeds;
 use crate::row::Row;
 
 /// A model and what it is scored against, as far as the benchmark decides them: configuration, data, seed, rival.
@@ -42,8 +43,7 @@ impl LeftOut {
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
-        let seeds = (!seeds.is_empty()).then(|| format!("seeds {}", seeds.join(", ")));
+        let seeds = (!self.seeds.is_empty()).then(|| format!("seeds {}", seeds(&self.seeds)));
         let parts: Vec<String> = self.attacks.iter().cloned().chain(seeds).collect();
         write!(f, "{}", parts.join(", "))
     }

@@ -22,7 +22,7 @@ mod verify;
 
 pub use accept::accept;
 pub use changes::{Base, changes};
-pub(crate) use coverage::{Coverage, LeftOut, answered, coverage};
+pub(crate) use coverage::{Coverage, answered, coverage};
 pub(crate) use folders::Published;
 pub(crate) use verify::{every_value, names_cell, plain_names};
 

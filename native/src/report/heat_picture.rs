@@ -1,8 +1,6 @@
 //! The heat map of a large matrix as a picture by itself: it brings its own ground and letters, so that it can stand in README
 //! and on any page.
 
-use std::fmt::Write as _;
-
 use maud::html;
 
 use super::figure::number;
@@ -54,24 +52,22 @@ fn drawn(map: &Heat, note: &str) -> Option<String> {
                     text x=(number(x + WIDTH / 2.0)) y=(middle(row)) text-anchor="middle" { (cell.map_or("–".to_owned(), share)) }
                 }
             }
-            text x="12" y=(number(low + 20.0)) fill="#555555" {
-                "Share of the questions that the attacker wins: hit@10 of pairing attacks, asr of triggers (behind a screen: of what passes), targeted of single pictures;"
+            @for (line, text) in map.caption.split("; ").chain([note]).enumerate() {
+                text x="12" y=(number(low + 20.0 + 19.0 * line as f64)) fill="#555555" { (text) }
             }
-            text x="12" y=(number(low + 39.0)) fill="#555555" {
-                "– : the defense leaves nothing to ask. Tables have the intervals."
-            }
-            text x="12" y=(number(low + 58.0)) fill="#555555" { (note) }
         }
     };
     Some(svg.into_string() + "\n")
 }
 
-/// The map with the undefended clean model before the first defense.
+/// The map with the undefended clean model before the first defense; of the data set and encoder that it is about, the first.
 fn with_clean(mut map: Heat, lines: &[Line]) -> Heat {
+    let of = |line: &Line| (line.dataset.clone(), line.encoder.clone());
+    let first = lines.first().map(of);
     map.columns.insert(0, "clean model".to_owned());
     for (row, cells) in map.rows.iter().zip(&mut map.cells) {
-        let own = |line: &&Line| line.attack == *row && line.clean_success().is_some();
-        let clean = lines.iter().find(own).and_then(Line::clean_success);
+        let mut own = lines.iter().filter(|line| line.attack == *row && Some(of(line)) == first);
+        let clean = own.find_map(Line::clean_success);
         cells.insert(0, clean.map(|estimate| estimate.value));
     }
     map
@@ -87,11 +83,8 @@ fn share(value: f64) -> String {
 fn shade(cell: Option<f64>) -> String {
     let Some(value) = cell else { return "#f2f2f2".to_owned() };
     let mix = |to: f64| (255.0 + (to - 255.0) * value.clamp(0.0, 1.0)).round() as u8;
-    let mut colour = "#".to_owned();
-    for channel in [232.0, 121.0, 84.0].map(mix) {
-        let _ = write!(colour, "{channel:02x}");
-    }
-    colour
+    let [red, green, blue] = [232.0, 121.0, 84.0].map(mix);
+    format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
 /// The picture for whoever does not see it.
@@ -116,7 +109,7 @@ mod tests {
             rows: names("attack"),
             columns: names("defense"),
             cells: vec![vec![Some(0.25); size]; size],
-            caption: String::new(),
+            caption: "Asked of pictures; a mean.".into(),
         }
     }
 
@@ -129,7 +122,9 @@ mod tests {
         let shaded = format!("fill=\"{}\"", shade(Some(0.25)));
         assert_eq!(svg.matches(">.25<").count(), LEAST * LEAST - 1);
         assert_eq!(svg.matches(&shaded).count(), LEAST * LEAST - 1);
-        assert!(svg.contains(">seed 0<"), "{svg}");
+        for line in ["Asked of pictures", "a mean.", "seed 0"] {
+            assert!(svg.contains(&format!(">{line}<")), "{line}: {svg}");
+        }
         assert_eq!([0.0, 0.996, 0.5].map(share), [".00", "1.0", ".50"]);
         assert_eq!([Some(0.0), Some(1.0)].map(shade), ["#ffffff", "#e87954"]);
     }

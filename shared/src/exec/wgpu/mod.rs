@@ -16,6 +16,7 @@ use std::fmt::{self, Debug};
 
 use self::lower::{Constant, Launch, Source};
 use super::Inputs;
+use super::cpu::{Tower, params_of};
 use crate::graph::Graph;
 use crate::{Error, Result};
 
@@ -115,6 +116,15 @@ impl Program {
         let (upload, input) = (values[0].clone(), (first.rows(), first.columns()));
         let (gpu, table) = (gpu.clone(), lowered.table.map(<[f32]>::to_vec));
         Ok(Self { gpu, batch, input, width, table, upload, end, embeddings, staging, dispatches })
+    }
+
+    /// The same of a tower that somebody keeps.
+    ///
+    /// # Errors
+    /// As [`Program::compile`].
+    pub async fn of(gpu: &Gpu, tower: &Tower, batch: usize) -> Result<Self> {
+        let params = params_of(tower.graph(), tower.weights());
+        Self::compile(gpu, tower.graph(), &params, batch).await
     }
 
     /// Embeddings of up to `batch` examples (n, embedding width), not normalised.

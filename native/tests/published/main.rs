@@ -2,107 +2,15 @@
 //! `cargo xtask check-results`, which is a step of all tests.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod growing;
+mod place;
+
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
-use toxiclip::published::{Base, build, changes, check, publish};
+use place::Place;
+use toxiclip::published::{Base, changes, check, publish};
 use toxiclip_shared::digest::Digest;
-
-const SPEC: &str = r#"
-title = "Small"
-analysis = "Nothing is asked; publishing is tested."
-[matrix]
-dataset = "emoji"
-encoder = "tiny-resnet"
-attack = ["none", { name = "single-label", from = "ewe", to = "airplane" }]
-[train]
-steps = 2
-batch = 16
-[tiny]
-[finding]
-question = "Does this | that?"
-paper = "All of it (table 1)"
-ours = "hit@10 {}, clean model {}"
-values = [
-    { metric = "hit@10", attack = "single-label" },
-    { metric = "hit@10", attack = "none", against = "single-label" },
-]
-"#;
-
-/// A repository with one benchmark, and a finished run of it.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self::of(SPEC, &[])
-    }
-
-    /// With a run of what `only` keeps of `spec`.
-    fn of(spec: &str, only: &[&str]) -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(place.path("benchmarks")).unwrap();
-        fs::write(place.path("benchmarks/small.toml"), spec).unwrap();
-        fs::write(
-            place.path("README.md"),
-            "# T\n<!-- results:findings -->\n<!-- /results:findings -->\n\
-             <!-- results:small -->\n<!-- /results:small -->\nend\n",
-        )
-        .unwrap();
-        place.run("run", only);
-        place
-    }
-
-    /// Runs the benchmark into a folder.
-    fn run(&self, to: &str, only: &[&str]) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_toxiclip"));
-        command
-            .arg("run")
-            .arg(self.path("benchmarks/small.toml"))
-            .args(only.iter().flat_map(|cells| ["--only", *cells]))
-            .args(["--cache", "none", "--out"]);
-        let done = command.arg(self.path(to)).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        // Whoever changes the program tests it before committing: its rows are dirty then, and refused.
-        self.edit(&format!("{to}/rows.jsonl"), r#""dirty":true"#, r#""dirty":false"#);
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn edit(&self, name: &str, from: &str, to: &str) {
-        let text = fs::read_to_string(self.path(name)).unwrap();
-        fs::write(self.path(name), text.replace(from, to)).unwrap();
-    }
-
-    fn publish(&self) -> Result<Vec<String>, String> {
-        self.publish_from("run")
-    }
-
-    fn publish_from(&self, run: &str) -> Result<Vec<String>, String> {
-        publish(self.0.path(), &self.path(run)).map_err(|e| format!("{e:#}"))
-    }
-
-    /// Builds the leaderboard in a folder of its own; what was said of each run.
-    fn board(&self) -> Result<String, String> {
-        let out = self.path("board");
-        let said = build(self.0.path(), &self.path("benchmarks/results"), Some(&out));
-        said.map(|lines| lines.join("\n")).map_err(|e| format!("{e:#}"))
-    }
-
-    /// The error of [`check`] while `name` holds another text.
-    fn error_with(&self, name: &str, change: impl Fn(&str) -> String) -> String {
-        let good = fs::read_to_string(self.path(name)).unwrap();
-        let bad = change(&good);
-        assert_ne!(good, bad, "{name}");
-        fs::write(self.path(name), bad).unwrap();
-        let error = format!("{:#}", check(self.0.path()).unwrap_err());
-        fs::write(self.path(name), good).unwrap();
-        assert!(!error.contains('\n'), "{error}");
-        error
-    }
-}
 
 #[test]
 fn a_run_is_published_and_whatever_is_changed_afterwards_is_noticed() {
@@ -237,79 +145,6 @@ fn an_unfit_run_is_refused_and_its_predecessor_stays() {
         before
     );
     assert_eq!(fs::read_dir(place.path("benchmarks/results/toxiclip")).unwrap().count(), 1);
-}
-
-/// A large matrix grows by whole attacks; what would let somebody pick the cells that suit is refused.
-#[test]
-fn attacks_may_be_left_out_and_nothing_else() {
-    let two = SPEC.replace(
-        "}]\n[train]",
-        "}, \"badnets:target=banana\"]\ndefense = [\"none\", \"finetune:epochs=1\"]\n[train]",
-    );
-    let part = Place::of(&two, &["attack=none", "attack=single-label"]);
-    let said = part.publish().unwrap();
-    assert!(said[0].ends_with("evidence; not yet with badnets"), "{said:?}");
-    let readme = fs::read_to_string(part.path("README.md")).unwrap();
-    assert!(readme.contains(", not yet with badnets. [Rows"), "{readme}");
-    part.board().unwrap();
-    let pages = fs::read_dir(part.path("board/entry/toxiclip/small")).unwrap();
-    for page in pages.map(|page| fs::read_to_string(page.unwrap().path()).unwrap()) {
-        assert!(page.contains("a part of its benchmark: not yet with badnets"), "{page}");
-    }
-    let rows = fs::read_to_string(part.path("run/rows.jsonl")).unwrap();
-    let without = |what: &dyn Fn(&str) -> bool| {
-        let kept = rows.lines().filter(|row| !what(row)).map(|row| format!("{row}\n"));
-        fs::write(part.path("run/rows.jsonl"), kept.collect::<String>()).unwrap();
-        // Or what is missing would be taken from there.
-        let _ = fs::remove_dir_all(part.path("benchmarks/results"));
-        part.publish().unwrap_err()
-    };
-    let control = |row: &str| row.contains(r#""attack":{"name":"none"}"#);
-    let defended = |row: &str| row.contains(r#""name":"finetune""#);
-    let rival = |row: &str| row.contains(r#""against":{"captions""#);
-    for (what, models) in [
-        (&control as &dyn Fn(&str) -> bool, "2 of 8 models"),
-        (&|row| defended(row), "4 of 8 models"),
-        (&|row| defended(row) && !control(row), "7 of 8 models"),
-        (&rival, "6 of 8 models"),
-    ] {
-        let error = without(what);
-        assert!(error.contains(models), "{models}: {error}");
-    }
-}
-
-/// Nobody asks a probe what captions fetch, so that its control lacks nothing.
-#[test]
-fn a_probe_beside_an_attack_on_pairs_is_published() {
-    let probed = SPEC.replace("[train]", "defense = [\"none\", \"linear-probe\"]\n[train]");
-    let said = Place::of(&probed, &[]).publish().unwrap();
-    assert!(said[0].ends_with("follow from their evidence"), "{said:?}");
-}
-
-/// Seeds may be missing at the end of the list, where nobody picks them; a run of the same program is added to what is there.
-#[test]
-fn a_matrix_grows_by_its_next_seed() {
-    let place = Place::of(&SPEC.replace("[train]", "seed = [0, 1]\n[train]"), &["seed=0"]);
-    let said = place.publish().unwrap();
-    assert!(said[0].ends_with("evidence; not yet with seeds 1"), "{said:?}");
-    let published = "benchmarks/results/toxiclip/small/rows.jsonl";
-    let rows = || fs::read_to_string(place.path(published)).unwrap();
-    let first = rows();
-    place.run("next", &["seed=1"]);
-    let second = fs::read_to_string(place.path("next/rows.jsonl")).unwrap();
-    // Of another program: the second seed alone is not what may be published.
-    place.edit("next/rows.jsonl", r#""commit":""#, r#""commit":"0"#);
-    let error = place.publish_from("next").unwrap_err();
-    assert!(error.contains("3 of 6 models"), "{error}");
-    assert_eq!(rows(), first);
-    fs::write(place.path("next/rows.jsonl"), &second).unwrap();
-    let said = place.publish_from("next").unwrap();
-    assert!(said[0].ends_with("follow from their evidence"), "{said:?}");
-    assert_eq!(rows(), format!("{first}{second}"));
-    // The same once more: rows stand where they stood.
-    place.publish().unwrap();
-    assert_eq!(rows(), format!("{first}{second}"));
-    check(place.0.path()).unwrap();
 }
 
 /// A benchmark changes what its numbers mean: the older run stays, is recomputed, and is ranked by itself.
