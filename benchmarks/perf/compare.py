@@ -36,6 +36,7 @@ def turns(programs, case, args):
             name = program if threads == args.threads else f"{program} on one thread"
             result = programs.run(program, case.what, case.encoder, case.batch, count, threads)
             results.setdefault(name, []).append(result)
+        results.setdefault("peak", []).append(programs.peak(args.threads))
         print(page.round_line(case, results, round_), flush=True)
     same_parameters(case, results)
     return results

@@ -20,6 +20,12 @@ def ratios(results, other):
     return [ours["per_second"] / theirs["per_second"] for ours, theirs in pairs]
 
 
+def of_peak(results):
+    """The share of the machine's peak at which our operations run, one a round."""
+    pairs = zip(results["toxiclip"], results["peak"])
+    return [ours["gflop_per_item"] * ours["per_second"] / peak["per_second"] for ours, peak in pairs]
+
+
 def spread(values):
     """Median and range."""
     return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
@@ -49,7 +55,9 @@ def rows(case, results):
         theirs = results[peer]
         work = theirs[0].get("gflop_per_item")
         share = f"{ours[0]['gflop_per_item'] / work:.2f}" if work else ""
-        yield [f"`{case.encoder}`", case.what, case.batch, TITLES[peer], f"**{spread(ratios(results, peer))}**",
+        speeds = ratios(results, peer)
+        at_peak = statistics.median(ratio / share for ratio, share in zip(speeds, of_peak(results)))
+        yield [f"`{case.encoder}`", case.what, case.batch, TITLES[peer], f"**{spread(speeds)}**", f"{at_peak:.2f}",
                f"{speed(ours):.1f}", f"{speed(theirs):.1f}", memory(ours), memory(theirs), share]
 
 
@@ -61,14 +69,16 @@ def table(head, lines):
 
 def tables(cases, results):
     """All tables of the given comparisons."""
-    head = ["encoder", "workload", "batch", "against", "times as fast", "ours, items/s", "theirs", "our peak MiB",
-            "their peak MiB", "our share of their work"]
+    head = ["encoder", "workload", "batch", "against", "times as fast", "at the roof", "ours, items/s", "theirs",
+            "our peak MiB", "their peak MiB", "our share of their work"]
     lines = [line for case in cases for line in rows(case, results[case.name])]
     alone = [case for case in cases if ONE in results[case.name]]
     scaling = [[f"`{c.encoder}`", c.what, c.batch, spread(ratios(results[c.name], ONE)),
-                f"{statistics.median(r['minor_faults'] for r in results[c.name]['toxiclip']):.0f}"] for c in alone]
+                f"{statistics.median(r['minor_faults'] for r in results[c.name]['toxiclip']):.0f}",
+                spread(of_peak(results[c.name])), f"{speed(results[c.name]['peak']):.0f}"] for c in alone]
     threads = next(iter(results.values()))["toxiclip"][0]["threads"]
-    scaled = table(["encoder", "workload", "batch", f"{threads} threads over one", "page faults an iteration"], scaling)
+    scaled = table(["encoder", "workload", "batch", f"{threads} threads over one", "page faults an iteration",
+                    "of the roof", "the roof, GFLOP/s"], scaling)
     return "\n\n".join([table(head, lines), scaled] if scaling else [table(head, lines)])
 
 
@@ -103,6 +113,8 @@ Written by `python benchmarks/perf/compare.py`; [how it measures](../benchmarks/
 interpreter and libraries included. "Our share of their work" compares floating-point operations, counted by each program
 in its own graph: we compute the last block of a transformer only for the row that is read, which is exact, and the
 others compute all rows. What is left out is part of the ratio; ratio times share is the ratio of arithmetic speed.
+The roof is `toxiclip bench peak`, taken beside every comparison: multiplications and additions on numbers that stay in
+registers. "At the roof" is how many times as fast we would be if all our operations ran so, and nothing else took time.
 
 ## Curves
 

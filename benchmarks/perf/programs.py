@@ -45,6 +45,12 @@ class Programs:
                 command = [sys.executable, HERE / "onnx_runtime.py", what, *options, "--file", file]
         return json.loads(output(command).splitlines()[-1])
 
+    def peak(self, threads):
+        """What no program can exceed: GFLOP/s of multiplications and additions in registers."""
+        options = ["--batch", 64, "--iters", 5, "--threads", threads]
+        command = [self.binary, "bench", "peak", *options, "--json"]
+        return {"per_second": json.loads(output(command))["per_second"]}
+
     def onnx(self, what, encoder, batch):
         """The exported tower; made at the first call, outside every measurement."""
         file = self.folder / f"{what}-{encoder}-{batch}.onnx"

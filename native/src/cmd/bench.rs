@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use toxiclip_shared::data::emoji;
 use toxiclip_shared::encoders::Clip;
 use toxiclip_shared::exec::Inputs;
-use toxiclip_shared::exec::cpu::{Arena, Frozen};
+use toxiclip_shared::exec::cpu::{Arena, Frozen, peak};
 use toxiclip_shared::graph::ParamSpec;
 use toxiclip_shared::recipe::TrainConfig;
 use toxiclip_shared::seed::Seed;
@@ -58,15 +58,17 @@ pub enum What {
     Pipeline,
     /// Pictures of `--data` from where they lie to the encoder's size.
     Decode,
+    /// What no program on this machine can exceed: items of 10⁹ multiplications and additions in registers. It has no encoder.
+    Peak,
 }
 
 /// What `bench --json` prints.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Timing {
-    /// `train-step`, `image`, `text`, `pipeline` or `decode`.
+    /// `train-step`, `image`, `text`, `pipeline`, `decode` or `peak`.
     pub what: String,
-    /// The encoder's name or file.
-    pub encoder: String,
+    /// The encoder's name or file; `null` for `peak`, which has none.
+    pub encoder: Option<String>,
     /// Items an iteration.
     pub batch: usize,
     /// Timed iterations.
@@ -129,6 +131,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         What::Text => (text, time_tower(&clip, false, &weights(), &batch(), args.iters)?),
         What::Pipeline => (trained, time_pipeline(&clip, args, &seed)?),
         What::Decode => (0.0, time_decode(&clip, args)?),
+        What::Peak => (1.0, time_peak(args, context.threads)?),
     };
     let waited = (args.what == What::Pipeline).then(|| waited / seconds.iter().sum::<f64>());
     seconds.sort_by(f64::total_cmp);
@@ -136,7 +139,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let timing = Timing {
         what: clap::ValueEnum::to_possible_value(&args.what)
             .map_or_else(String::new, |v| v.get_name().to_owned()),
-        encoder: name.to_owned(),
+        encoder: (args.what != What::Peak).then(|| name.to_owned()),
         batch: args.batch,
         iters: args.iters,
         threads: context.threads,
@@ -154,11 +157,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let json = serde_json::to_string(&timing).map_err(|e| Failure::failed(e.to_string()))?;
         return crate::output::print(&json);
     }
+    let encoder = timing.encoder.map(|name| format!(" {name}"));
     let waited = waited.map(|share| format!(", waited {:.2} % of the time", 100.0 * share));
     crate::output::print(&format!(
-        "{} {} batch {}: {:.1} items/s (median of {}: {:.4} s, {:.4} to {:.4}), {:.0} GFLOP/s, {} threads{}",
+        "{}{} batch {}: {:.1} items/s (median of {}: {:.4} s, {:.4} to {:.4}), {:.0} GFLOP/s, {} threads{}",
         timing.what,
-        name,
+        encoder.unwrap_or_default(),
         args.batch,
         timing.per_second,
         args.iters,
@@ -218,6 +222,15 @@ fn time_decode(clip: &Clip, args: &Args) -> Result<Times> {
         let ready = rows.map(|row| picture(&data.image(row)?, size)).collect::<Result<Vec<_>>>();
         next += args.batch;
         ready.map(|_| 0.0).map_err(|e| toxiclip_shared::Error::request(e.to_string()))
+    })
+}
+
+/// Multiplications and additions alone, all threads together as many as `--batch` says.
+fn time_peak(args: &Args, threads: usize) -> Result<Times> {
+    let each = args.batch as f64 * 1e9 / threads as f64;
+    time(args.iters, || {
+        std::hint::black_box(peak::multiply_and_add(each));
+        Ok(0.0)
     })
 }
 

@@ -17,6 +17,7 @@ mod layer_norm;
 mod linear;
 pub mod matmul;
 pub(crate) mod parallel;
+pub mod peak;
 mod rows;
 mod scratch;
 pub(crate) mod simd;
