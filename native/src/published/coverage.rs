@@ -39,6 +39,13 @@ impl LeftOut {
     pub(crate) fn is_empty(&self) -> bool {
         self.attacks.is_empty() && self.seeds.is_empty()
     }
+
+    /// What is left out here and not in `other`.
+    pub(super) fn beyond(mut self, other: &Self) -> Self {
+        self.attacks.retain(|attack| !other.attacks.contains(attack));
+        self.seeds.retain(|seed| !other.seeds.contains(seed));
+        self
+    }
 }
 
 impl fmt::Display for LeftOut {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use toxiclip_shared::digest::Digest;
 
-use super::ROWS;
+use super::coverage::LeftOut;
+use super::{ROWS, verify};
 use crate::evidence;
 use crate::row::{self, Row, RowFile};
 
@@ -43,4 +44,30 @@ pub(super) fn from(before: &Path, next: &Path) -> Result<()> {
         file.append(&row)?;
     }
     evidence::write_all(&next.join(evidence::ALL), &judged)
+}
+
+/// Refuses what takes the place of the folder `before`, leaving `left_out` out of the benchmark, where that is more than `before`
+/// does: rows of another program are not added to it, and would be gone.
+///
+/// # Errors
+/// With what would be lost; if a file of `before` is damaged.
+pub(super) fn loses_nothing(
+    root: &Path,
+    name: &str,
+    before: &Path,
+    left_out: LeftOut,
+) -> Result<()> {
+    if left_out.is_empty() || !before.join(ROWS).exists() {
+        return Ok(());
+    }
+    // What does not answer the benchmark of today is not missed.
+    if let (_, Ok(answered)) = verify::looked_at(root, name, before)? {
+        let lost = left_out.beyond(&answered.left_out);
+        let before = before.display();
+        ensure!(
+            lost.is_empty(),
+            "{before} has also {lost}, by another program; run that too, or delete the folder first"
+        );
+    }
+    Ok(())
 }

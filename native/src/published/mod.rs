@@ -122,7 +122,8 @@ pub fn build_synthetic(count: usize, out: &Path) -> Result<()> {
 ///
 /// # Errors
 /// If a run is not fit to be published: failed or missing cells, changed sources, another setting than the
-/// committed benchmark's. Its predecessor then stays, and so do those of the runs after it.
+/// committed benchmark's; or if its predecessor, of another program, answers more of the benchmark. That then stays, and so do
+/// those of the runs after it.
 pub fn publish(root: &Path, folder: &Path) -> Result<Vec<String>> {
     for run in runs(folder)? {
         publish_one(root, &run).with_context(|| format!("{} is not published", run.display()))?;
@@ -152,7 +153,8 @@ fn publish_one(root: &Path, run: &Path) -> Result<()> {
     let next = place.with_extension("next");
     lay_out(run, &kept.rows, &next)?;
     grow::from(&place, &next)?;
-    let made = verify::verified(root, &name, &next).and_then(|(benchmark, _)| {
+    let made = verify::verified(root, &name, &next).and_then(|(benchmark, answered)| {
+        grow::loses_nothing(root, &name, &place, answered.left_out)?;
         let protocol = Protocol::of(&benchmark, None)?.digest();
         Entry::of(&next, OWN, &name, protocol)?.write(&next)
     });

@@ -76,5 +76,10 @@ fn a_matrix_grows_by_its_next_seed() {
     // The same once more: rows stand where they stood.
     place.publish().unwrap();
     assert_eq!(rows(), format!("{first}{second}"));
+    // The first seed by another program would be no addition, and alone it is less.
+    place.edit("run/rows.jsonl", r#""commit":""#, r#""commit":"0"#);
+    let error = place.publish().unwrap_err();
+    assert!(error.contains("small has also seeds 1, by another program"), "{error}");
+    assert_eq!(rows(), format!("{first}{second}"));
     check(place.0.path()).unwrap();
 }
