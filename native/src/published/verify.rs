@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use rayon::prelude::*;
 use toxiclip_shared::digest::Digest;
 use toxiclip_shared::metrics;
 
@@ -187,34 +188,47 @@ pub(crate) fn every_value(dir: &Path, results: &Results, wanted: &[String]) -> R
     for row in &results.rows {
         by_run.entry(row.run).or_default().insert(&row.metric, row);
     }
-    for (run, mut rows) in by_run {
-        let place = format!("{}, run {}", dir.display(), run.short());
-        // A note on values without evidence has been refused before.
-        let Some(judgements) = rows.values().next().and_then(|row| results.evidence(row)) else {
-            bail!("{place}: no evidence");
+    // All are judged before the first error is told, which then does not depend on threads.
+    let judged: Vec<Result<()>> = by_run
+        .into_par_iter()
+        .map(|(run, rows)| every_value_of_run(dir, results, wanted, run, rows))
+        .collect();
+    judged.into_iter().collect()
+}
+
+fn every_value_of_run(
+    dir: &Path,
+    results: &Results,
+    wanted: &[String],
+    run: Digest,
+    mut rows: BTreeMap<&str, &Row>,
+) -> Result<()> {
+    let place = format!("{}, run {}", dir.display(), run.short());
+    // A note on values without evidence has been refused before.
+    let Some(judgements) = rows.values().next().and_then(|row| results.evidence(row)) else {
+        bail!("{place}: no evidence");
+    };
+    for value in metrics::values(judgements)? {
+        if !wanted.is_empty() && !wanted.contains(&value.metric) {
+            continue;
+        }
+        let Some(row) = rows.remove(value.metric.as_str()) else {
+            bail!("{place}: its evidence gives {}, and no row does", value.metric);
         };
-        for value in metrics::values(judgements)? {
-            if !wanted.is_empty() && !wanted.contains(&value.metric) {
-                continue;
-            }
-            let Some(row) = rows.remove(value.metric.as_str()) else {
-                bail!("{place}: its evidence gives {}, and no row does", value.metric);
-            };
-            let near = |a: Option<f64>, b: f64| {
-                a.is_some_and(|a| (a - b).abs() <= TOLERANCE * b.abs().max(1.0))
-            };
-            ensure!(
-                near(row.value, value.value)
-                    && near(row.lo, value.lo)
-                    && near(row.hi, value.hi)
-                    && row.n == value.n,
-                "{place}: its row on {} is not what its evidence gives",
-                value.metric
-            );
-        }
-        if let Some(metric) = rows.keys().next() {
-            bail!("{place}: its evidence has nothing on {metric}");
-        }
+        let near = |a: Option<f64>, b: f64| {
+            a.is_some_and(|a| (a - b).abs() <= TOLERANCE * b.abs().max(1.0))
+        };
+        ensure!(
+            near(row.value, value.value)
+                && near(row.lo, value.lo)
+                && near(row.hi, value.hi)
+                && row.n == value.n,
+            "{place}: its row on {} is not what its evidence gives",
+            value.metric
+        );
+    }
+    if let Some(metric) = rows.keys().next() {
+        bail!("{place}: its evidence has nothing on {metric}");
     }
     Ok(())
 }
