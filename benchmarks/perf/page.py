@@ -56,7 +56,7 @@ def rows(case, results):
         work = theirs[0].get("gflop_per_item")
         share = f"{ours[0]['gflop_per_item'] / work:.2f}" if work else ""
         speeds = ratios(results, peer)
-        at_peak = statistics.median(ratio / share for ratio, share in zip(speeds, of_peak(results)))
+        at_peak = statistics.median(ratio / reached for ratio, reached in zip(speeds, of_peak(results)))
         yield [f"`{case.encoder}`", case.what, case.batch, TITLES[peer], f"**{spread(speeds)}**", f"{at_peak:.2f}",
                f"{speed(ours):.1f}", f"{speed(theirs):.1f}", memory(ours), memory(theirs), share]
 

@@ -157,12 +157,14 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let json = serde_json::to_string(&timing).map_err(|e| Failure::failed(e.to_string()))?;
         return crate::output::print(&json);
     }
-    let encoder = timing.encoder.map(|name| format!(" {name}"));
+    let title = match &timing.encoder {
+        Some(name) => format!("{} {name}", timing.what),
+        None => timing.what.clone(),
+    };
     let waited = waited.map(|share| format!(", waited {:.2} % of the time", 100.0 * share));
     crate::output::print(&format!(
-        "{}{} batch {}: {:.1} items/s (median of {}: {:.4} s, {:.4} to {:.4}), {:.0} GFLOP/s, {} threads{}",
-        timing.what,
-        encoder.unwrap_or_default(),
+        "{} batch {}: {:.1} items/s (median of {}: {:.4} s, {:.4} to {:.4}), {:.0} GFLOP/s, {} threads{}",
+        title,
         args.batch,
         timing.per_second,
         args.iters,
@@ -229,7 +231,7 @@ fn time_decode(clip: &Clip, args: &Args) -> Result<Times> {
 fn time_peak(args: &Args, threads: usize) -> Result<Times> {
     let each = args.batch as f64 * 1e9 / threads as f64;
     time(args.iters, || {
-        std::hint::black_box(peak::multiply_and_add(each));
+        peak::multiply_and_add(each);
         Ok(0.0)
     })
 }

@@ -196,6 +196,7 @@ pub(crate) fn every_value(dir: &Path, results: &Results, wanted: &[String]) -> R
     judged.into_iter().collect()
 }
 
+/// The same of the rows of one run, by metric.
 fn every_value_of_run(
     dir: &Path,
     results: &Results,
